@@ -1,0 +1,1 @@
+"""pupload: a container-based flow runner for files."""

@@ -1,0 +1,251 @@
+"""
+What happened in a run, in the past tense.
+
+The first kind is reported by the world: `pupload.domain.decide.decide` takes it in. The second kind follows from a
+decision. Both are written to the run's journal, in the order in which they happened; `TimePassed` alone is not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pupload.domain.artifact import Artifact
+
+# ── Reported by the world ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimePassed:
+    """The moment that `run.due` named is here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadSealed:
+    """The object of an edge that no node produces is there, and recorded."""
+
+    edge: str
+    artifact: Artifact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadRefused:
+    """The object of an edge that no node produces cannot be used, or did not come."""
+
+    edge: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAdmitted:
+    """There is room for the attempt: it holds its tier's resources from now on."""
+
+    node: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStarted:
+    """The attempt's container runs."""
+
+    node: str
+    attempt: int
+    image: str
+    """The immutable id of the image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeProgressed:
+    """The node told how far it is."""
+
+    node: str
+    attempt: int
+    progress: float
+    """0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSucceeded:
+    """The attempt ended well, and its outputs are stored: this is what makes them visible."""
+
+    node: str
+    attempt: int
+    exit_code: int
+    artifacts: tuple[Artifact, ...] = ()
+    peak_memory_bytes: int | None = None
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed:
+    """The attempt ended badly, and nothing of it is left."""
+
+    node: str
+    attempt: int
+    failure: str
+    """A `run.Failure`."""
+    reason: str
+    exit_code: int | None = None
+    """None when the command never ran."""
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested:
+    """Somebody wants the run to stop."""
+
+    mode: str
+    """`kill`: at once; `drain`: what runs may finish, nothing starts."""
+
+
+# ── Following from a decision ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCreated:
+    flow: str
+    nodes: int
+    resumed_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWaiting:
+    """Nothing runs, and nothing can start before these uploads arrive."""
+
+    edges: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRunning:
+    """At least one node is queued, staged, executing or between attempts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCompleted:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed:
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStopped:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReady:
+    """All inputs of the node are there; it waits for room."""
+
+    node: str
+    attempt: int
+    """The number of the attempt that will be made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRetrying:
+    """The node's last attempt failed, and there will be another."""
+
+    node: str
+    attempt: int
+    """The attempt that failed."""
+    failure: str
+    reason: str
+    exit_code: int | None
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFailed:
+    """The node failed for good."""
+
+    node: str
+    attempt: int
+    """The last attempt; 0 when there was none."""
+    failure: str
+    reason: str
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSkipped:
+    """The node will not run."""
+
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReused:
+    """The node succeeded in the run that this one resumes: its artifacts are linked, it does not run."""
+
+    node: str
+    artifacts: tuple[Artifact, ...] = field(default_factory=tuple)
+
+
+Report = (
+    TimePassed
+    | UploadSealed
+    | UploadRefused
+    | NodeAdmitted
+    | NodeStarted
+    | NodeProgressed
+    | NodeSucceeded
+    | AttemptFailed
+    | CancelRequested
+)
+"""What `decide` takes in."""
+
+Event = (
+    UploadSealed
+    | UploadRefused
+    | NodeAdmitted
+    | NodeStarted
+    | NodeProgressed
+    | NodeSucceeded
+    | AttemptFailed
+    | CancelRequested
+    | RunCreated
+    | RunWaiting
+    | RunRunning
+    | RunCompleted
+    | RunFailed
+    | RunStopped
+    | NodeReady
+    | NodeRetrying
+    | NodeFailed
+    | NodeSkipped
+    | NodeReused
+)
+"""What a journal holds."""
+
+KINDS: Mapping[str, type[Event]] = {
+    "upload.sealed": UploadSealed,
+    "upload.refused": UploadRefused,
+    "node.admitted": NodeAdmitted,
+    "node.started": NodeStarted,
+    "node.progressed": NodeProgressed,
+    "node.succeeded": NodeSucceeded,
+    "attempt.failed": AttemptFailed,
+    "cancel.requested": CancelRequested,
+    "run.created": RunCreated,
+    "run.waiting": RunWaiting,
+    "run.running": RunRunning,
+    "run.completed": RunCompleted,
+    "run.failed": RunFailed,
+    "run.stopped": RunStopped,
+    "node.ready": NodeReady,
+    "node.retrying": NodeRetrying,
+    "node.failed": NodeFailed,
+    "node.skipped": NodeSkipped,
+    "node.reused": NodeReused,
+}
+"""The name of each kind, in the journal and on every wire. A name never changes its meaning."""
+
+NAMES: Mapping[type[Event], str] = {kind: name for name, kind in KINDS.items()}
+
+
+def name_of(event: Event) -> str:
+    """The event's name in the journal, such as `node.started`."""
+    return NAMES[type(event)]

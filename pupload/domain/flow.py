@@ -1,0 +1,81 @@
+"""
+What the user wrote: a flow, its nodes, wells and stores.
+
+These values hold the user's words as they are, so that validation can point at each one; `pupload.domain.plan` turns
+a valid flow into what runs. Names are those of docs/reference/flow.md in the style of Python.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DEFAULT_STORE = "default"
+"""The server's own store: every flow may name it, none may define it."""
+
+SOURCES = ("upload", "static", "webhook")
+"""Where a well's object comes from; without a source the well says where a produced edge is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """A port of a node's definition, bound to an edge of the flow."""
+
+    name: str
+    edge: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagValue:
+    """A value for a flag of the node's definition; numbers and booleans come as their JSON text."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One step of a flow."""
+
+    id: str
+    uses: str
+    """`Publisher/Name` of a node definition."""
+    inputs: tuple[Binding, ...] = ()
+    outputs: tuple[Binding, ...] = ()
+    flags: tuple[FlagValue, ...] = ()
+    timeout: str | None = None
+    """A duration such as `90s` or `1h30m`; shorter than the definition's, it wins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """An object store that a flow brings along."""
+
+    name: str
+    type: str
+    """`s3` or `local`."""
+    params: Mapping[str, str | bool] = field(default_factory=dict, repr=False)
+    """Keys as in docs/reference/flow.md, such as `Endpoint`; not shown, for they hold secrets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataWell:
+    """Where the object of an edge lives and where it comes from."""
+
+    edge: str = ""
+    store: str = DEFAULT_STORE
+    source: str | None = None
+    key: str | None = None
+    """A template, see `pupload.domain.template`."""
+    lifetime: str | None = None
+    """A duration: the object is deleted that long after the run has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """A graph of nodes that meet on named edges."""
+
+    name: str = ""
+    nodes: tuple[Node, ...] = ()
+    stores: tuple[Store, ...] = ()
+    wells: tuple[DataWell, ...] = ()
+    default_well: DataWell | None = None
+    timeout: str | None = None

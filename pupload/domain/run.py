@@ -1,0 +1,210 @@
+"""
+A run as it stands: its nodes, their attempts, the artifacts on its edges.
+
+The states and the table of legal moves are here; which move is made, `pupload.domain.decide` says.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from pupload.domain.artifact import Artifact
+from pupload.domain.commands import Command
+from pupload.domain.events import Event
+from pupload.domain.plan import Plan
+
+
+class Status(StrEnum):
+    """Of a run."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    ERROR = "ERROR"
+    STOPPED = "STOPPED"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it never changes again."""
+        return not RUN_MOVES[self]
+
+
+class NodeStatus(StrEnum):
+    """Of a node in a run."""
+
+    IDLE = "IDLE"
+    """Inputs are missing."""
+    READY = "READY"
+    """All inputs are there; waits for room."""
+    RUNNING = "RUNNING"
+    """An attempt holds resources: it is staged, executes, or its outputs are stored."""
+    RETRYING = "RETRYING"
+    """An attempt failed; the next one waits for its time."""
+    COMPLETE = "COMPLETE"
+    ERROR = "ERROR"
+    SKIPPED = "SKIPPED"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it never changes again."""
+        return not NODE_MOVES[self]
+
+
+RUN_MOVES: Mapping[Status, frozenset[Status]] = {
+    Status.WAITING: frozenset({Status.RUNNING, Status.COMPLETE, Status.ERROR, Status.STOPPED}),
+    Status.RUNNING: frozenset({Status.WAITING, Status.COMPLETE, Status.ERROR, Status.STOPPED}),
+    Status.COMPLETE: frozenset(),
+    Status.ERROR: frozenset(),
+    Status.STOPPED: frozenset(),
+}
+"""The legal moves of a run."""
+
+NODE_MOVES: Mapping[NodeStatus, frozenset[NodeStatus]] = {
+    NodeStatus.IDLE: frozenset({NodeStatus.READY, NodeStatus.SKIPPED}),
+    NodeStatus.READY: frozenset({NodeStatus.RUNNING, NodeStatus.ERROR, NodeStatus.SKIPPED}),
+    NodeStatus.RUNNING: frozenset({NodeStatus.RETRYING, NodeStatus.COMPLETE, NodeStatus.ERROR}),
+    NodeStatus.RETRYING: frozenset({NodeStatus.READY, NodeStatus.ERROR}),
+    NodeStatus.COMPLETE: frozenset(),
+    NodeStatus.ERROR: frozenset(),
+    NodeStatus.SKIPPED: frozenset(),
+}
+"""The legal moves of a node."""
+
+
+class Failure(StrEnum):
+    """Why an attempt failed; docs/reference/errors.md tells what each means for the user."""
+
+    EXIT = "exit"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    IMAGE_MISSING = "image_missing"
+    IMAGE_RATE_LIMITED = "image_rate_limited"
+    WRONG_TYPE = "wrong_type"
+    OUTPUT_MISSING = "output_missing"
+    NOT_STARTABLE = "not_startable"
+    STORE = "store"
+    DISK_FULL = "disk_full"
+    RUNTIME = "runtime"
+    CANCELLED = "cancelled"
+    QUEUE = "queue"
+    """There was no room for longer than a node may wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRef:
+    """Names one attempt, in labels, paths and logs."""
+
+    run: str
+    node: str
+    number: int
+    """From 1, growing with every start of the node, whoever caused it."""
+
+    @property
+    def id(self) -> str:
+        """Unique; letters, digits, `_`, `.` and `-` only (node ids are held to that)."""
+        return f"{self.run}.{self.node}.{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One start of a node."""
+
+    number: int
+    ready_at: datetime
+    """Since when it waits for room."""
+    admitted_at: datetime | None = None
+    """Since when it holds resources."""
+    executing_at: datetime | None = None
+    """Since when its container runs."""
+    finished_at: datetime | None = None
+    image: str = ""
+    exit_code: int | None = None
+    failure: str = ""
+    """A `Failure`; empty while it goes on and when it ended well."""
+    reason: str = ""
+    """Why it failed, for a person."""
+    stopping: str = ""
+    """The `Failure` for which it is being ended; its own end is then told as that."""
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRun:
+    """A node in a run."""
+
+    id: str
+    status: NodeStatus = NodeStatus.IDLE
+    attempts: tuple[Attempt, ...] = ()
+    """In order; the last may be under way."""
+    charged: int = 0
+    """Failed attempts that the node itself caused."""
+    mishaps: int = 0
+    """Failed attempts that it did not."""
+    climbed: int = 0
+    """Steps up the ladder of tiers after running out of memory."""
+    retry_at: datetime | None = None
+    error: str = ""
+    progress: float | None = None
+    warning: str = ""
+    reused: bool = False
+    """Its artifacts come from the run that this one resumes."""
+
+    @property
+    def last(self) -> Attempt | None:
+        """The latest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """The run is to end so, as soon as nothing of it runs any more."""
+
+    status: Status
+    reason: str
+    drain: bool = False
+    """What runs may finish."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A flow being executed."""
+
+    id: str
+    plan: Plan = field(repr=False)
+    status: Status
+    created_at: datetime
+    version: int = 0
+    """How often it was saved."""
+    finished_at: datetime | None = None
+    nodes: Mapping[str, NodeRun] = field(default_factory=dict, repr=False)
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict, repr=False)
+    """By edge."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Edges whose upload cannot be used or did not come: the reason, by edge."""
+    active: frozenset[str] = frozenset()
+    """Nodes that are READY, RUNNING or RETRYING: an index into `nodes`, so that big flows need no search."""
+    unfinished: int = 0
+    """How many nodes are in no terminal state: an index likewise."""
+    ending: Ending | None = None
+    error: str = ""
+    """The first thing that went wrong for good."""
+    resumed_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A run as it now is, what happened to it, and what must be done about it."""
+
+    run: Run
+    events: tuple[Event, ...] = ()
+    commands: tuple[Command, ...] = ()
+    changed_nodes: frozenset[str] = frozenset()
+    changed_edges: frozenset[str] = frozenset()
+    """Edges that have an artifact now and had none before."""
+    at: datetime
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing changed, so that there is nothing to save."""
+        return not self.events and not self.commands

@@ -1,0 +1,226 @@
+"""
+Every error pupload raises on purpose.
+
+The docstring of a class is its message, the facts in braces are attributes. Who may do something about it is
+told by the branch it stands on:
+
+    PuploadError
+    ├── Refused                 the caller asked for something that cannot be; asking again will not help
+    │   ├── Invalid             a flow or request broke rules; carries every finding
+    │   ├── Unknown             no such run, edge, project, ...
+    │   ├── Conflict            right words, wrong moment (a terminal run cannot be cancelled)
+    │   └── Forbidden           the caller, or the operator's policy, does not allow it
+    ├── TryLater                something pupload needs does not answer now; the same call may succeed later
+    │   ├── StoreUnavailable
+    │   ├── ExecutorUnavailable
+    │   ├── DatabaseUnavailable
+    │   └── DiskFull
+    ├── AttemptFailed           a node's attempt ended badly; carries its failure class
+    └── Broken                  a bug or damaged data: state that does not read back, a broken promise of a port
+        ├── Stale               somebody else saved the run first: load and decide again
+        └── Damaged
+
+Libraries' own errors are turned into one of these once, in the adapter that names the library.
+"""
+
+from collections.abc import Mapping, Sequence
+from inspect import cleandoc
+from typing import Any
+
+
+class PuploadError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts: Mapping[str, Any] = facts
+        super().__init__(cleandoc(type(self).__doc__ or "").replace("\n", " ").format_map(_Facts(facts)))
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["facts"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @property
+    def message(self) -> str:
+        """The sentence for a person."""
+        return str(self)
+
+
+class _Facts(dict[str, Any]):
+    """A fact nobody gave reads as its name: a message must never fail."""
+
+    def __missing__(self, key: str) -> str:
+        return f"({key} unknown)"
+
+
+# ── Refused ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Refused(PuploadError):
+    """Refused: {reason}"""
+
+
+class Invalid(Refused):
+    """invalid {what}"""
+
+    @property
+    def findings(self) -> Sequence[Any]:
+        """`domain.validation.findings.Finding`s, all of them; empty where the request could not even be read."""
+        found: Sequence[Any] = self.facts.get("findings", ())
+        return found
+
+
+class Malformed(Refused):
+    """{reason}"""
+
+
+class Unknown(Refused):
+    """{what} {name} does not exist."""
+
+
+class UnknownRun(Unknown):
+    """Flow run does not exist."""
+
+
+class UnknownProject(Unknown):
+    """project does not exist"""
+
+
+class UnknownFlow(Unknown):
+    """Flow {flow} does not exist in project {project}"""
+
+
+class NotAwaited(Refused):
+    """Edge {edge} of run {run} does not wait for an upload{hint}."""
+
+
+class Conflict(Refused):
+    """{reason}"""
+
+
+class Forbidden(Refused):
+    """{reason}"""
+
+
+class TooLarge(Refused):
+    """{what} is larger than the limit of {limit} bytes."""
+
+
+# ── TryLater ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class TryLater(PuploadError):
+    """Not now: {reason}"""
+
+
+class StoreUnavailable(TryLater):
+    """The store {store} at {endpoint} cannot be reached: {reason}"""
+
+
+class ExecutorUnavailable(TryLater):
+    """The container engine at {host} cannot be reached: {reason}"""
+
+
+class DatabaseUnavailable(TryLater):
+    """The database cannot be used: {reason}"""
+
+
+class DiskFull(TryLater):
+    """The disk holding {path} is full."""
+
+
+# ── the world says no: object stores ─────────────────────────────────────────────────────────────────────────────
+
+
+class ObjectAbsent(PuploadError):
+    """Object {key} is not in store {store}."""
+
+
+class ObjectForbidden(PuploadError):
+    """Store {store} refuses access to {key}: {reason}"""
+
+
+class PreconditionFailed(PuploadError):
+    """Object {key} in store {store} is not the one that was expected."""
+
+
+class StoreRefused(PuploadError):
+    """Store {store} refused the request: {code}: {reason}"""
+
+
+# ── AttemptFailed ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class AttemptFailed(PuploadError):
+    """{reason}"""
+
+    failure = "runtime"
+    """A name of `domain.run.Failure`; the classes are in docs/reference/errors.md."""
+
+
+class ImageMissing(AttemptFailed):
+    """image {image} is not on this machine and cannot be pulled: {reason}"""
+
+    failure = "image_missing"
+
+
+class ImageRateLimited(AttemptFailed):
+    """the registry of image {image} limits pulls for now: {reason}"""
+
+    failure = "image_rate_limited"
+
+
+class WrongType(AttemptFailed):
+    """{subject} is {found}, but {expected} is expected"""
+
+    failure = "wrong_type"
+
+
+class OutputMissing(AttemptFailed):
+    """the node ended well but did not write its output {port} to {path}"""
+
+    failure = "output_missing"
+
+
+class OutputUnusable(AttemptFailed):
+    """output {port} cannot be used: {reason}"""
+
+    failure = "output_missing"
+
+
+class StoreIntegrity(AttemptFailed):
+    """artifact {edge} in store {store} is not what was recorded: {reason}"""
+
+    failure = "store"
+
+
+class ContainerLost(AttemptFailed):
+    """the container of attempt {attempt} is gone without a result"""
+
+    failure = "runtime"
+
+
+class ContainerRefused(AttemptFailed):
+    """the container could not be started: {reason}"""
+
+    failure = "not_startable"
+
+
+# ── Broken ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Broken(PuploadError):
+    """This should not happen: {reason}"""
+
+
+class Stale(Broken):
+    """Run {run} was saved by somebody else since version {version}."""
+
+
+class Damaged(Broken):
+    """{what} cannot be read back: {reason}"""
+
+
+class Misconfigured(PuploadError):
+    """{reason}"""

@@ -1,0 +1,541 @@
+"""
+What pupload asks of the world.
+
+Each class here is a promise that an adapter makes and the engine relies on; the contract is in the docstrings, and
+one contract suite (`tests/contracts/`) proves it for every adapter, the in-memory ones included. Nothing in this
+module does anything.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol, Self
+
+from pupload.domain import events, flow, nodedef, run
+
+# ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Clock(Protocol):
+    """The time, and waiting for it. Tests give one that they turn by hand."""
+
+    def now(self) -> datetime:
+        """The wall clock in UTC, time zone attached."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back: for durations."""
+
+    async def sleep_until(self, when: datetime) -> None:
+        """Returns at `when`, at once if that has passed."""
+
+
+# ── Runs and what happened in them ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of a run's journal."""
+
+    run: str
+    seq: int
+    """From 1, without gaps, per run."""
+    at: datetime
+    event: events.Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """A run as lists show it."""
+
+    id: str
+    flow: str
+    status: run.Status
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPage:
+    runs: Sequence[RunSummary]
+    total: int
+    """Of all runs that match, not of this page."""
+
+
+class RunStore(Protocol):
+    """Runs, durably. What was saved is there after a crash; what was not is as if it never happened."""
+
+    async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:
+        """
+        Saves a new run (version 1) with its plan and its first events, in one commit.
+
+        Returns it; or, when a run was created with this key before, that earlier run and saves nothing.
+        """
+
+    async def load(self, run_id: str) -> run.Run:
+        """The run as last saved. Raises `errors.UnknownRun`, `errors.Damaged`."""
+
+    async def save(self, decision: run.Decision, *, if_version: int) -> run.Run:
+        """
+        Saves `decision.run` and appends `decision.events` to its journal, in one durable commit.
+
+        Returns the run with its new version, `if_version + 1`. Only nodes and edges named in `decision.changed_nodes`
+        and `decision.changed_edges` are written. Raises `errors.Stale` when the version is another one: nothing is
+        saved then. Commits of many callers may be grouped; each returns when its own is durable.
+        """
+
+    async def list(
+        self, *, status: run.Status | None = None, flow: str | None = None, limit: int = 100, offset: int = 0
+    ) -> RunPage:
+        """Newest first."""
+
+    async def unfinished(self) -> Sequence[str]:
+        """The ids of all runs that are not in a terminal state, oldest first."""
+
+    async def delete(self, run_id: str) -> None:
+        """Removes the run, its journal and its logs. Nothing happens where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line that a node's container wrote, or that pupload says about the attempt."""
+
+    at: datetime
+    stream: Literal["stdout", "stderr", "pupload"]
+    message: str
+    level: str = ""
+    """DEBUG, INFO, WARN, ERROR; empty where the line names none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRecord:
+    """A log line in its place."""
+
+    run: str
+    node: str
+    attempt: int
+    number: int
+    """From 1, without gaps, per attempt."""
+    cursor: int
+    """Grows with every line of the run: what `since` takes."""
+    line: LogLine
+
+
+class Journal(Protocol):
+    """Everything that happened in a run: its events, and the log lines of its nodes."""
+
+    async def read(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        """Entries with `seq > after`, in order. Empty when there are none (an unknown run has none)."""
+
+    async def write_logs(self, run_id: str, node: str, attempt: int, lines: Sequence[LogLine]) -> None:
+        """Appends the lines, numbered on from those of this attempt already written. Durable when it returns."""
+
+    async def count_logs(self, run_id: str, node: str, attempt: int) -> int:
+        """How many lines of this attempt were written: where to go on after a crash."""
+
+    async def read_logs(
+        self, run_id: str, *, node: str | None = None, attempt: int | None = None, since: int = 0, limit: int = 1000
+    ) -> Sequence[LogRecord]:
+        """Records with `cursor > since`, in order of the cursor."""
+
+    async def log_tails(self, run_id: str, *, lines: int) -> Mapping[str, Sequence[LogRecord]]:
+        """The last `lines` of every node that wrote any, by node, in order."""
+
+    def subscribe(self, run_id: str) -> "Subscription":
+        """
+        Wakes whoever waits when the run's journal or logs grew, by this process or (where the adapter can) another.
+
+        It carries no data: the reader reads on from its own cursor, so a lost or doubled wake-up loses nothing.
+        """
+
+
+class Subscription(Protocol):
+    """A context manager; leaving it ends the subscription."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    async def wait(self) -> None:
+        """Returns when something was written since the last return (or since entering)."""
+
+
+# ── Projects ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Flows and node definitions that belong together, as pushed by `pup push`."""
+
+    id: str
+    """A UUID, lower case."""
+    name: str = ""
+    flows: tuple[flow.Flow, ...] = ()
+    definitions: tuple[nodedef.NodeDef, ...] = ()
+    stores: tuple[flow.Store, ...] = ()
+
+
+class FlowStore(Protocol):
+    """Projects, durably."""
+
+    async def put_project(self, project: Project) -> None:
+        """Saves it, in place of an earlier one of the same id."""
+
+    async def get_project(self, project_id: str) -> Project:
+        """Raises `errors.UnknownProject`."""
+
+
+class Catalogue(Protocol):
+    """Node definitions known by name, whoever's flow uses them."""
+
+    async def find(self, uses: str) -> nodedef.NodeDef | None:
+        """The definition `Publisher/Name`, or None."""
+
+    async def all(self) -> Sequence[nodedef.NodeDef]:
+        """All of them, by name."""
+
+
+# ── Objects ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Audience = Literal["user", "server", "node"]
+"""Who will use a URL: SigV4 signs the host, so it is signed for the name its user will use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectStat:
+    """What a store knows of an object."""
+
+    key: str
+    size: int
+    """Bytes."""
+    etag: str
+    """Without quotes. It is no hash."""
+    content_type: str
+    modified_at: datetime
+    sha256: str | None = None
+    """Lower-case hex, where the store computed it from the bytes itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a multipart upload that the store has."""
+
+    number: int
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultipartUpload:
+    """A multipart upload that was neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeLine:
+    """One thing that was tried on a store."""
+
+    what: str
+    ok: bool
+    detail: str = ""
+    """What is lacking and what it costs, or how to mend it."""
+
+
+class ObjectStore(Protocol):
+    """
+    One bucket of an S3-compatible store.
+
+    Every method that asks the store raises `errors.StoreUnavailable` after its own retries when it cannot be reached,
+    `errors.ObjectForbidden` when it says no, `errors.StoreRefused` for other refusals. Absent is `errors.ObjectAbsent`
+    and nothing else is: an error is never read as "absent".
+    """
+
+    name: str
+    """The flow's name for it, such as `default`."""
+    notifies: bool
+    """Whether `arrivals` tells of every object put: else the engine looks for itself."""
+    single_put_limit: int
+    """Bytes; above it an object is put in parts."""
+
+    def presign_put(
+        self,
+        key: str,
+        *,
+        expires_seconds: int,
+        content_type: str | None = None,
+        size: int | None = None,
+        audience: Audience = "user",
+    ) -> str:
+        """A URL that takes one PUT of this key. Local arithmetic, no network. A given type or size is signed in."""
+
+    def presign_get(
+        self,
+        key: str,
+        *,
+        expires_seconds: int,
+        filename: str | None = None,
+        content_type: str | None = None,
+        audience: Audience = "user",
+    ) -> str:
+        """A URL that gives the object; with `filename` as an attachment of that name, with `content_type` as that."""
+
+    def presign_part(
+        self, key: str, upload_id: str, number: int, *, expires_seconds: int, audience: Audience = "user"
+    ) -> str:
+        """A URL that takes one part of a multipart upload."""
+
+    async def ensure_ready(self) -> None:
+        """The bucket exists afterwards (made where the store lets us), with the CORS rules that browsers need."""
+
+    async def stat(self, key: str) -> ObjectStat:
+        """What the store knows of the object. Raises `errors.ObjectAbsent`."""
+
+    async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        """Bytes of the object from `start`, fewer where it ends; for small pieces. Raises `errors.ObjectAbsent`."""
+
+    def stream(self, key: str, *, if_etag: str | None = None) -> AsyncIterator[bytes]:
+        """The object's bytes in pieces. Raises `errors.ObjectAbsent`, `errors.PreconditionFailed`."""
+
+    async def fetch(self, key: str, path: Path, *, if_etag: str | None = None) -> str | None:
+        """
+        Makes the object a new file at `path` (its parent exists), readable by everybody. Constant memory.
+
+        The file may share its bytes with the store (a hard link): nobody may write to it. Returns the SHA-256 hex of
+        the bytes written where they passed through our hands, None where they were linked (and were hashed when they
+        came in). Raises `errors.ObjectAbsent`, `errors.PreconditionFailed`, `errors.DiskFull`.
+        """
+
+    async def put_file(self, key: str, path: Path, *, content_type: str) -> ObjectStat:
+        """
+        Makes the file the object, in place of an earlier one. Constant memory; multipart above the limit.
+
+        The file is given away: a store on this machine may move it. Returns the new object's stat with `sha256` set.
+        `path` must be a regular file that nobody writes to any more.
+        """
+
+    async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> ObjectStat:
+        """Makes the bytes the object. Returns its stat with `sha256` set."""
+
+    async def copy(self, source: str, target: str, *, if_etag: str, content_type: str | None = None) -> ObjectStat:
+        """
+        Makes a copy inside the store; `content_type` replaces the source's.
+
+        Raises `errors.ObjectAbsent`, `errors.PreconditionFailed` when the source has another ETag by now.
+        """
+
+    async def delete(self, key: str) -> None:
+        """The object is not there afterwards; nothing happens where it was not."""
+
+    def list(self, prefix: str = "") -> AsyncIterator[ObjectStat]:
+        """All objects whose key starts so, in order of their keys."""
+
+    async def begin_multipart(self, key: str, *, content_type: str | None = None) -> str:
+        """Returns the upload's id."""
+
+    async def parts(self, key: str, upload_id: str) -> Sequence[Part]:
+        """The parts received so far. Raises `errors.ObjectAbsent` when there is no such upload."""
+
+    async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[Part]) -> ObjectStat:
+        """Makes the parts the object."""
+
+    async def abort_multipart(self, key: str, upload_id: str) -> None:
+        """Throws the parts away; nothing happens where there is no such upload."""
+
+    def multiparts(self, prefix: str = "") -> AsyncIterator[MultipartUpload]:
+        """All unfinished multipart uploads whose key starts so."""
+
+    def arrivals(self) -> AsyncIterator[str]:
+        """
+        Keys of objects put by anybody, as they arrive; after a reconnect an empty string: "look at everything".
+
+        Never ends; a store that does not notify yields nothing.
+        """
+
+    async def probe(self) -> Sequence[ProbeLine]:
+        """Tries what pupload needs of the store under a scratch key; every line says what works and what does not."""
+
+    async def close(self) -> None:
+        """Gives up connections."""
+
+
+class Stores(Protocol):
+    """Makes the stores that flows name."""
+
+    def default(self) -> ObjectStore:
+        """The server's own store, named `default`."""
+
+    def open(self, store: flow.Store) -> ObjectStore:
+        """
+        The store that a flow describes; one object for equal descriptions, kept open. No network.
+
+        Raises `errors.Refused` when the description cannot be used.
+        """
+
+
+class TypeTeller(Protocol):
+    """Tells media types from bytes."""
+
+    head_bytes: int
+    """How many bytes from the beginning of a file it wants."""
+
+    async def tell(self, head: bytes, *, size: int) -> str:
+        """
+        The media type (lower case, no parameters) of a file that begins with `head` and has `size` bytes in all.
+
+        `application/octet-stream` when nothing better is known; `application/x-empty` for no bytes.
+        """
+
+
+# ── Containers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerOrder:
+    """Everything about the container of one attempt. Nothing in it is a secret."""
+
+    attempt: run.AttemptRef
+    image: str
+    """As `resolve_image` returned it: an immutable id, never a tag."""
+    argv: tuple[str, ...] | None
+    """Arguments after the image's own entry point; None: the image's own command."""
+    environment: Mapping[str, str]
+    inputs: Path
+    """A directory of this machine, mounted read-only at /pupload/in."""
+    outputs: Path
+    """A directory of this machine, mounted at /pupload/out."""
+    user: str
+    """`uid:gid`."""
+    network: Literal["none", "bridge"]
+    memory_bytes: int
+    """Memory and swap together."""
+    cpus: float
+    pids: int
+    tmp_bytes: int
+    """The size of the tmpfs at /tmp."""
+    file_bytes: int
+    """No file may grow larger."""
+    log_bytes: int
+    """What the engine keeps of the log at most."""
+    gpus: int = 0
+    gpu_vendor: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Beside those that every container of an attempt carries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a container ended, as its engine tells."""
+
+    code: int
+    oom: bool
+    """The kernel killed it (or a process in it) for memory."""
+    started_at: datetime | None
+    finished_at: datetime | None
+    peak_memory_bytes: int | None = None
+    """None where the engine's host does not tell."""
+    error: str = ""
+    """What the engine says when the command could not even be started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveContainer:
+    """A container of ours that exists, running or not."""
+
+    attempt: run.AttemptRef
+    running: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What the engine's machine has in all."""
+
+    cpus: float
+    memory_bytes: int
+    storage_bytes: int
+    gpus: Mapping[str, int] = field(default_factory=dict)
+    """Count by vendor."""
+    gpu_memory_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Of the smallest, by vendor."""
+
+
+class Executor(Protocol):
+    """
+    Runs containers, one per attempt, idempotent by the attempt's id.
+
+    Every method raises `errors.ExecutorUnavailable` when the engine does not answer within its time limit. What an
+    attempt came to is read from the engine, never remembered: any method may be called by a process that did not
+    make the container.
+    """
+
+    async def resolve_image(self, reference: str) -> str:
+        """
+        The immutable id of the image, pulled first when it is not on this machine.
+
+        Many callers of one reference share one pull. Raises `errors.ImageMissing`, `errors.ImageRateLimited`,
+        `errors.DiskFull`.
+        """
+
+    async def ensure_started(self, order: ContainerOrder) -> None:
+        """
+        The attempt's container exists and was started: made now, or found. Twice makes one container.
+
+        Raises `errors.ContainerRefused` when the engine will never start it, `errors.ImageMissing`.
+        """
+
+    async def wait(self, attempt: run.AttemptRef) -> Exit:
+        """
+        Returns when the attempt's container has ended, at once when it has already.
+
+        Raises `errors.ContainerLost` when there is none (any more). Never hangs on a container that is gone.
+        """
+
+    def logs(self, attempt: run.AttemptRef, *, skip: int = 0) -> AsyncIterator[LogLine]:
+        """
+        Every line of stdout and stderr with its time, live, until the container has ended; the first `skip` left out.
+
+        A line longer than 16 KiB comes in pieces; bytes that are no UTF-8 are replaced. The order within a stream is
+        the order of writing. Ends quietly when the container is gone.
+        """
+
+    async def stop(self, attempt: run.AttemptRef, *, grace_seconds: float) -> None:
+        """TERM, `grace_seconds`, KILL. Returns when the engine says it does not run; at once when there is none."""
+
+    async def remove(self, attempt: run.AttemptRef) -> None:
+        """The container and all it made (volumes, networks) are gone afterwards; killed first if need be."""
+
+    async def recover(self) -> Sequence[LiveContainer]:
+        """All containers of this instance that exist, by label."""
+
+    async def capacity(self) -> Capacity:
+        """What there is in all, not what is free."""
+
+    async def probe(self) -> Sequence[ProbeLine]:
+        """For `pup doctor`: versions, runtime, cgroups, user namespaces; each line ok or how to mend it."""
+
+    async def close(self) -> None:
+        """Gives up connections and threads. Containers go on."""
+
+
+# ── Chance ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Ids(Protocol):
+    """New ids and other chance, so that tests and simulations can repeat themselves."""
+
+    def new_run_id(self) -> str:
+        """`run_` and a new ULID."""
+
+    def token(self) -> str:
+        """At least 128 unguessable bits in letters and digits."""
+
+    def fraction(self) -> float:
+        """Evenly between 0 and 1: for jitter."""
+
+
+Report = Callable[[str, Iterable[events.Event]], None]
+"""How adapters tell the engine: a run's id and what happened."""
