@@ -220,7 +220,7 @@ class Verified:
     timestamp: str
 
 
-class SignatureRefused(Exception):  # noqa: N818 - named as all our refusals are
+class SignatureRefused(Exception):
     """A request that nobody allowed has signed, as S3 words it: `code`, `message` and the HTTP `status`."""
 
     def __init__(self, code: str, message: str, status: int = 403) -> None:
