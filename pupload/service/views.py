@@ -1,0 +1,102 @@
+"""What the service answers with: values of the domain, with what only the moment of asking can give (URLs, log tails)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pupload.domain import artifact, flow, nodedef, run
+from pupload.ports import LogRecord, Part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A request to run a flow."""
+
+    flow: flow.Flow
+    definitions: tuple[nodedef.NodeDef, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What the surface noticed while reading, such as unknown fields."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingUpload:
+    """An edge that waits for its object."""
+
+    edge: str
+    store: str
+    key: str
+    """Where the sealed object will be."""
+    url: str = field(repr=False)
+    """A presigned PUT; for a webhook the path on this server that takes a POST."""
+    expires_at: datetime
+    deadline: datetime
+    """When the run gives up waiting."""
+    method: str = "PUT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartTicket:
+    """Where one part of a multipart upload goes."""
+
+    number: int
+    offset: int
+    size: int
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadTicket:
+    """Leave to upload the object of an edge: one PUT, or parts."""
+
+    waiting: WaitingUpload
+    upload_id: str | None = None
+    """Of the multipart upload; None where a single PUT does."""
+    part_size: int | None = None
+    parts: Sequence[PartTicket] = ()
+    received: Sequence[Part] = ()
+    """Parts that the store has already: an interrupted upload goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactView:
+    """An artifact and how to get it."""
+
+    artifact: artifact.Artifact
+    url: str = field(repr=False)
+    """A presigned GET."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """A run as it stands."""
+
+    run: run.Run
+    logs: Mapping[str, Sequence[LogRecord]]
+    """The last lines of every node that wrote any."""
+    waiting: Sequence[WaitingUpload]
+    artifacts: Mapping[str, ArtifactView]
+    """By edge."""
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthLine:
+    """One thing the server needs, and whether it answers."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Numbers for the metrics page."""
+
+    runs: Mapping[str, int]
+    """Runs by status that this process knows of."""
+    containers: int
+    queued: int
+    capacity: Mapping[str, float]
+    used: Mapping[str, float]
+    totals: Mapping[str, int]
+    """Events since the start, by journal name."""
