@@ -126,6 +126,8 @@ class Attempt:
     """Why it failed, for a person."""
     stopping: str = ""
     """The `Failure` for which it is being ended; its own end is then told as that."""
+    stopping_at: datetime | None = None
+    """When it was last told to stop."""
     peak_memory_bytes: int | None = None
 
 
@@ -180,8 +182,8 @@ class Run:
     nodes: Mapping[str, NodeRun] = field(default_factory=dict, repr=False)
     artifacts: Mapping[str, Artifact] = field(default_factory=dict, repr=False)
     """By edge."""
-    refused: Mapping[str, str] = field(default_factory=dict)
-    """Edges whose upload cannot be used or did not come: the reason, by edge."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Edges that will never have an object: the reason, by edge."""
     active: frozenset[str] = frozenset()
     """Nodes that are READY, RUNNING or RETRYING: an index into `nodes`, so that big flows need no search."""
     unfinished: int = 0

@@ -1,0 +1,77 @@
+"""
+What a run waits for, and how long it may.
+
+Every state that is not terminal has a deadline, so that a run always ends or says what it waits for.
+"""
+
+from datetime import datetime, timedelta
+
+from pupload.domain.plan import Origin
+from pupload.domain.run import Attempt, NodeRun, NodeStatus, Run
+
+STAGING_SECONDS = 3600.0
+"""Longest time between admission and the container's start: pulling an image and fetching inputs."""
+
+STOPPING_SECONDS = 120.0
+"""An attempt that was told to stop and did not report its end in this time is told again."""
+
+
+def awaited(run: Run) -> list[str]:
+    """Edges whose object is still to come from outside, and is still wanted, in the plan's order."""
+    if run.ending is not None or run.status.terminal:
+        return []
+    return [
+        name
+        for name, edge in run.plan.edges.items()
+        if edge.origin is not Origin.NODE
+        and name not in run.artifacts
+        and name not in run.absent
+        and any(not run.nodes[consumer].status.terminal for consumer in edge.consumers)
+    ]
+
+
+def due(run: Run) -> datetime | None:
+    """When `events.TimePassed` is to be reported; None only when the run is over."""
+    if run.status.terminal:
+        return None
+    moments = [of_node(run, run.nodes[node]) for node in run.active]
+    if run.ending is None:
+        if awaited(run):
+            moments.append(of_uploads(run))
+        if run.plan.timeout_seconds is not None:
+            moments.append(of_run(run))
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def of_uploads(run: Run) -> datetime:
+    """When the run gives up waiting for uploads."""
+    return run.created_at + timedelta(seconds=run.plan.upload_seconds)
+
+
+def of_run(run: Run) -> datetime:
+    """When the whole run has timed out; far away when it has no such limit."""
+    seconds = run.plan.timeout_seconds
+    return (
+        datetime.max.replace(tzinfo=run.created_at.tzinfo)
+        if seconds is None
+        else run.created_at + timedelta(seconds=seconds)
+    )
+
+
+def of_node(run: Run, node: NodeRun) -> datetime | None:
+    """When something must be done about the node, whatever it reports; None where nothing of it is under way."""
+    if node.status is NodeStatus.RETRYING:
+        return node.retry_at
+    if node.status in (NodeStatus.READY, NodeStatus.RUNNING) and node.last is not None:
+        return _of_attempt(run, node, node.last)
+    return None
+
+
+def _of_attempt(run: Run, node: NodeRun, attempt: Attempt) -> datetime:
+    if attempt.stopping_at is not None:
+        return attempt.stopping_at + timedelta(seconds=STOPPING_SECONDS)
+    if attempt.executing_at is not None:
+        return attempt.executing_at + timedelta(seconds=run.plan.nodes[node.id].timeout_seconds)
+    if attempt.admitted_at is not None:
+        return attempt.admitted_at + timedelta(seconds=STAGING_SECONDS)
+    return attempt.ready_at + timedelta(seconds=run.plan.queue_seconds)

@@ -1,0 +1,96 @@
+"""
+What happens next in a run.
+
+`begin` makes a run of a plan; `decide` takes in one report and says how the run is now, what happened, and what must
+be done about it; `pupload.domain.deadlines.due` says when it wants to be woken; `outstanding` gives the orders that a
+saved run implies, which is all that recovery needs. Nothing is done here: `pupload.engine.driver` carries commands out.
+
+Every function is total: a report that comes late, twice or for something unknown changes nothing.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pupload.domain import artifact, commands, deadlines, events, reaction
+from pupload.domain.plan import Plan
+from pupload.domain.run import Decision, NodeRun, NodeStatus, Run, Status
+from pupload.domain.turn import Turn
+
+
+def begin(
+    run_id: str,
+    plan: Plan,
+    *,
+    now: datetime,
+    reused: Mapping[str, tuple[artifact.Artifact, ...]] | None = None,
+    inputs: Mapping[str, artifact.Artifact] | None = None,
+    resumed_from: str | None = None,
+) -> Decision:
+    """
+    A new run.
+
+    `reused` names nodes that need not run, with the artifacts they made in the run `resumed_from`; `inputs` are
+    artifacts of edges that no node produces, taken over likewise.
+    """
+    done = reused or {}
+    nodes = {node: _first_state(node, reused=node in done) for node in plan.nodes}
+    run = Run(
+        id=run_id,
+        plan=plan,
+        status=Status.WAITING,
+        created_at=now,
+        nodes=nodes,
+        unfinished=len(nodes) - len(done),
+        resumed_from=resumed_from,
+    )
+    turn = Turn(run, now)
+    turn.happened(events.RunCreated(flow=plan.flow.name, nodes=len(nodes), resumed_from=resumed_from))
+    for edge, found in (inputs or {}).items():
+        turn.put_artifact(found)
+        turn.happened(events.UploadSealed(edge=edge, artifact=found))
+    for node, made in done.items():
+        turn.happened(events.NodeReused(node=node, artifacts=made))
+        reaction.take_outputs(turn, node, made)
+    for edge in deadlines.awaited(turn.run):
+        turn.order(commands.AwaitUpload(edge=edge))
+    for node in plan.nodes:
+        if not turn.node(node).status.terminal:
+            turn.order(commands.PrepareNode(node=node))
+            reaction.make_ready(turn, node)
+    reaction.settle(turn, first=True)
+    return turn.decision()
+
+
+def decide(run: Run, report: events.Report, *, now: datetime, chance: float = 0.5) -> Decision:
+    """
+    How the run is after `report`.
+
+    `chance` is between 0 and 1 and spreads pauses. A report that means nothing to the run (it is over, the attempt is
+    not the current one) comes back as an idle decision.
+    """
+    turn = Turn(run, now)
+    if not run.status.terminal:
+        reaction.react(turn, report, chance=chance)
+        reaction.settle(turn)
+    return turn.decision()
+
+
+def outstanding(run: Run) -> tuple[commands.Command, ...]:
+    """The orders that the run, as saved, implies: to be given again after a crash."""
+    if run.status.terminal:
+        return (commands.CloseRun(),)
+    orders: list[commands.Command] = [commands.AwaitUpload(edge=edge) for edge in deadlines.awaited(run)]
+    for node in sorted(run.active):
+        attempt = run.nodes[node].last
+        if attempt is None or attempt.finished_at is not None:
+            continue
+        orders.append(commands.StartNode(node=node, attempt=attempt.number))
+        if attempt.stopping:
+            orders.append(commands.StopNode(node=node, attempt=attempt.number))
+    return tuple(orders)
+
+
+def _first_state(node: str, *, reused: bool) -> NodeRun:
+    if reused:
+        return NodeRun(id=node, status=NodeStatus.COMPLETE, reused=True, progress=1.0)
+    return NodeRun(id=node)

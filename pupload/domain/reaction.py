@@ -1,0 +1,394 @@
+"""
+How a run reacts to each kind of report: one function each, and what follows from it.
+
+`pupload.domain.decide` is the door; this module is what is behind it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+from pupload.domain import commands, deadlines, duration, events, retry
+from pupload.domain.artifact import Artifact
+from pupload.domain.plan import Origin
+from pupload.domain.run import Attempt, Ending, Failure, NodeRun, NodeStatus, Status
+from pupload.domain.turn import Turn
+
+DRAIN, KILL = "drain", "kill"
+"""The modes of a cancel."""
+
+
+def react(turn: Turn, report: events.Report, *, chance: float) -> None:
+    """Works the report in."""
+    match report:
+        case events.UploadSealed():
+            _upload_sealed(turn, report)
+        case events.UploadRefused():
+            _upload_refused(turn, report)
+        case events.NodeAdmitted():
+            _node_admitted(turn, report)
+        case events.NodeStarted():
+            _node_started(turn, report)
+        case events.NodeProgressed():
+            _node_progressed(turn, report)
+        case events.NodeSucceeded():
+            _node_succeeded(turn, report)
+        case events.AttemptFailed():
+            _attempt_failed(turn, report, chance)
+        case events.CancelRequested():
+            _cancel_requested(turn, report)
+        case events.TimePassed():
+            _time_passed(turn)
+
+
+# ── Uploads ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _upload_sealed(turn: Turn, report: events.UploadSealed) -> None:
+    if not _is_open(turn, report.edge):
+        return
+    turn.put_artifact(report.artifact)
+    turn.happened(report)
+    for node in turn.plan.edges[report.edge].consumers:
+        make_ready(turn, node)
+
+
+def _upload_refused(turn: Turn, report: events.UploadRefused) -> None:
+    if not _is_open(turn, report.edge):
+        return
+    turn.happened(report)
+    _blame(turn, report.reason)
+    _will_stay_empty(turn, report.edge, report.reason)
+
+
+def _is_open(turn: Turn, edge: str) -> bool:
+    """Whether the edge still waits for something from outside."""
+    known = turn.plan.edges.get(edge)
+    return (
+        known is not None
+        and known.origin is not Origin.NODE
+        and not turn.has_artifact(edge)
+        and edge not in turn.head.absent
+        and turn.head.ending is None
+    )
+
+
+def _will_stay_empty(turn: Turn, edge: str, reason: str) -> None:
+    """Who needs the object of the edge is skipped; who can do without it goes on."""
+    turn.change_run(absent={**turn.head.absent, edge: reason})
+    for node in turn.plan.edges[edge].consumers:
+        needed = any(port.edge == edge and port.required for port in turn.plan.nodes[node].inputs)
+        if needed:
+            _skip(turn, node, reason)
+        else:
+            make_ready(turn, node)
+
+
+# ── Attempts ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _current(turn: Turn, node: str, number: int, *statuses: NodeStatus) -> Attempt | None:
+    """The attempt, where it is the node's current one and the node is in one of these states."""
+    if node not in turn.plan.nodes:
+        return None
+    known = turn.node(node)
+    attempt = known.last
+    if known.status not in statuses or attempt is None or attempt.number != number:
+        return None
+    return attempt
+
+
+def _with_last(node: NodeRun, attempt: Attempt) -> tuple[Attempt, ...]:
+    return (*node.attempts[:-1], attempt)
+
+
+def _node_admitted(turn: Turn, report: events.NodeAdmitted) -> None:
+    attempt = _current(turn, report.node, report.attempt, NodeStatus.READY)
+    if attempt is None:
+        return
+    admitted = replace(attempt, admitted_at=turn.now)
+    turn.change(report.node, status=NodeStatus.RUNNING, attempts=_with_last(turn.node(report.node), admitted))
+    turn.happened(report)
+
+
+def _node_started(turn: Turn, report: events.NodeStarted) -> None:
+    attempt = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
+    if attempt is None or attempt.executing_at is not None:
+        return
+    started = replace(attempt, executing_at=turn.now, image=report.image)
+    turn.change(report.node, attempts=_with_last(turn.node(report.node), started))
+    turn.happened(report)
+
+
+def _node_progressed(turn: Turn, report: events.NodeProgressed) -> None:
+    attempt = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
+    if attempt is None or report.progress == turn.node(report.node).progress:
+        return
+    turn.change(report.node, progress=report.progress)
+    turn.happened(report)
+
+
+def _node_succeeded(turn: Turn, report: events.NodeSucceeded) -> None:
+    attempt = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
+    if attempt is None:
+        return
+    ended = replace(
+        attempt, finished_at=turn.now, exit_code=report.exit_code, peak_memory_bytes=report.peak_memory_bytes
+    )
+    turn.change(
+        report.node,
+        status=NodeStatus.COMPLETE,
+        attempts=_with_last(turn.node(report.node), ended),
+        progress=1.0,
+        error="",
+        warning=report.warning,
+    )
+    turn.happened(report)
+    take_outputs(turn, report.node, report.artifacts)
+
+
+def take_outputs(turn: Turn, node: str, made: Iterable[Artifact]) -> None:
+    """The artifacts lie on their edges from now on, and what lies downstream of the node may start."""
+    for artifact in made:
+        turn.put_artifact(artifact)
+    for port in turn.plan.nodes[node].outputs:
+        if not turn.has_artifact(port.edge):
+            _will_stay_empty(turn, port.edge, f"node {node} did not write its optional output {port.port}")
+            continue
+        for consumer in turn.plan.edges[port.edge].consumers:
+            make_ready(turn, consumer)
+
+
+def _attempt_failed(turn: Turn, report: events.AttemptFailed, chance: float) -> None:
+    attempt = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
+    if attempt is None:
+        return
+    told = replace(report, failure=attempt.stopping, reason=attempt.reason) if attempt.stopping else report
+    failure = Failure(told.failure)
+    ended = replace(
+        attempt,
+        finished_at=turn.now,
+        exit_code=told.exit_code,
+        failure=failure,
+        reason=told.reason,
+        peak_memory_bytes=told.peak_memory_bytes,
+    )
+    node = turn.node(report.node)
+    mishap = failure in retry.MISHAPS
+    node = turn.change(
+        report.node,
+        attempts=_with_last(node, ended),
+        charged=node.charged + (not mishap),
+        mishaps=node.mishaps + mishap,
+        error=told.reason,
+        progress=None,
+    )
+    turn.happened(told)
+    _retry_or_fail(turn, node, told, failure, chance)
+
+
+def _retry_or_fail(turn: Turn, node: NodeRun, told: events.AttemptFailed, failure: Failure, chance: float) -> None:
+    plan = turn.plan
+    pause = retry.pause_seconds(
+        plan.nodes[node.id], node, failure, exit_code=told.exit_code, mishaps=plan.mishaps, chance=chance
+    )
+    if pause is None or turn.head.ending is not None:
+        _fail(turn, node.id, failure, told.reason, exit_code=told.exit_code)
+        return
+    retry_at = turn.now + timedelta(seconds=pause)
+    turn.change(
+        node.id,
+        status=NodeStatus.RETRYING,
+        retry_at=retry_at,
+        climbed=node.climbed + (failure is Failure.OOM),
+    )
+    turn.happened(
+        events.NodeRetrying(
+            node=node.id,
+            attempt=told.attempt,
+            failure=failure,
+            reason=told.reason,
+            exit_code=told.exit_code,
+            retry_at=retry_at,
+        )
+    )
+
+
+# ── The end of a node ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _fail(turn: Turn, node: str, failure: Failure, reason: str, *, exit_code: int | None = None) -> None:
+    failed = turn.change(node, status=NodeStatus.ERROR, error=reason, retry_at=None)
+    number = failed.last.number if failed.last else 0
+    turn.happened(events.NodeFailed(node=node, attempt=number, failure=failure, reason=reason, exit_code=exit_code))
+    if failure is not Failure.CANCELLED:
+        _blame(turn, f"node {node}: {reason}")
+    _skip_what_it_feeds(turn, node)
+
+
+def _blame(turn: Turn, reason: str) -> None:
+    """The first thing that went wrong is what the run tells."""
+    if not turn.head.error:
+        turn.change_run(error=reason)
+
+
+def _skip(turn: Turn, node: str, reason: str) -> None:
+    if turn.node(node).status is not NodeStatus.IDLE:
+        return
+    turn.change(node, status=NodeStatus.SKIPPED, error=reason)
+    turn.happened(events.NodeSkipped(node=node, reason=reason))
+    _skip_what_it_feeds(turn, node)
+
+
+def _skip_what_it_feeds(turn: Turn, node: str) -> None:
+    """Everything downstream that cannot run without this node; a loop, for flows may be deep."""
+    plan = turn.plan
+    reason = f"needs the output of node {node}, which did not succeed"
+    todo = [node]
+    while todo:
+        for port in plan.nodes[todo.pop()].outputs:
+            for consumer in _needing(turn, port.edge):
+                turn.change(consumer, status=NodeStatus.SKIPPED, error=reason)
+                turn.happened(events.NodeSkipped(node=consumer, reason=reason))
+                todo.append(consumer)
+
+
+def _needing(turn: Turn, edge: str) -> Iterable[str]:
+    """
+    Idle nodes that take this edge.
+
+    Optional inputs are no exception here: an upstream that failed is not an upstream that had nothing to give.
+    """
+    for consumer in turn.plan.edges[edge].consumers:
+        if turn.node(consumer).status is NodeStatus.IDLE:
+            yield consumer
+
+
+# ── Starting and stopping ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def make_ready(turn: Turn, node: str) -> None:
+    """The node waits for room from now on, where all its inputs are there and it has not been started."""
+    if turn.head.ending is None and turn.node(node).status is NodeStatus.IDLE and _inputs_are_there(turn, node):
+        _queue(turn, node)
+
+
+def _inputs_are_there(turn: Turn, node: str) -> bool:
+    return all(
+        turn.has_artifact(port.edge) or (not port.required and port.edge in turn.head.absent)
+        for port in turn.plan.nodes[node].inputs
+    )
+
+
+def _queue(turn: Turn, node: str) -> None:
+    known = turn.node(node)
+    number = len(known.attempts) + 1
+    attempts = (*known.attempts, Attempt(number=number, ready_at=turn.now))
+    turn.change(node, status=NodeStatus.READY, attempts=attempts, retry_at=None)
+    turn.happened(events.NodeReady(node=node, attempt=number))
+    turn.order(commands.StartNode(node=node, attempt=number))
+
+
+def _stop(turn: Turn, node: str, attempt: Attempt, failure: Failure, reason: str) -> None:
+    stopping = replace(attempt, stopping=failure, reason=reason, stopping_at=turn.now)
+    turn.change(node, attempts=_with_last(turn.node(node), stopping))
+    turn.order(commands.StopNode(node=node, attempt=attempt.number))
+
+
+def _cancel_requested(turn: Turn, report: events.CancelRequested) -> None:
+    ending, drain = turn.head.ending, report.mode == DRAIN
+    if ending is not None and (drain or not ending.drain):
+        return
+    reason = "cancelled"
+    turn.change_run(ending=Ending(status=Status.STOPPED, reason=reason, drain=drain))
+    turn.happened(report)
+    _wind_down(turn, reason, drain=drain)
+
+
+def _wind_down(turn: Turn, reason: str, *, drain: bool) -> None:
+    """Nothing starts any more; what runs is ended too, unless it may finish."""
+    for node in turn.active:
+        known = turn.node(node)
+        if known.status is NodeStatus.READY:
+            turn.change(node, status=NodeStatus.SKIPPED, error=reason)
+            turn.happened(events.NodeSkipped(node=node, reason=reason))
+            turn.order(commands.StopNode(node=node, attempt=len(known.attempts)))
+        elif known.status is NodeStatus.RETRYING:
+            _fail(turn, node, Failure.CANCELLED, f"{known.error} (not tried again: {reason})")
+        elif known.last is not None and not drain and not known.last.stopping:
+            _stop(turn, node, known.last, Failure.CANCELLED, reason)
+    for node in turn.plan.nodes:
+        _skip(turn, node, reason)
+
+
+# ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _time_passed(turn: Turn) -> None:
+    limit = turn.plan.timeout_seconds
+    if turn.head.ending is None and limit is not None and turn.now >= deadlines.of_run(turn.head):
+        reason = f"the flow timed out after {duration.text(limit)}"
+        _blame(turn, reason)
+        turn.change_run(ending=Ending(status=Status.ERROR, reason=reason))
+        _wind_down(turn, reason, drain=False)
+    if turn.now >= deadlines.of_uploads(turn.head):
+        for edge in deadlines.awaited(turn.run):
+            reason = f"upload of edge {edge} did not arrive within {duration.text(turn.plan.upload_seconds)}"
+            _upload_refused(turn, events.UploadRefused(edge=edge, reason=reason))
+    for node in sorted(turn.active):
+        moment = deadlines.of_node(turn.run, turn.node(node))
+        if moment is not None and turn.now >= moment:
+            _node_due(turn, turn.node(node))
+
+
+def _node_due(turn: Turn, node: NodeRun) -> None:
+    plan, attempt = turn.plan, node.last
+    if attempt is None:
+        return
+    if node.status is NodeStatus.RETRYING:
+        _queue(turn, node.id)
+    elif attempt.stopping_at is not None:
+        _stop(turn, node.id, attempt, Failure(attempt.stopping), attempt.reason)
+    elif node.status is NodeStatus.READY:
+        _fail(turn, node.id, Failure.QUEUE, f"there was no room for it within {duration.text(plan.queue_seconds)}")
+        turn.order(commands.StopNode(node=node.id, attempt=attempt.number))
+    elif attempt.executing_at is None:
+        reason = f"was not started within {duration.text(deadlines.STAGING_SECONDS)}"
+        _stop(turn, node.id, attempt, Failure.RUNTIME, reason)
+    else:
+        limit = duration.text(plan.nodes[node.id].timeout_seconds)
+        _stop(turn, node.id, attempt, Failure.TIMEOUT, f"timed out: ran longer than its limit of {limit}")
+
+
+# ── The run as a whole ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def settle(turn: Turn, *, first: bool = False) -> None:
+    """The run's own status follows from those of its nodes; said in any case when it is the first."""
+    if turn.unfinished == 0:
+        _end(turn)
+        return
+    status = Status.RUNNING if turn.active else Status.WAITING
+    if status is turn.head.status and not first:
+        return
+    turn.change_run(status=status)
+    if status is Status.RUNNING:
+        turn.happened(events.RunRunning())
+    else:
+        turn.happened(events.RunWaiting(edges=tuple(deadlines.awaited(turn.run))))
+
+
+def _end(turn: Turn) -> None:
+    run = turn.run
+    all_done = all(node.status is NodeStatus.COMPLETE for node in run.nodes.values())
+    event: events.Event
+    if all_done and not run.error:
+        # A cancel that came too late to stop anything did not stop anything.
+        status, event = Status.COMPLETE, events.RunCompleted()
+    elif run.ending is not None and run.ending.status is Status.STOPPED:
+        status, event = Status.STOPPED, events.RunStopped(reason=run.ending.reason)
+    else:
+        status, event = Status.ERROR, events.RunFailed(error=run.error)
+    turn.change_run(status=status, finished_at=turn.now)
+    turn.happened(event)
+    turn.order(commands.CloseRun())
