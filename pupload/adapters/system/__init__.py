@@ -1,0 +1,1 @@
+"""The real time, and real chance."""

@@ -1,0 +1,1 @@
+"""The tests mirror the package; contracts/ proves the ports for every adapter."""

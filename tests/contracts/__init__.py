@@ -1,0 +1,1 @@
+"""What each port promises, proved for every adapter of it."""
