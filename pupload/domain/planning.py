@@ -1,0 +1,307 @@
+"""
+From a valid flow to a plan: every name looked up, every default filled in, every key written out.
+
+Chance and the time come in as arguments: the same arguments make the same plan. What makes a flow valid is not asked
+here but in `pupload.domain.validation`; of two definitions or wells for the same thing the first is taken.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+from pupload.domain import command, duration, graph, mime, nodedef, plan, template, tiers
+from pupload.domain.flow import DEFAULT_STORE, Binding, DataWell, Flow, Node
+from pupload.domain.validation.limits import Limits
+
+DAY_SECONDS = 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Keys:
+    """Writes the keys of one run's objects."""
+
+    run_id: str
+    flow_name: str
+    now: datetime
+    tokens: Callable[[], str]
+    params: Mapping[str, str]
+
+    def default(self, edge: str) -> str:
+        return f"{self.run_id}/{safe(edge)}"
+
+    def upload(self, edge: str) -> str:
+        return f"uploads/{self.run_id}/{safe(edge)}/{self.tokens()}"
+
+    def expanded(self, key: str, *, edge: str, node: str | None) -> str:
+        """The template with its values; those of users are made safe, so that none can climb out of its place."""
+        values = {
+            "RUN_ID": self.run_id,
+            "FLOW_NAME": safe(self.flow_name),
+            "EDGE": safe(edge),
+            "NODE_ID": safe(node or plan.Origin.UPLOAD),
+            "UUID": _uuid_text(self.tokens()) if "UUID" in template.variables(key) else "",
+            **template.moment(self.now),
+            **{template.PARAM + name: safe(value) for name, value in self.params.items()},
+        }
+        return template.substitute(key, lambda name: values.get(name, ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Type:
+    """What all nodes of one definition have in common."""
+
+    definition: nodedef.NodeDef
+    tier: tiers.Tier
+    command: tuple[str, ...]
+    retry: plan.RetryPlan
+    inputs: Mapping[str, plan.PortPlan]
+    outputs: Mapping[str, plan.PortPlan]
+    defaults: Mapping[str, str]
+    warning: str
+
+
+def make_plan(
+    flow: Flow,
+    definitions: Sequence[nodedef.NodeDef],
+    *,
+    run_id: str,
+    now: datetime,
+    tokens: Callable[[], str],
+    limits: Limits | None = None,
+    upload_seconds: float = DAY_SECONDS,
+    queue_seconds: float = DAY_SECONDS,
+    default_timeout_seconds: float = nodedef.DEFAULT_TIMEOUT_SECONDS,
+    mishaps: int = 10,
+    params: Mapping[str, str] | None = None,
+) -> plan.Plan:
+    """
+    What will run. `flow` has no errors (`validation.validate` found none under the same `limits`).
+
+    `tokens` gives text that nobody can guess, new with every call; `params` are what keys may name as `param.<name>`.
+    """
+    keys = _Keys(run_id=run_id, flow_name=flow.name, now=now, tokens=tokens, params=params or {})
+    types = _types(flow, definitions, limits or Limits())
+    return plan.Plan(
+        flow=flow,
+        nodes={node.id: _node(node, types[node.uses], default_timeout_seconds) for node in flow.nodes},
+        edges=_edges(flow, keys),
+        stores={store.name: store for store in reversed(flow.stores)},
+        timeout_seconds=duration.seconds(flow.timeout) if flow.timeout else None,
+        upload_seconds=upload_seconds,
+        queue_seconds=queue_seconds,
+        mishaps=mishaps,
+        warnings=tuple(kind.warning for kind in types.values() if kind.warning),
+    )
+
+
+def safe(text: str) -> str:
+    """The text as one segment of a key: letters, digits, `.`, `_`, `-` and `~` stay, all else is percent-encoded."""
+    written = quote(text, safe="")
+    return written if written.strip(".") else written.replace(".", "%2E")
+
+
+# ── Nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _types(flow: Flow, definitions: Sequence[nodedef.NodeDef], limits: Limits) -> dict[str, _Type]:
+    """What is needed of the definitions in use, by `Publisher/Name`."""
+    used = {node.uses for node in flow.nodes}
+    found: dict[str, _Type] = {}
+    for definition in definitions:
+        if definition.uses in used and definition.uses not in found:
+            found[definition.uses] = _type(definition, limits)
+    return found
+
+
+def _type(definition: nodedef.NodeDef, limits: Limits) -> _Type:
+    wanted = limits.tier(definition.tier or nodedef.DEFAULT_TIER)
+    assert wanted is not None, f"{definition.uses} has no valid tier"
+    tier = tiers.clamped(wanted, limits.capacity) if limits.clamp and limits.capacity else wanted
+    return _Type(
+        definition=definition,
+        tier=tier,
+        command=command.split(definition.command.exec),
+        retry=_retry(definition.retry, tier, limits),
+        inputs={port.name: _input(port) for port in reversed(definition.inputs)},
+        outputs={port.name: _output(port) for port in reversed(definition.outputs)},
+        defaults={flag.name: flag.default for flag in definition.flags if flag.default is not None},
+        warning="" if tier == wanted else _clamped_text(definition, wanted, tier),
+    )
+
+
+def _clamped_text(definition: nodedef.NodeDef, wanted: tiers.Tier, given: tiers.Tier) -> str:
+    return (
+        f"{definition.uses} asks for tier {wanted.name}, which is larger than this machine: "
+        f"it gets {given.cpus:g} CPUs, {tiers.size_text(given.memory_bytes)} of memory "
+        f"and {tiers.size_text(given.storage_bytes)} of storage"
+    )
+
+
+def _retry(retry: nodedef.Retry, tier: tiers.Tier, limits: Limits) -> plan.RetryPlan:
+    plain = plan.RetryPlan()
+    return plan.RetryPlan(
+        delay_seconds=duration.seconds(retry.delay) if retry.delay else plain.delay_seconds,
+        max_seconds=duration.seconds(retry.max) if retry.max else plain.max_seconds,
+        on_exit_codes=retry.on_exit_codes,
+        never_on_exit_codes=retry.never_on_exit_codes,
+        more_memory=_ladder(tier, limits) if retry.more_memory else (),
+    )
+
+
+def _ladder(tier: tiers.Tier, limits: Limits) -> tuple[tiers.Tier, ...]:
+    """The tiers to climb that this deployment can hold; where it clamps, the last is all that the machine has."""
+    steps: list[tiers.Tier] = []
+    for step in tiers.larger(tier, limits.tiers):
+        if limits.capacity and limits.clamp:
+            step = tiers.clamped(step, limits.capacity)  # noqa: PLW2901 (the same step, as it is here)
+        if limits.capacity and not tiers.fits(step, limits.capacity, overcommit_cpu=limits.overcommit_cpu):
+            break
+        if step.memory_bytes > (steps[-1] if steps else tier).memory_bytes:
+            steps.append(step)
+    return tuple(steps)
+
+
+def _input(port: nodedef.Port) -> plan.PortPlan:
+    return plan.PortPlan(
+        port=port.name,
+        edge="",
+        types=port.types,
+        required=port.required is True,
+        many=port.many,
+        extension=_extension(port),
+    )
+
+
+def _output(port: nodedef.Port) -> plan.PortPlan:
+    return plan.PortPlan(
+        port=port.name,
+        edge="",
+        types=port.types,
+        required=port.required is not False,
+        many=port.many,
+        extension=_extension(port),
+    )
+
+
+def _extension(port: nodedef.Port) -> str:
+    return mime.extension(port.types[0]) if len(port.types) == 1 and not port.many else ""
+
+
+def _bound(bindings: Sequence[Binding], ports: Mapping[str, plan.PortPlan]) -> tuple[plan.PortPlan, ...]:
+    """The ports of a node with their edges; one that the definition does not declare takes or gives anything."""
+    return tuple(_bind(binding, ports.get(binding.name)) for binding in bindings)
+
+
+def _bind(binding: Binding, port: plan.PortPlan | None) -> plan.PortPlan:
+    if port is None:
+        return plan.PortPlan(port=binding.name, edge=binding.edge)
+    return plan.PortPlan(
+        port=port.port,
+        edge=binding.edge,
+        types=port.types,
+        required=port.required,
+        many=port.many,
+        extension=port.extension,
+    )
+
+
+def _node(node: Node, kind: _Type, default_timeout_seconds: float) -> plan.NodePlan:
+    definition = kind.definition
+    timeouts = [duration.seconds(text) for text in (definition.timeout, node.timeout) if text]
+    return plan.NodePlan(
+        id=node.id,
+        uses=node.uses,
+        image=definition.image,
+        tier=kind.tier,
+        inputs=_bound(node.inputs, kind.inputs),
+        outputs=_bound(node.outputs, kind.outputs),
+        flags={**kind.defaults, **{flag.name: flag.value for flag in reversed(node.flags)}},
+        command=kind.command,
+        max_attempts=definition.max_attempts if definition.max_attempts > 0 else nodedef.DEFAULT_MAX_ATTEMPTS,
+        retry=kind.retry,
+        timeout_seconds=min(timeouts, default=default_timeout_seconds),
+        user=definition.user,
+        network=definition.network or "none",
+        transfer=definition.transfer or "files",
+        progress=definition.progress,
+    )
+
+
+# ── Edges ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _edges(flow: Flow, keys: _Keys) -> dict[str, plan.EdgePlan]:
+    """All edges that a node is bound to, in the order in which the flow names them."""
+    producers, consumers = graph.producers(flow), graph.consumers(flow)
+    wells = {well.edge: well for well in reversed(flow.wells)}
+    return {
+        name: _edge(
+            name,
+            keys,
+            producer=producers[name][0] if name in producers else None,
+            consumers=consumers.get(name, ()),
+            well=wells.get(name),
+            default=flow.default_well,
+        )
+        for name in _edge_names(flow.nodes)
+    }
+
+
+def _edge_names(nodes: Iterable[Node]) -> dict[str, None]:
+    return {binding.edge: None for node in nodes for binding in (*node.inputs, *node.outputs)}
+
+
+def _edge(
+    name: str,
+    keys: _Keys,
+    *,
+    producer: str | None,
+    consumers: tuple[str, ...],
+    well: DataWell | None,
+    default: DataWell | None,
+) -> plan.EdgePlan:
+    origin = plan.Origin.NODE if producer is not None else plan.Origin((well and well.source) or plan.Origin.UPLOAD)
+    intermediate = producer is not None and bool(consumers) and well is None
+    if well is None and producer is not None and default is not None:
+        well = default
+    lifetime = well.lifetime if well and not (intermediate and well is default) else None
+    return plan.EdgePlan(
+        name=name,
+        origin=origin,
+        store=well.store if well else DEFAULT_STORE,
+        key=_key(keys, origin, well, edge=name, producer=producer, default=default),
+        upload_key=keys.upload(name) if origin in (plan.Origin.UPLOAD, plan.Origin.WEBHOOK) else "",
+        producer=producer,
+        consumers=consumers,
+        lifetime_seconds=duration.seconds(lifetime) if lifetime else None,
+        intermediate=intermediate,
+    )
+
+
+def _key(
+    keys: _Keys,
+    origin: plan.Origin,
+    well: DataWell | None,
+    *,
+    edge: str,
+    producer: str | None,
+    default: DataWell | None,
+) -> str:
+    if well is None or not well.key or (well is default and not tells_edges_apart(well.key)):
+        return keys.default(edge)
+    if origin is plan.Origin.STATIC:
+        return well.key
+    return keys.expanded(well.key, edge=edge, node=producer)
+
+
+def tells_edges_apart(key: str) -> bool:
+    """Whether a key template gives two edges of a run two keys; only then can `DefaultDataWell` use it."""
+    return not {"EDGE", "UUID"}.isdisjoint(template.variables(key))
+
+
+def _uuid_text(token: str) -> str:
+    """A UUID made of the token's chance."""
+    return str(uuid.UUID(bytes=hashlib.sha256(token.encode()).digest()[:16], version=4))

@@ -1,0 +1,1 @@
+"""Whether a flow can run: every rule it breaks, all at once."""

@@ -1,0 +1,39 @@
+"""What this deployment allows and has: the part of validation and planning that the operator decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pupload.domain.tiers import Capacity, Tier, find
+
+NETWORKS = ("none", "bridge")
+"""What a definition may ask for at all."""
+
+TRANSFERS = ("files", "urls")
+
+PROGRESS = ("ffmpeg",)
+"""Built-in parsers of progress lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """A flow must keep to these. The defaults allow all that pupload can do."""
+
+    max_nodes: int = 100_000
+    max_flag_bytes: int = 64 * 1024
+    """Of one flag's value in UTF-8."""
+    tiers: Mapping[str, Tier] = field(default_factory=dict)
+    """The operator's own, beside `tiers.TABLE`, and in place of those of the same name."""
+    capacity: Capacity | None = None
+    """The largest machine of the deployment; None when that is not known, and then every tier is taken to fit."""
+    overcommit_cpu: bool = False
+    """Whether a tier may ask for more CPUs than there are."""
+    clamp: bool = False
+    """Whether a tier larger than the machine is made smaller instead of refused; GPUs never are."""
+    networks: frozenset[str] = frozenset(NETWORKS)
+    """Those of `NETWORKS` that the operator allows."""
+    default_store: bool = True
+    """Whether the server has a store of its own, named `default`."""
+
+    def tier(self, name: str) -> Tier | None:
+        """The tier of that name as this deployment knows it."""
+        return find(name, self.tiers)
