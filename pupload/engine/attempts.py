@@ -1,0 +1,273 @@
+"""
+An attempt, from the queue to its end.
+
+Every attempt is one task: it waits for room, brings the inputs, has its container run, stores the outputs and reports.
+The same steps serve an attempt that was under way when the last controller died: each finds what is there already.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from pupload import errors
+from pupload.domain import events
+from pupload.domain.plan import NodePlan
+from pupload.domain.run import Attempt, AttemptRef, Run
+from pupload.domain.tiers import Tier
+from pupload.engine import orders, verdict
+from pupload.engine.admission import Admission
+from pupload.engine.driver import Driver
+from pupload.engine.logs import LogPump
+from pupload.engine.staging import Folder, Staging
+from pupload.engine.tasks import Tasks
+from pupload.ports import Clock, Executor, Exit, Journal
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 3600.0
+"""How long an attempt waits for a store or engine that does not answer, before it counts as failed."""
+
+
+class Phase(Enum):
+    """How far an attempt is; what stopping it takes depends on it."""
+
+    QUEUED = "queued"
+    STAGING = "staging"
+    EXECUTING = "executing"
+    STORING = "storing"
+
+
+@dataclass(slots=True)
+class _Work:
+    ref: AttemptRef
+    phase: Phase = Phase.QUEUED
+    stopped: bool = False
+    task: "asyncio.Task[None] | None" = None
+    staging: "asyncio.Task[dict[str, str]] | None" = None
+    image: str = ""
+    container: bool = field(default=False)
+    """Whether there may be a container to remove."""
+
+
+class Attempts:
+    """The attempts under way in this process."""
+
+    def __init__(
+        self,
+        *,
+        driver: Driver,
+        admission: Admission,
+        staging: Staging,
+        executor: Executor,
+        journal: Journal,
+        clock: Clock,
+        limits: orders.Limits,
+    ) -> None:
+        self._driver = driver
+        self._admission = admission
+        self._staging = staging
+        self._executor = executor
+        self._journal = journal
+        self._clock = clock
+        self._limits = limits
+        self._works: dict[str, _Work] = {}
+        self._tasks = Tasks()
+        self._cleaning = Tasks()
+
+    def __len__(self) -> int:
+        return len(self._works)
+
+    def has(self, ref: AttemptRef) -> bool:
+        """Whether the attempt is under way here."""
+        return ref.id in self._works
+
+    def has_id(self, attempt_id: str) -> bool:
+        """The same, by the attempt's id."""
+        return attempt_id in self._works
+
+    async def close(self) -> None:
+        """Lets go of all attempts; their containers go on, and the next start takes them up."""
+        await self._tasks.close()
+        await self._cleaning.idle()
+
+    def start(self, run: Run, node: str, number: int) -> None:
+        """Makes the attempt, once however often it is asked for."""
+        ref = AttemptRef(run=run.id, node=node, number=number)
+        if ref.id not in self._works:
+            work = _Work(ref)
+            self._works[ref.id] = work
+            work.task = self._tasks.start(self._make(run, work), name=f"attempt {ref.id}")
+
+    def stop(self, run_id: str, node: str, number: int) -> None:
+        """Ends the attempt: out of the queue, or its staging is given up, or its container is stopped."""
+        work = self._works.get(AttemptRef(run=run_id, node=node, number=number).id)
+        if work is None:
+            return
+        work.stopped = True
+        if work.phase is Phase.QUEUED and work.task is not None:
+            work.task.cancel()
+        elif work.phase is Phase.STAGING and work.staging is not None:
+            work.staging.cancel()
+        elif work.phase is Phase.EXECUTING:
+            self._tasks.start(self._stop_container(work.ref), name=f"stop {work.ref.id}")
+
+    def prepare(self, run: Run, node: str) -> None:
+        """Has the node's image at hand, if it can be; an attempt will say so if it cannot."""
+        self._tasks.start(self._prepare(run.plan.nodes[node].image), name=f"prepare {node}")
+
+    async def _prepare(self, image: str) -> None:
+        try:
+            await self._executor.resolve_image(image)
+        except errors.PuploadError as error:
+            log.info("image %s is not at hand: %s", image, error)
+
+    # ── The steps ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _make(self, run: Run, work: _Work) -> None:
+        ref, node = work.ref, run.plan.nodes[work.ref.node]
+        attempt = run.nodes[ref.node].attempts[ref.number - 1]
+        tier = orders.tier_of(node, run.nodes[ref.node])
+        try:
+            async with self._admission.place(ref, tier, held=attempt.admitted_at is not None):
+                work.phase = Phase.STAGING
+                admitted = events.NodeAdmitted(node=ref.node, attempt=ref.number)
+                if attempt.admitted_at is None and not await self._driver.report(ref.run, admitted):
+                    return
+                end = await self._come_to_an_end(run, node, attempt, tier, work)
+                if isinstance(end, events.AttemptFailed):
+                    # What failed is gone before it is told, so that the next attempt finds a clean place.
+                    await self._clean(work)
+                await self._driver.report(ref.run, end)
+            if isinstance(end, events.NodeSucceeded):
+                self._cleaning.start(self._clean(work), name=f"clean up {ref.id}")
+        finally:
+            del self._works[ref.id]
+
+    async def _come_to_an_end(
+        self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: _Work
+    ) -> events.NodeSucceeded | events.AttemptFailed:
+        try:
+            return await self._execute(run, node, attempt, tier, work)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if not work.stopped or (task is not None and task.cancelling()):
+                raise  # this process stops; the attempt goes on without it
+            return verdict.of_error(work.ref, error)
+        except errors.PuploadError as error:
+            return verdict.of_error(work.ref, error)
+        except Exception as error:
+            log.exception("attempt %s failed for a reason of ours", work.ref.id)
+            return verdict.of_error(work.ref, error)
+
+    async def _execute(
+        self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: _Work
+    ) -> events.NodeSucceeded | events.AttemptFailed:
+        ref = work.ref
+        folder = self._staging.folder(ref)
+        if attempt.executing_at is None:
+            await self._begin(run, node, tier, work)
+        work.container = True
+        work.phase = Phase.EXECUTING
+        if work.stopped:
+            self._tasks.start(self._stop_container(ref), name=f"stop {ref.id}")
+        pump = self._pump(node, ref)
+        pumping = asyncio.ensure_future(pump.run())
+        try:
+            ended = await self._patiently(lambda: self._executor.wait(ref))
+            work.phase = Phase.STORING
+            await pumping
+            failed = verdict.of_exit(ref, ended, tier, pump.last_line)
+            return failed or await self._succeed(run, node, ref, folder, ended, since=_began(attempt, self._clock))
+        finally:
+            pumping.cancel()
+
+    async def _begin(self, run: Run, node: NodePlan, tier: Tier, work: _Work) -> None:
+        """The container runs afterwards, and the run knows."""
+        ref = work.ref
+        user = node.user or self._limits.user
+        folder = await self._staging.make_folder(ref, owner=orders.owner_of(user))
+        work.staging = asyncio.ensure_future(self._stage(run, node, folder, work))
+        if work.stopped:
+            work.staging.cancel()
+        paths = await work.staging
+        order = orders.container(run, node, ref, tier, folder, paths, image=work.image, limits=self._limits)
+        work.container = True
+        await self._patiently(lambda: self._executor.ensure_started(order))
+        # Told, not awaited: the container runs whether or not this is saved, and is found by its label if it is not.
+        self._driver.tell(ref.run, events.NodeStarted(node=ref.node, attempt=ref.number, image=work.image))
+
+    async def _stage(self, run: Run, node: NodePlan, folder: Folder, work: _Work) -> dict[str, str]:
+        fetching = asyncio.ensure_future(self._patiently(lambda: self._staging.fetch_inputs(run, node, folder)))
+        try:
+            work.image = await self._patiently(lambda: self._executor.resolve_image(node.image))
+            return await fetching
+        finally:
+            fetching.cancel()
+
+    async def _succeed(
+        self, run: Run, node: NodePlan, ref: AttemptRef, folder: Folder, ended: Exit, *, since: datetime
+    ) -> events.NodeSucceeded:
+        artifacts = await self._patiently(lambda: self._staging.store_outputs(run, node, ref, folder, since=since))
+        warning = "a process of the node was killed for memory, but the node ended well" if ended.oom else ""
+        return events.NodeSucceeded(
+            node=ref.node,
+            attempt=ref.number,
+            exit_code=ended.code,
+            artifacts=artifacts,
+            peak_memory_bytes=ended.peak_memory_bytes,
+            warning=warning,
+        )
+
+    def _pump(self, node: NodePlan, ref: AttemptRef) -> LogPump:
+        def progressed(progress: float) -> None:
+            report = events.NodeProgressed(node=ref.node, attempt=ref.number, progress=progress)
+            self._driver.tell(ref.run, report)
+
+        return LogPump(
+            ref=ref,
+            executor=self._executor,
+            journal=self._journal,
+            clock=self._clock,
+            limit_bytes=self._limits.log_bytes,
+            parser=node.progress,
+            on_progress=progressed,
+        )
+
+    async def _stop_container(self, ref: AttemptRef) -> None:
+        await self._patiently(lambda: self._executor.stop(ref, grace_seconds=self._limits.grace_seconds))
+
+    async def _clean(self, work: _Work) -> None:
+        """Nothing of the attempt is left afterwards but its log and what it stored."""
+        if work.container:
+            await self._patiently(lambda: self._executor.remove(work.ref))
+        await self._staging.remove_folder(work.ref)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Asks again while the other side does not answer: that is not the node's fault and may pass."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type((errors.StoreUnavailable, errors.ExecutorUnavailable)),
+            wait=wait_exponential_jitter(initial=0.2, max=10.0),
+            stop=stop_after_delay(PATIENCE_SECONDS),
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            sleep=self._sleep,
+            reraise=True,
+        ):
+            with attempt:
+                return await ask()
+        raise AssertionError("unreachable: the last attempt is raised again")
+
+    async def _sleep(self, seconds: float) -> None:
+        await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
+
+
+def _began(attempt: Attempt, clock: Clock) -> datetime:
+    """The earliest moment at which this attempt can have stored anything."""
+    return attempt.executing_at or attempt.admitted_at or clock.now() - timedelta(days=1)

@@ -1,0 +1,233 @@
+"""
+Event in, decision saved, orders out: one run at a time, many runs at once.
+
+Every run has a mailbox. While something is in it, a task takes it out, decides, saves, and only then has the orders
+carried out: after a crash an order that was not carried out is found again in the saved run. A run that waits has no
+task and costs nothing but its place in memory and one alarm.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential_jitter
+
+from pupload import errors
+from pupload.domain import commands, deadlines, events
+from pupload.domain.decide import decide, outstanding
+from pupload.domain.run import Decision, Run
+from pupload.engine.tasks import Tasks
+from pupload.engine.timers import Timers
+from pupload.ports import Clock, Ids, RunStore
+
+log = logging.getLogger(__name__)
+
+FINISHED_KEPT = 1000
+"""Runs in a terminal state that are kept in memory for whoever asks; older ones are read from the store."""
+
+Act = Callable[[Run, commands.Command], None]
+"""Carries an order out, or starts to."""
+
+OnEvent = Callable[[Run, events.Event], None]
+"""Told of every event once it is saved."""
+
+
+@dataclass(slots=True)
+class _Letter:
+    report: events.Report
+    answer: "asyncio.Future[bool]"
+
+
+class Driver:
+    """Owns the runs of this process."""
+
+    def __init__(self, *, runs: RunStore, clock: Clock, ids: Ids) -> None:
+        self._runs = runs
+        self._clock = clock
+        self._ids = ids
+        self._act: Act = _nothing
+        self._on_event: OnEvent = _nothing
+        self._live: dict[str, Run] = {}
+        self._finished: OrderedDict[str, Run] = OrderedDict()
+        self._letters: dict[str, deque[_Letter]] = {}
+        self._tasks = Tasks()
+        self._timers = Timers(clock, lambda run_id: self.tell(run_id, events.TimePassed()))
+
+    def connect(self, act: Act, on_event: OnEvent) -> None:
+        """Names who carries orders out and who is told of events; before `start`."""
+        self._act, self._on_event = act, on_event
+
+    def start(self) -> None:
+        """Alarms ring from now on."""
+        self._tasks.start(self._timers.run(), name="alarms of runs")
+
+    async def close(self) -> None:
+        """Stops deciding. What was not saved did not happen."""
+        await self._tasks.close()
+
+    @property
+    def live(self) -> dict[str, Run]:
+        """The runs in no terminal state, by id; not to be changed."""
+        return self._live
+
+    async def begin(self, decision: Decision, *, idempotency_key: str | None = None) -> Run:
+        """Saves a new run and sets it going; or returns the run that was begun with this key before."""
+        run = await self._runs.create(decision, idempotency_key=idempotency_key)
+        if run.id == decision.run.id:
+            self._settle(run, decision)
+        return run
+
+    async def look(self, run_id: str) -> Run:
+        """The run as last saved. Raises `errors.UnknownRun`."""
+        known = self._live.get(run_id) or self._finished.get(run_id)
+        return known or await self._runs.load(run_id)
+
+    async def recover(self) -> list[Run]:
+        """Takes up every unfinished run and gives its outstanding orders again. Returns those runs."""
+        recovered = []
+        for run_id in await self._runs.unfinished():
+            try:
+                run = await self._runs.load(run_id)
+            except errors.Damaged:
+                # One unreadable run must not keep the others from going on.
+                log.exception("run %s cannot be taken up", run_id)
+                continue
+            self._live[run_id] = run
+            recovered.append(run)
+        return recovered
+
+    def resume(self, run: Run) -> None:
+        """Gives the orders that a recovered run implies."""
+        self._timers.set(run.id, deadlines.due(run))
+        for command in outstanding(run):
+            self._act(run, command)
+
+    def forget(self, run_id: str) -> None:
+        """Drops a finished run from memory, so that it is read anew."""
+        self._finished.pop(run_id, None)
+
+    def tell(self, run_id: str, report: events.Report) -> None:
+        """Puts the report into the run's mailbox."""
+        self._post(run_id, report)
+
+    async def report(self, run_id: str, report: events.Report) -> bool:
+        """
+        Puts the report into the run's mailbox and waits until it is worked in and saved.
+
+        Returns whether it meant anything to the run: False when the run is over, or the attempt is not its current one.
+        """
+        return await self._post(run_id, report)
+
+    # ── The mailbox ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _post(self, run_id: str, report: events.Report) -> "asyncio.Future[bool]":
+        letter = _Letter(report, asyncio.get_running_loop().create_future())
+        waiting = self._letters.get(run_id)
+        if waiting is not None:
+            waiting.append(letter)
+        else:
+            self._letters[run_id] = deque([letter])
+            self._tasks.start(self._work(run_id), name=f"run {run_id}")
+        return letter.answer
+
+    async def _work(self, run_id: str) -> None:
+        letters = self._letters[run_id]
+        try:
+            while letters:
+                batch = list(letters)
+                letters.clear()
+                await self._work_in(run_id, batch)
+        finally:
+            for letter in letters:
+                letter.answer.cancel()
+            del self._letters[run_id]
+
+    async def _work_in(self, run_id: str, batch: list[_Letter]) -> None:
+        try:
+            meant = await self._decide_and_save(run_id, [letter.report for letter in batch])
+        except Exception as error:
+            # Whatever it was, it concerns this run alone, and whoever waits for an answer must get one.
+            log.exception("run %s could not take in %s", run_id, [type(one.report).__name__ for one in batch])
+            for letter in batch:
+                if not letter.answer.done():
+                    letter.answer.set_exception(error)
+                    letter.answer.exception()  # whoever only told us does not read it
+            return
+        for letter, means in zip(batch, meant, strict=True):
+            if not letter.answer.done():
+                letter.answer.set_result(means)
+
+    async def _decide_and_save(self, run_id: str, reports: list[events.Report]) -> list[bool]:
+        """Decides on all reports in their order and saves once. Returns for each whether it meant anything."""
+        async for attempt in AsyncRetrying(
+            # A database that is away for a while must not lose what a node came to: this waits as long as it takes.
+            retry=retry_if_exception_type((errors.Stale, errors.TryLater)),
+            wait=wait_exponential_jitter(initial=0.05, max=5.0),
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            sleep=self._sleep,
+        ):
+            with attempt:
+                return await self._try_to_save(run_id, reports)
+        raise AssertionError("unreachable: the retrying has no end")
+
+    async def _try_to_save(self, run_id: str, reports: list[events.Report]) -> list[bool]:
+        run = self._live.get(run_id)
+        if run is None:
+            run = await self._runs.load(run_id)
+        version, now, meant, made = run.version, self._clock.now(), [], []
+        for report in reports:
+            decision = decide(run, report, now=now, chance=self._ids.fraction())
+            meant.append(not decision.idle)
+            made.append(decision)
+            run = decision.run
+        whole = _joined(made)
+        if whole.idle:
+            # Nothing to save; but an alarm that rang too early is set again.
+            self._timers.set(run_id, deadlines.due(run))
+            return meant
+        try:
+            saved = await self._runs.save(whole, if_version=version)
+        except errors.Stale:
+            self._live.pop(run_id, None)
+            raise
+        self._settle(saved, whole)
+        return meant
+
+    async def _sleep(self, seconds: float) -> None:
+
+        await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
+
+    def _settle(self, run: Run, decision: Decision) -> None:
+        """What follows once a decision is saved."""
+        if run.status.terminal:
+            self._live.pop(run.id, None)
+            self._finished[run.id] = run
+            if len(self._finished) > FINISHED_KEPT:
+                self._finished.popitem(last=False)
+        else:
+            self._live[run.id] = run
+        self._timers.set(run.id, deadlines.due(run))
+        for event in decision.events:
+            self._on_event(run, event)
+        for command in decision.commands:
+            self._act(run, command)
+
+
+def _joined(decisions: list[Decision]) -> Decision:
+    """Several decisions on one run, as one."""
+    last = decisions[-1]
+    return Decision(
+        run=last.run,
+        events=tuple(event for one in decisions for event in one.events),
+        commands=tuple(command for one in decisions for command in one.commands),
+        changed_nodes=frozenset().union(*(one.changed_nodes for one in decisions)),
+        changed_edges=frozenset().union(*(one.changed_edges for one in decisions)),
+        at=last.at,
+    )
+
+
+def _nothing(*_: object) -> None:
+    """Before `connect`."""

@@ -1,0 +1,111 @@
+"""
+The log of an attempt, from its container to the journal.
+
+Lines are written in groups: while one group becomes durable the next one gathers, so that a talkative node costs few
+commits and a quiet one is heard at once. What a node may write is bounded; what it wrote last is always kept.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from pupload.domain import logline
+from pupload.domain.run import AttemptRef
+from pupload.ports import Clock, Executor, Journal, LogLine
+
+GATHERED = 2000
+"""Lines that wait for the journal at most; a node that writes faster is held back."""
+
+PROGRESS_SECONDS = 1.0
+"""How often progress is told at most."""
+
+
+class LogPump:
+    """Pumps one attempt's log."""
+
+    def __init__(
+        self,
+        *,
+        ref: AttemptRef,
+        executor: Executor,
+        journal: Journal,
+        clock: Clock,
+        limit_bytes: int,
+        parser: str,
+        on_progress: Callable[[float], None],
+    ) -> None:
+        self.last_line = ""
+        """What the node said last on stderr, else on stdout: for the sentence that says why it failed."""
+        self._last_stream = ""
+        self._ref = ref
+        self._executor = executor
+        self._journal = journal
+        self._clock = clock
+        self._left = limit_bytes
+        self._cut: LogLine | None = None
+        self._parse = logline.PARSERS[parser]() if parser in logline.PARSERS else None
+        self._on_progress = on_progress
+        self._told_at = float("-inf")
+        self._gathered: deque[LogLine] = deque()
+        self._more = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ended = False
+
+    async def run(self) -> None:
+        """Pumps until the container has ended and all it wrote is in the journal."""
+        ref = self._ref
+        # What was written before a restart is there already, and how much of the limit it took hardly matters.
+        skip = await self._journal.count_logs(ref.run, ref.node, ref.number)
+        writing = asyncio.ensure_future(self._write())
+        try:
+            async for line in self._executor.logs(ref, skip=skip):
+                self._take(line)
+                while len(self._gathered) >= GATHERED:
+                    self._room.clear()
+                    await self._room.wait()
+            self._finish()
+            await writing
+        finally:
+            writing.cancel()
+
+    def _take(self, line: LogLine) -> None:
+        self._left -= len(line.message) + 1
+        if self._left < 0:
+            self._cut = line
+            return
+        text = logline.read(line.message)
+        progress = text.progress if self._parse is None else self._parse(line.message)
+        if progress is not None:
+            self._tell(progress)
+        if text.message.strip() and (line.stream == "stderr" or self._last_stream != "stderr"):
+            self.last_line, self._last_stream = text.message.strip(), line.stream
+        self._gathered.append(replace(line, message=text.message, level=text.level or line.level))
+        self._more.set()
+
+    def _tell(self, progress: float) -> None:
+        now = self._clock.monotonic()
+        if now - self._told_at >= PROGRESS_SECONDS:
+            self._told_at = now
+            self._on_progress(progress)
+
+    def _finish(self) -> None:
+        if self._cut is not None:
+            said = "the log was longer than its limit: what follows is its last line"
+            self._gathered.append(LogLine(at=self._cut.at, stream="pupload", message=said, level="WARN"))
+            self._gathered.append(self._cut)
+        self._ended = True
+        self._more.set()
+
+    async def _write(self) -> None:
+        ref = self._ref
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            group = list(self._gathered)
+            self._gathered.clear()
+            self._room.set()
+            if group:
+                await self._journal.write_logs(ref.run, ref.node, ref.number, group)
+            if self._ended and not self._gathered:
+                return

@@ -1,0 +1,229 @@
+"""
+Bytes into an attempt's directory, and out of it.
+
+An attempt has a directory of its own with `in/`, mounted read-only, and `out/`. Inputs come from their stores and are
+checked against what was recorded; outputs are told by their bytes, hashed and stored. Nothing outside that directory
+is read or written, whatever a node leaves in it.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pupload import errors
+from pupload.domain import mime
+from pupload.domain.artifact import Artifact
+from pupload.domain.plan import NodePlan, PortPlan
+from pupload.domain.run import AttemptRef, Run
+from pupload.ports import Clock, ObjectStat, ObjectStore, Stores, TypeTeller
+
+INSIDE = "/pupload"
+"""Where a container sees its files."""
+
+CLOCK_LEEWAY = timedelta(minutes=15)
+"""How far a store's clock may be from ours; what SigV4 allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """The directory of an attempt."""
+
+    path: Path
+
+    @property
+    def inputs(self) -> Path:
+        """Mounted at /pupload/in."""
+        return self.path / "in"
+
+    @property
+    def outputs(self) -> Path:
+        """Mounted at /pupload/out."""
+        return self.path / "out"
+
+
+def file_name(port: PortPlan, extension: str = "") -> str:
+    """The name of a port's file in the container: the port's name, with what no file name should have replaced."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", port.port).lstrip(".-") or "file"
+    return name + (port.extension or extension)
+
+
+def input_name(port: PortPlan, artifact: Artifact) -> str:
+    """The extension tells the type: the one declared, else the one that the bytes have."""
+    return file_name(port, mime.extension(artifact.content_type))
+
+
+class Staging:
+    """Brings files to attempts and takes their outputs away."""
+
+    def __init__(self, *, stores: Stores, teller: TypeTeller, clock: Clock, root: Path, owner: tuple[int, int]) -> None:
+        """`root` holds the attempts' directories; `owner` is the uid and gid that may write to `out/`."""
+        self._stores = stores
+        self._teller = teller
+        self._clock = clock
+        self._root = root
+        self._owner = owner
+
+    def store(self, run: Run, name: str) -> ObjectStore:
+        """The store of this name in the run's flow."""
+        described = run.plan.stores.get(name)
+        return self._stores.default() if described is None else self._stores.open(described)
+
+    def folder(self, ref: AttemptRef) -> Folder:
+        """The attempt's directory, there or not."""
+        return Folder(path=self._root / ref.id)
+
+    async def make_folder(self, ref: AttemptRef, *, owner: tuple[int, int] | None = None) -> Folder:
+        """The attempt's directory, made where it is missing. Raises `errors.DiskFull`."""
+        folder = self.folder(ref)
+        await asyncio.to_thread(_make, folder, owner or self._owner)
+        return folder
+
+    async def remove_folder(self, ref: AttemptRef) -> None:
+        """The attempt's directory is gone afterwards."""
+        await asyncio.to_thread(shutil.rmtree, self.folder(ref).path, ignore_errors=True)
+
+    async def sweep(self, wanted: Callable[[str], bool]) -> None:
+        """Directories of attempts that are not wanted are gone afterwards."""
+        for name in await asyncio.to_thread(_names_in, self._root):
+            if not wanted(name):
+                await asyncio.to_thread(shutil.rmtree, self._root / name, ignore_errors=True)
+
+    async def fetch_inputs(self, run: Run, node: NodePlan, folder: Folder) -> dict[str, str]:
+        """
+        Every input of the node lies in its file afterwards. Returns the paths inside the container, by port.
+
+        Raises `errors.StoreIntegrity` when the bytes are not those that were recorded, and what the store raises.
+        """
+        paths: dict[str, str] = {}
+        wanted: dict[str, Artifact] = {}
+        for port in node.inputs:
+            artifact = run.artifacts.get(port.edge)
+            if artifact is not None:
+                name = input_name(port, artifact)
+                paths[port.port] = f"{INSIDE}/in/{name}"
+                wanted[name] = artifact
+        await asyncio.gather(*(self._fetch(run, found, folder.inputs / name) for name, found in wanted.items()))
+        return paths
+
+    async def _fetch(self, run: Run, artifact: Artifact, path: Path) -> None:
+        if await asyncio.to_thread(path.exists):
+            return  # fetched before a restart: a file is only there whole
+        try:
+            sha256 = await self.store(run, artifact.store).fetch(artifact.key, path, if_etag=artifact.etag)
+        except (errors.ObjectAbsent, errors.PreconditionFailed) as error:
+            raise errors.StoreIntegrity(edge=artifact.edge, store=artifact.store, reason=str(error)) from error
+        if sha256 is not None and sha256 != artifact.sha256:
+            await asyncio.to_thread(path.unlink)
+            reason = f"its SHA-256 is {sha256}, recorded was {artifact.sha256}"
+            raise errors.StoreIntegrity(edge=artifact.edge, store=artifact.store, reason=reason)
+
+    async def store_outputs(
+        self, run: Run, node: NodePlan, ref: AttemptRef, folder: Folder, *, since: datetime
+    ) -> tuple[Artifact, ...]:
+        """
+        Every output that the node wrote is an object afterwards. Returns their artifacts, in the order of the ports.
+
+        `since` is when the attempt began to execute: an output that is in the store already and is younger was
+        stored by this attempt before a restart. Raises `errors.OutputMissing`, `errors.OutputUnusable`,
+        `errors.WrongType`, and what the store raises. Until its artifact is committed an object means nothing.
+        """
+        made = await asyncio.gather(*(self._store(run, ref, port, folder, since) for port in node.outputs))
+        return tuple(artifact for artifact in made if artifact is not None)
+
+    async def _store(
+        self, run: Run, ref: AttemptRef, port: PortPlan, folder: Folder, since: datetime
+    ) -> Artifact | None:
+        name = file_name(port)
+        path = folder.outputs / name
+        size = await asyncio.to_thread(_size_of_output, path, port.port)
+        edge = run.plan.edges[port.edge]
+        store = self.store(run, edge.store)
+        if size is None:
+            found = await _stored_before(store, edge.key, since)
+            if found is None and port.required:
+                raise errors.OutputMissing(port=port.port, path=f"{INSIDE}/out/{name}")
+            return None if found is None else await self._artifact(store, run, ref, port, found)
+        head = await asyncio.to_thread(_head, path, self._teller.head_bytes)
+        content_type = await self._teller.tell(head, size=size)
+        if not mime.accepts(port.types, content_type):
+            expected = " or ".join(port.types)
+            raise errors.WrongType(subject=f"output {port.port}", found=content_type, expected=expected)
+        put = await store.put_file(edge.key, path, content_type=content_type)
+        return await self._artifact(store, run, ref, port, put)
+
+    async def _artifact(
+        self, store: ObjectStore, run: Run, ref: AttemptRef, port: PortPlan, found: ObjectStat
+    ) -> Artifact:
+        edge = run.plan.edges[port.edge]
+        return Artifact(
+            edge=port.edge,
+            store=edge.store,
+            key=edge.key,
+            size=found.size,
+            content_type=found.content_type,
+            sha256=found.sha256 or await sha256_of(store, found),
+            etag=found.etag,
+            created_at=self._clock.now(),
+            node=ref.node,
+            attempt=ref.number,
+        )
+
+
+async def sha256_of(store: ObjectStore, found: ObjectStat) -> str:
+    """The SHA-256 hex of the object's bytes, read through once. Raises `errors.PreconditionFailed` when it changed."""
+
+    digest = hashlib.sha256()
+    async for piece in store.stream(found.key, if_etag=found.etag):
+        await asyncio.to_thread(digest.update, piece)
+    return digest.hexdigest()
+
+
+async def _stored_before(store: ObjectStore, key: str, since: datetime) -> ObjectStat | None:
+    try:
+        found = await store.stat(key)
+    except errors.ObjectAbsent:
+        return None
+    return found if found.modified_at >= since - CLOCK_LEEWAY else None
+
+
+def _names_in(root: Path) -> list[str]:
+    return [path.name for path in root.iterdir()] if root.is_dir() else []
+
+
+def _make(folder: Folder, owner: tuple[int, int]) -> None:
+    folder.inputs.mkdir(parents=True, exist_ok=True)
+    folder.outputs.mkdir(exist_ok=True)
+    folder.inputs.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(folder.outputs, *owner)
+        folder.outputs.chmod(0o755)
+    else:
+        # Without root nothing can be given away; the directory above lets nobody else in.
+        folder.outputs.chmod(0o777)
+
+
+def _size_of_output(path: Path, port: str) -> int | None:
+    """Bytes of the regular file at `path`, None when there is nothing; anything else is refused, links above all."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise errors.OutputUnusable(port=port, reason=error.strerror) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise errors.OutputUnusable(port=port, reason="it is not a regular file")
+    if found.st_nlink != 1:
+        raise errors.OutputUnusable(port=port, reason="it has a second name (a hard link)")
+    return found.st_size
+
+
+def _head(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)

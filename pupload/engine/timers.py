@@ -1,0 +1,66 @@
+"""One alarm per name, thousands of names, one task: a heap of moments that the clock is asked to sleep until."""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from datetime import datetime
+
+from pupload.ports import Clock
+
+
+class Timers:
+    """Calls back when a moment has come."""
+
+    def __init__(self, clock: Clock, ring: Callable[[str], None]) -> None:
+        self._clock = clock
+        self._ring = ring
+        self._heap: list[tuple[datetime, str]] = []
+        self._set: dict[str, datetime] = {}
+        self._sooner = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._set)
+
+    def set(self, name: str, when: datetime | None) -> None:
+        """The name's alarm rings at `when`, in place of an earlier setting; None: not at all."""
+        if when is None:
+            self._set.pop(name, None)
+            return
+        if self._set.get(name) == when:
+            return
+        self._set[name] = when
+        heapq.heappush(self._heap, (when, name))
+        if self._heap[0][1] == name:
+            self._sooner.set()
+
+    async def run(self) -> None:
+        """Rings alarms until cancelled."""
+        while True:
+            self._sooner.clear()
+            self._ring_due()
+            if not self._heap:
+                await self._sooner.wait()
+            else:
+                await self._sleep_until(self._heap[0][0])
+
+    def _ring_due(self) -> None:
+        now = self._clock.now()
+        while self._heap:
+            when, name = self._heap[0]
+            if self._set.get(name) != when:
+                heapq.heappop(self._heap)  # it was set anew since, or taken back
+            elif when <= now:
+                heapq.heappop(self._heap)
+                del self._set[name]
+                self._ring(name)
+            else:
+                return
+
+    async def _sleep_until(self, when: datetime) -> None:
+        sleeping = asyncio.ensure_future(self._clock.sleep_until(when))
+        sooner = asyncio.ensure_future(self._sooner.wait())
+        try:
+            await asyncio.wait({sleeping, sooner}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            sooner.cancel()

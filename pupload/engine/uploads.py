@@ -1,0 +1,249 @@
+"""
+Objects from outside: noticed when they arrive, sealed, and told to their run.
+
+A user puts an upload under a key of its own that nobody can guess. On arrival it is copied inside the store, as it is
+at that moment, to the key where the run finds it: a later PUT to the same URL changes nothing that counts. Its type is
+told from the sealed bytes and compared with what the flow accepts, before anything runs.
+"""
+
+import asyncio
+import heapq
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pupload import errors
+from pupload.domain import events, mime
+from pupload.domain.artifact import Artifact
+from pupload.domain.plan import EdgePlan, Origin
+from pupload.domain.run import Run
+from pupload.engine.driver import Driver
+from pupload.engine.staging import Staging, sha256_of
+from pupload.engine.tasks import Tasks
+from pupload.ports import Clock, ObjectStat, ObjectStore, TypeTeller
+
+log = logging.getLogger(__name__)
+
+FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.25, 5.0
+"""How soon a store that tells nothing is asked again; doubled each time, from the one to the other."""
+
+LOOKS_AT_ONCE = 32
+"""How many stores' answers are waited for at the same time."""
+
+SEALINGS_AT_ONCE = 32
+
+Key = tuple[str, str]
+"""A run's id and an edge."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    run: str
+    edge: str
+    store: ObjectStore
+    key: str
+    """Where the object arrives."""
+    pause: float = FIRST_LOOK_SECONDS
+    sealing: "asyncio.Task[bool] | None" = None
+
+
+class Uploads:
+    """Watches for the objects that runs wait for."""
+
+    def __init__(self, *, driver: Driver, staging: Staging, teller: TypeTeller, clock: Clock, max_bytes: int) -> None:
+        self._driver = driver
+        self._staging = staging
+        self._teller = teller
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._watches: dict[Key, _Watch] = {}
+        self._by_key: dict[tuple[int, str], _Watch] = {}
+        self._listening: set[int] = set()
+        self._looks: list[tuple[float, int, Key]] = []
+        self._order = 0
+        self._look_now = asyncio.Event()
+        self._looking = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._sealing = asyncio.Semaphore(SEALINGS_AT_ONCE)
+        self._tasks = Tasks()
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    def start(self) -> None:
+        """Looks for arrivals from now on."""
+        self._tasks.start(self._look_around(), name="look for uploads")
+
+    async def close(self) -> None:
+        """Stops watching."""
+        await self._tasks.close()
+
+    def watch(self, run: Run, edge: str, *, look: bool = False) -> None:
+        """Watches for the object of the edge, once however often it is asked for; `look`: it may be there already."""
+        if (run.id, edge) in self._watches:
+            return
+        plan = run.plan.edges[edge]
+        store = self._staging.store(run, plan.store)
+        watch = _Watch(run.id, edge, store, plan.upload_key or plan.key)
+        self._watches[run.id, edge] = watch
+        self._by_key[id(store), watch.key] = watch
+        if store.notifies:
+            self._listen(store)
+        if look or plan.origin is Origin.STATIC or not store.notifies:
+            self._look_at(watch, 0.0)
+
+    def unwatch_run(self, run_id: str, edges: list[str]) -> None:
+        """The run waits for nothing any more."""
+        for edge in edges:
+            watch = self._watches.pop((run_id, edge), None)
+            if watch is not None:
+                self._by_key.pop((id(watch.store), watch.key), None)
+
+    async def arrived(self, run_id: str, edge: str) -> bool:
+        """
+        Somebody says that the object is there: looks at once.
+
+        Returns whether it was there. Raises `errors.StoreUnavailable` when the store cannot be asked.
+        """
+        watch = self._watches.get((run_id, edge))
+        return watch is not None and await self._seal_once(watch)
+
+    # ── Noticing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _listen(self, store: ObjectStore) -> None:
+        if id(store) not in self._listening:
+            self._listening.add(id(store))
+            self._tasks.start(self._hear(store), name=f"arrivals in store {store.name}")
+
+    async def _hear(self, store: ObjectStore) -> None:
+        async for key in store.arrivals():
+            if key:
+                watch = self._by_key.get((id(store), key))
+                if watch is not None:
+                    self._tasks.start(self._try_to_seal(watch), name=f"seal {watch.edge} of {watch.run}")
+            else:
+                # Arrivals may have been missed: look at everything that is expected in this store.
+                for watch in [one for one in self._watches.values() if one.store is store]:
+                    self._look_at(watch, 0.0)
+
+    def _look_at(self, watch: _Watch, pause: float) -> None:
+        self._order += 1
+        heapq.heappush(self._looks, (self._clock.monotonic() + pause, self._order, (watch.run, watch.edge)))
+        self._look_now.set()
+
+    async def _look_around(self) -> None:
+        while True:
+            self._look_now.clear()
+            now = self._clock.monotonic()
+            while self._looks and self._looks[0][0] <= now:
+                watch = self._watches.get(heapq.heappop(self._looks)[2])
+                if watch is not None:
+                    await self._looking.acquire()
+                    self._tasks.start(self._look(watch), name=f"look for {watch.edge} of {watch.run}")
+            if not self._looks:
+                await self._look_now.wait()
+            else:
+                await self._pause(self._looks[0][0] - now)
+
+    async def _pause(self, seconds: float) -> None:
+        until = self._clock.now() + timedelta(seconds=seconds)
+        sleeping = asyncio.ensure_future(self._clock.sleep_until(until))
+        sooner = asyncio.ensure_future(self._look_now.wait())
+        try:
+            await asyncio.wait({sleeping, sooner}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            sooner.cancel()
+
+    async def _look(self, watch: _Watch) -> None:
+        try:
+            there = await self._try_to_seal(watch)
+        finally:
+            self._looking.release()
+        still_wanted = (watch.run, watch.edge) in self._watches
+        if not there and still_wanted and not watch.store.notifies:
+            self._look_at(watch, watch.pause)
+            watch.pause = min(watch.pause * 2, LAST_LOOK_SECONDS)
+
+    # ── Sealing ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _try_to_seal(self, watch: _Watch) -> bool:
+        try:
+            return await self._seal_once(watch)
+        except errors.TryLater as error:
+            log.warning("upload of edge %s of %s: %s", watch.edge, watch.run, error)
+            if watch.store.notifies:
+                self._look_at(watch, LAST_LOOK_SECONDS)
+            return False
+
+    async def _seal_once(self, watch: _Watch) -> bool:
+        """Whether the object was there; one sealing at a time however many notice it."""
+        if watch.sealing is None or watch.sealing.done():
+            watch.sealing = asyncio.ensure_future(self._seal(watch))
+        return await asyncio.shield(watch.sealing)
+
+    async def _seal(self, watch: _Watch) -> bool:
+        async with self._sealing:
+            if (watch.run, watch.edge) not in self._watches:
+                return True
+            run = await self._driver.look(watch.run)
+            plan = run.plan.edges[watch.edge]
+            report: events.Report
+            try:
+                report = events.UploadSealed(edge=watch.edge, artifact=await self._sealed(run, plan, watch))
+            except errors.ObjectAbsent:
+                if plan.origin is not Origin.STATIC:
+                    return False
+                reason = f"object {plan.key} of edge {plan.name} is not in store {plan.store}"
+                report = events.UploadRefused(edge=watch.edge, reason=reason)
+            except (errors.Refused, errors.AttemptFailed, errors.ObjectForbidden, errors.StoreRefused) as error:
+                report = events.UploadRefused(edge=watch.edge, reason=str(error))
+            await self._driver.report(watch.run, report)
+            self.unwatch_run(watch.run, [watch.edge])
+            if plan.upload_key:
+                self._tasks.start(self._remove(watch), name=f"remove upload {watch.edge} of {watch.run}")
+            return True
+
+    async def _sealed(self, run: Run, plan: EdgePlan, watch: _Watch) -> Artifact:
+        """
+        The artifact that the object became. Raises `errors.ObjectAbsent`, `errors.WrongType`, `errors.TooLarge`.
+        """
+        store = watch.store
+        found = await store.stat(watch.key)
+        if found.size > self._max_bytes:
+            raise errors.TooLarge(what=f"upload of edge {plan.name}", limit=self._max_bytes)
+        if plan.upload_key:
+            found = await self._copy(store, found, plan.key)
+        head = await store.read(found.key, length=self._teller.head_bytes) if found.size else b""
+        content_type = await self._teller.tell(head, size=found.size)
+        self._check_type(run, plan, content_type)
+        return Artifact(
+            edge=plan.name,
+            store=plan.store,
+            key=found.key,
+            size=found.size,
+            content_type=content_type,
+            sha256=found.sha256 or await sha256_of(store, found),
+            etag=found.etag,
+            created_at=self._clock.now(),
+        )
+
+    async def _copy(self, store: ObjectStore, found: ObjectStat, target: str) -> ObjectStat:
+        while True:
+            try:
+                return await store.copy(found.key, target, if_etag=found.etag)
+            except errors.PreconditionFailed:
+                found = await store.stat(found.key)  # put once more in this moment: the newer one counts
+
+    def _check_type(self, run: Run, plan: EdgePlan, found: str) -> None:
+        for consumer in plan.consumers:
+            for port in run.plan.nodes[consumer].inputs:
+                if port.edge == plan.name and not mime.accepts(port.types, found):
+                    expected = f"{' or '.join(port.types)} by input {port.port} of node {consumer}"
+                    raise errors.WrongType(subject=f"upload of edge {plan.name}", found=found, expected=expected)
+
+    async def _remove(self, watch: _Watch) -> None:
+        try:
+            await watch.store.delete(watch.key)
+        except errors.PuploadError as error:
+            # Nothing depends on it: closing the run removes it once more.
+            log.info("upload %s could not be removed yet: %s", watch.key, error)

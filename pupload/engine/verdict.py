@@ -1,0 +1,84 @@
+"""What an attempt's end means, in a sentence that a person can act on."""
+
+import asyncio
+
+from pupload import errors
+from pupload.domain import tiers
+from pupload.domain.events import AttemptFailed
+from pupload.domain.run import AttemptRef, Failure
+from pupload.domain.tiers import Tier
+from pupload.ports import Exit
+
+MIB = 1024 * 1024
+
+SIGNALS = {
+    129: "SIGHUP",
+    130: "SIGINT",
+    131: "SIGQUIT",
+    132: "SIGILL",
+    134: "SIGABRT",
+    135: "SIGBUS",
+    136: "SIGFPE",
+} | {
+    137: "SIGKILL",
+    139: "SIGSEGV",
+    141: "SIGPIPE",
+    143: "SIGTERM",
+    153: "SIGXFSZ",
+}
+"""Exit codes from 128 up mean a signal; these are worth a name."""
+
+QUOTED = 300
+"""Characters of a node's last words that an error quotes."""
+
+
+def of_exit(ref: AttemptRef, ended: Exit, tier: Tier, last_line: str) -> AttemptFailed | None:
+    """The failure that this exit is; None for a good end."""
+    if ended.code == 0:
+        return None
+    if ended.oom:
+        return _failed(ref, Failure.OOM, _out_of_memory(ended, tier), ended)
+    if ended.error:
+        return _failed(ref, Failure.NOT_STARTABLE, f"the command could not be started: {ended.error}", ended)
+    if ended.code == 153:
+        limit = f"the limit of {tier.storage_bytes // MIB} MiB ({tier.name})"
+        return _failed(ref, Failure.DISK_FULL, f"wrote a file larger than {limit}", ended)
+    signal = f" ({SIGNALS[ended.code]})" if ended.code in SIGNALS else ""
+    words = f": {last_line[:QUOTED]}" if last_line else ""
+    return _failed(ref, Failure.EXIT, f"exit code {ended.code}{signal}{words}", ended)
+
+
+def of_error(ref: AttemptRef, error: BaseException) -> AttemptFailed:
+    """The failure that this error is."""
+    failure = Failure.RUNTIME
+    if isinstance(error, errors.AttemptFailed):
+        failure = Failure(error.failure)
+    elif isinstance(error, errors.DiskFull):
+        failure = Failure.DISK_FULL
+    elif isinstance(
+        error, errors.StoreUnavailable | errors.StoreRefused | errors.ObjectForbidden | errors.ObjectAbsent
+    ):
+        failure = Failure.STORE
+    reason = str(error) if isinstance(error, errors.PuploadError) else f"internal error: {type(error).__name__}"
+    if isinstance(error, asyncio.CancelledError):
+        failure, reason = Failure.CANCELLED, "stopped before it was started"
+    return AttemptFailed(node=ref.node, attempt=ref.number, failure=failure, reason=reason)
+
+
+def _out_of_memory(ended: Exit, tier: Tier) -> str:
+    limit = tier.memory_bytes // MIB
+    used = f"used {min(ended.peak_memory_bytes or tier.memory_bytes, tier.memory_bytes) // MIB} MiB"
+    larger = tiers.next_larger(tier)
+    advice = f"; try {larger.name}" if larger is not None else ""
+    return f"killed: {used}, the limit of {tier.name} is {limit} MiB{advice}"
+
+
+def _failed(ref: AttemptRef, failure: Failure, reason: str, ended: Exit) -> AttemptFailed:
+    return AttemptFailed(
+        node=ref.node,
+        attempt=ref.number,
+        failure=failure,
+        reason=reason,
+        exit_code=ended.code,
+        peak_memory_bytes=ended.peak_memory_bytes,
+    )
