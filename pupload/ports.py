@@ -351,9 +351,10 @@ class ObjectStore(Protocol):
 
     def arrivals(self) -> AsyncIterator[str]:
         """
-        Keys of objects put by anybody, as they arrive; after a reconnect an empty string: "look at everything".
+        Keys of objects put by anybody, as they arrive; an empty string when arrivals may have been missed.
 
-        Never ends; a store that does not notify yields nothing.
+        So it comes first, when listening has begun, and after a reconnect: "look at everything". Never ends; a store
+        that does not notify yields nothing.
         """
 
     async def probe(self) -> Sequence[ProbeLine]:

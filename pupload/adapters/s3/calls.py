@@ -1,0 +1,212 @@
+"""
+Signed requests to one bucket: sent, tried again where that can help, and answered with a value or one of our errors.
+
+`ask` is for small answers and tries again by itself. `send` is one attempt whose answer is streamed by the caller.
+Neither follows redirects (a signature holds for one host) nor decodes bodies (an object's bytes are what they are).
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import sha256
+from typing import TypeVar
+
+import aiohttp
+import tenacity
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from pupload import errors, ports
+from pupload.adapters.s3 import errors_table, keys, places, signing, xml
+
+CONNECT_SECONDS = 10.0
+CONNECTIONS = 64
+CHUNK_BYTES = 1 << 20
+_ERROR_BYTES = 64 << 10
+_UNREACHABLE = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, before it is signed."""
+
+    method: str
+    key: str = ""
+    """Decoded; empty for the bucket itself."""
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    source: Callable[[], AsyncIterator[bytes]] | None = None
+    """Makes the body anew for every attempt, in place of `body`; its length is in `headers`."""
+    patience_seconds: float = 60.0
+    """Silence after which the store counts as gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+
+class TryAgain(Exception):
+    """An attempt failed in a way that may pass; `error` is what it comes to when it does not."""
+
+    def __init__(self, error: errors.PuploadError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Caller:
+    """Asks one bucket. The connections are made inside the loop that first uses them, and kept."""
+
+    def __init__(
+        self,
+        *,
+        store: str,
+        bucket: places.Bucket,
+        region: str,
+        credentials: keys.Keys,
+        clock: ports.Clock,
+        attempts: int = 4,
+        longest_pause_seconds: float = 5.0,
+    ) -> None:
+        self.store = store
+        self.bucket = bucket
+        self._region = region
+        self._keys = credentials
+        self._clock = clock
+        self._attempts = attempts
+        self._longest_pause = longest_pause_seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(self, call: Call) -> Answer:
+        """The answer, read whole. Raises the errors of `ports.ObjectStore`, after attempts enough."""
+
+        async def attempt() -> Answer:
+            response = await self.send(call)
+            try:
+                with self.turned(call):
+                    body = await response.read()
+            finally:
+                response.release()
+            # A copy or a completion that fails half-way says so in the body of a 200.
+            if call.method in ("PUT", "POST") and xml.read_error(body) is not None:
+                raise self._refusal(call, response.status, body)
+            return Answer(response.status, response.headers, body)
+
+        return await self.patiently(attempt)
+
+    async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What `attempt` returns, tried again with growing pauses while it raises `TryAgain`."""
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=self._longest_pause),
+            retry=tenacity.retry_if_exception_type(TryAgain),
+            sleep=self._pause,
+            reraise=True,
+        )
+        try:
+            return await retrying(attempt)
+        except TryAgain as failed:
+            raise failed.error from failed.__cause__
+
+    async def send(self, call: Call) -> aiohttp.ClientResponse:
+        """
+        One attempt; the answer's body is the caller's to read (under `turned`) and to close.
+
+        Raises `TryAgain` where another attempt may help; else the errors of `ports.ObjectStore`.
+        """
+        await self._keys.ready()
+        with self.turned(call):
+            response = await self._request(call)
+            if response.status < 300:
+                return response
+            try:
+                body = await response.content.read(_ERROR_BYTES)
+            finally:
+                response.release()
+        raise self._refusal(call, response.status, body)
+
+    @contextmanager
+    def turned(self, call: Call) -> Iterator[None]:
+        """Turns the library's errors into `TryAgain` and ours."""
+        try:
+            yield
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise self.unavailable(f"its certificate is not valid: {error.certificate_error}") from error
+        except _UNREACHABLE as error:
+            raise TryAgain(self.unavailable(_tell(error, call))) from error
+        except aiohttp.ClientError as error:
+            raise self.unavailable(f"its answer is no HTTP ({type(error).__name__})") from error
+
+    def unavailable(self, reason: str) -> errors.StoreUnavailable:
+        """The error for a store that does not answer as it should."""
+        return errors.StoreUnavailable(store=self.store, endpoint=str(self.bucket.endpoint), reason=reason)
+
+    async def close(self) -> None:
+        """Gives up the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _request(self, call: Call) -> aiohttp.ClientResponse:
+        path = self.bucket.path(call.key)
+        payload_hash = signing.UNSIGNED_PAYLOAD if call.source is not None else sha256(call.body).hexdigest()
+        headers = {**call.headers, "User-Agent": "pupload", "Accept-Encoding": "identity"}
+        headers |= signing.sign(
+            self._keys.current(),
+            method=call.method,
+            host=self.bucket.host,
+            path=path,
+            query=call.query,
+            # Its length is not signed: what is between us and the store may send it in chunks.
+            headers={name: value for name, value in call.headers.items() if name != "Content-Length"},
+            payload_hash=payload_hash,
+            region=self._region,
+            now=self._clock.now(),
+        )
+        url = f"{self.bucket.endpoint.scheme}://{self.bucket.host}{signing.encode_path(path)}"
+        if call.query:
+            url += f"?{signing.encode_query(call.query)}"
+        return await self._connected().request(
+            call.method,
+            URL(url, encoded=True),
+            headers={**headers, "Host": self.bucket.host},
+            data=call.body or None if call.source is None else call.source(),
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=call.patience_seconds),
+        )
+
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+                auto_decompress=False,
+                skip_auto_headers=("Accept", "Content-Type"),
+                read_bufsize=CHUNK_BYTES,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    def _refusal(self, call: Call, status: int, body: bytes) -> Exception:
+        asked = errors_table.Asked(
+            store=self.store, endpoint=str(self.bucket.endpoint), bucket=self.bucket.name, key=call.key
+        )
+        refusal = errors_table.read_refusal(status, body, is_head=call.method == "HEAD")
+        error = errors_table.to_error(refusal, asked)
+        return TryAgain(error) if refusal.is_worth_another_try else error
+
+    async def _pause(self, seconds: float) -> None:
+        await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
+
+
+def _tell(error: BaseException, call: Call) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {call.patience_seconds:g} seconds"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "it broke off in the middle of its answer"
+    return str(error) or type(error).__name__

@@ -1,0 +1,237 @@
+"""
+The embedded store as the engine sees it: an S3 store that also speaks over a local socket.
+
+Over the socket it tells of arrivals, gives a file by a hard link and takes one by moving it; where the socket does
+not answer, bytes go over HTTP as with any store.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from pupload import errors, ports
+from pupload.adapters.s3 import calls, checksums, client, keys, places, signing
+
+HEARTBEAT_SECONDS = 15.0
+_SHORTEST_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
+
+_CORS = (
+    b'<CORSConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><CORSRule><ID>pupload</ID>'
+    b"<AllowedMethod>GET</AllowedMethod><AllowedMethod>PUT</AllowedMethod><AllowedMethod>HEAD</AllowedMethod>"
+    b"<AllowedOrigin>*</AllowedOrigin><AllowedHeader>*</AllowedHeader><ExposeHeader>ETag</ExposeHeader>"
+    b"<MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>"
+)
+
+
+class EmbeddedStore(client.S3Store):
+    """One bucket of the embedded store on this machine."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        endpoint: places.Endpoint,
+        bucket: str,
+        credentials: signing.Credentials | keys.Keys,
+        control: Path,
+        clock: ports.Clock,
+        region: str = "us-east-1",
+        public_endpoint: places.Endpoint | None = None,
+        node_endpoint: places.Endpoint | None = None,
+        single_put_limit: int = client.SINGLE_PUT_BYTES,
+        part_bytes: int = client.PART_BYTES,
+        attempts: int = 4,
+    ) -> None:
+        """`control` is the socket's path; it need not be there yet."""
+        super().__init__(
+            name=name,
+            endpoint=endpoint,
+            bucket=bucket,
+            credentials=credentials,
+            clock=clock,
+            region=region,
+            public_endpoint=public_endpoint,
+            node_endpoint=node_endpoint,
+            listener=self._listen,
+            single_put_limit=single_put_limit,
+            part_bytes=part_bytes,
+            attempts=attempts,
+        )
+        self._control = Control(control)
+
+    async def ensure_ready(self) -> None:
+        try:
+            await self._calls.ask(calls.Call(method="HEAD"))
+        except errors.ObjectAbsent:
+            await self._calls.ask(calls.Call(method="PUT"))
+        headers = {"Content-MD5": checksums.content_md5(_CORS), "Content-Type": "application/xml"}
+        await self._calls.ask(calls.Call(method="PUT", query=(("cors", ""),), headers=headers, body=_CORS))
+
+    async def fetch(self, key: str, path: Path, *, if_etag: str | None = None) -> str | None:
+        order = {"bucket": self.bucket.name, "key": key, "path": _absolute(path)}
+        if if_etag is not None:
+            order["if_etag"] = if_etag
+        try:
+            await self._control.ask("/link", order)
+        except ControlSilent:
+            # It may have made the link before it fell silent.
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+            return await super().fetch(key, path, if_etag=if_etag)
+        except ControlRefused as refused:
+            raise self._turn(refused, key, path) from refused
+        return None
+
+    async def put_file(self, key: str, path: Path, *, content_type: str) -> ports.ObjectStat:
+        order = {
+            "bucket": self.bucket.name,
+            "key": key,
+            "path": _absolute(path),
+            "content_type": content_type,
+        }
+        try:
+            found = await self._control.ask("/adopt", order)
+        except ControlSilent as silent:
+            if await asyncio.to_thread(path.exists):
+                return await super().put_file(key, path, content_type=content_type)
+            return await self._adopted_before(key, silent)
+        except ControlRefused as refused:
+            raise self._turn(refused, key, path) from refused
+        return ports.ObjectStat(
+            key=key,
+            size=found["size"],
+            etag=found["etag"].strip('"'),
+            content_type=found.get("content_type") or content_type,
+            modified_at=self._clock.now(),
+            sha256=found["sha256"],
+        )
+
+    async def _adopted_before(self, key: str, silent: "ControlSilent") -> ports.ObjectStat:
+        """The store fell silent with the file in its hands: whether it kept it, it tells itself."""
+        try:
+            stat = await self.stat(key)
+        except errors.ObjectAbsent:
+            raise self._calls.unavailable("it went away while it took over a file") from silent
+        if stat.sha256 is None:
+            raise self._calls.unavailable("it does not tell the SHA-256 of a file it took over") from silent
+        return stat
+
+    def _turn(self, refused: "ControlRefused", key: str, path: Path) -> errors.PuploadError:
+        if refused.status == 404:
+            return errors.ObjectAbsent(key=key, store=self.name)
+        if refused.status == 412:
+            return errors.PreconditionFailed(key=key, store=self.name)
+        if refused.status == 507:
+            return errors.DiskFull(path=str(path))
+        if refused.status >= 500:
+            return self._calls.unavailable(refused.message)
+        return errors.StoreRefused(store=self.name, code=refused.code, reason=refused.message)
+
+    async def _listen(self) -> AsyncGenerator[str, None]:
+        after: int | None = None
+        pause = _SHORTEST_PAUSE
+        while True:
+            try:
+                async with aclosing(self._control.arrivals(after)) as lines:
+                    async for line in lines:
+                        pause = _SHORTEST_PAUSE
+                        # The first line ever says from where it tells; after a reset its memory begins anew.
+                        has_gap = after is None or line.get("reset", False)
+                        after = line.get("seq", after)
+                        if has_gap:
+                            yield ""
+                        elif line.get("bucket") == self.bucket.name:
+                            yield line["key"]
+            except ControlSilent:
+                pass  # it is asked again, from where it fell silent
+            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=pause))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def close(self) -> None:
+        await self._control.close()
+        await super().close()
+
+
+class ControlSilent(Exception):
+    """The control socket does not answer, or stopped in the middle."""
+
+
+class ControlRefused(Exception):
+    """The store answered no."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Control:
+    """The embedded store's control socket: JSON over HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(self, what: str, order: Mapping[str, Any]) -> dict[str, Any]:
+        """What it answers. Raises `ControlSilent`, `ControlRefused`."""
+        # Hashing a file it takes over takes the store as long as the file is large.
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=900)
+        try:
+            async with self._connected().post(
+                f"http://store{what}", data=json.dumps(order).encode(), timeout=patience
+            ) as response:
+                body = await response.read()
+                answer = _read_object(body)
+                if response.status >= 300:
+                    code, message = str(answer.get("code", "")), str(answer.get("message", ""))
+                    raise ControlRefused(response.status, code or f"HTTP {response.status}", message)
+                return answer
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ControlSilent(str(error)) from error
+
+    async def arrivals(self, after: int | None) -> AsyncGenerator[dict[str, Any], None]:
+        """Lines as they come, for as long as the connection lasts. Raises `ControlSilent` when it ends in trouble."""
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=HEARTBEAT_SECONDS * 3)
+        query = {} if after is None else {"after": str(after)}
+        try:
+            async with self._connected().get("http://store/arrivals", params=query, timeout=patience) as response:
+                if response.status != 200:
+                    raise ControlSilent(f"HTTP status {response.status}")
+                async for line in response.content:
+                    if line.strip():
+                        yield _read_object(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ControlSilent(str(error)) from error
+
+    async def close(self) -> None:
+        """Gives up the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=os.fspath(self._path), limit=64))
+        return self._session
+
+
+def _absolute(path: Path) -> str:
+    return str(path.absolute())
+
+
+def _read_object(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ControlSilent("the control socket's answer cannot be read")
+    return found

@@ -1,0 +1,142 @@
+"""
+Arrivals from stores that speak MinIO's bucket notifications: the `minio` SDK listens in a thread.
+
+The SDK connects anew by itself and says nothing of it; what arrived in between is lost. So every connection is told
+to the reader as an empty key: look at everything.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from urllib.parse import unquote_plus
+
+import minio
+import urllib3
+
+from pupload import ports
+from pupload.adapters.s3 import keys, places
+
+_log = logging.getLogger(__name__)
+_CONNECT_SECONDS = 10.0
+_SILENCE_SECONDS = 120.0
+_SHORTEST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
+
+
+class Listener:
+    """Opens the stream of keys put into a bucket; each call is a stream of its own."""
+
+    def __init__(self, *, bucket: places.Bucket, region: str, credentials: keys.Keys, clock: ports.Clock) -> None:
+        self._bucket = bucket
+        self._region = region
+        self._keys = credentials
+        self._clock = clock
+
+    async def __call__(self) -> AsyncGenerator[str, None]:
+        pause = _SHORTEST_PAUSE
+        while True:
+            await self._keys.ready()
+            arrived: asyncio.Queue[str | None] = asyncio.Queue()
+            ear = _Ear(self._bucket, self._region, self._keys, _thread_safe(arrived))
+            ear.start()
+            try:
+                while (key := await arrived.get()) is not None:
+                    pause = _SHORTEST_PAUSE
+                    yield key
+            finally:
+                ear.stop()
+            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=pause))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _thread_safe(arrived: "asyncio.Queue[str | None]") -> Callable[[str | None], None]:
+    loop = asyncio.get_running_loop()
+
+    def put(key: str | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            loop.call_soon_threadsafe(arrived.put_nowait, key)
+
+    return put
+
+
+class _Ear:
+    """A thread that listens until it is stopped or the store is gone, which it tells by None."""
+
+    def __init__(
+        self, bucket: places.Bucket, region: str, credentials: keys.Keys, tell: Callable[[str | None], None]
+    ) -> None:
+        self._bucket = bucket
+        self._tell = tell
+        self._connections = _Connections(tell)
+        current = credentials.current()
+        self._client = minio.Minio(
+            bucket.endpoint.host,
+            access_key=current.access_key,
+            secret_key=current.secret_key,
+            session_token=current.session_token,
+            secure=bucket.endpoint.scheme == "https",
+            region=region,
+            http_client=self._connections,
+        )
+        # A daemon: it may sit in a read when the interpreter ends.
+        self._thread = threading.Thread(target=self._listen, name="s3-arrivals", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """The thread ends soon; nobody waits for it."""
+        self._connections.stop()
+
+    def _listen(self) -> None:
+        try:
+            with self._client.listen_bucket_notification(self._bucket.name, events=("s3:ObjectCreated:*",)) as events:
+                for event in events:
+                    for key in _keys_in(event):
+                        self._tell(key)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the reader must hear that the stream has ended
+            if not self._connections.stopped:
+                _log.warning("arrivals of bucket %s are not heard: %s", self._bucket.name, type(error).__name__)
+        finally:
+            self._tell(None)
+
+
+def _keys_in(event: dict[str, Any]) -> list[str]:
+    return [unquote_plus(record["s3"]["object"]["key"]) for record in event.get("Records", ())]
+
+
+class _Connections(urllib3.PoolManager):
+    """Knows the connection that is listened on: to end it, and to tell when it is another one."""
+
+    def __init__(self, tell: Callable[[str | None], None]) -> None:
+        timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENCE_SECONDS)
+        super().__init__(timeout=timeout, retries=False)
+        self._stopped = threading.Event()
+        self._tell = tell
+        self._response: urllib3.BaseHTTPResponse | None = None
+
+    def urlopen(  # type: ignore[override]  # as in the class above, whose own base differs
+        self, method: str, url: str, redirect: bool = True, **more: Any
+    ) -> urllib3.BaseHTTPResponse:
+        if self._stopped.is_set():
+            raise urllib3.exceptions.HTTPError("stopped")
+        response = super().urlopen(method, url, redirect, **more)
+        self._response = response
+        self._tell("")
+        if self._stopped.is_set():
+            self.stop()
+        return response
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if isinstance(self._response, urllib3.HTTPResponse):
+            with suppress(Exception):  # it may have ended at this moment
+                self._response.shutdown()

@@ -1,0 +1,166 @@
+"""Makes the stores that flows describe, and keeps them: one object for equal descriptions."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from pupload import errors, ports
+from pupload.adapters.s3 import admin, client, keys, notifications, places, signing
+from pupload.domain import flow
+
+_BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}[a-zA-Z0-9]").fullmatch
+_REGION = re.compile(r"[A-Za-z0-9-]{0,64}").fullmatch
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]*").fullmatch
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+class MakesLocal(Protocol):
+    """Makes a store of another bucket in the embedded store."""
+
+    def __call__(self, *, name: str, bucket: str) -> ports.ObjectStore: ...
+
+
+class S3Stores:
+    """The server's own store and those that flows bring along."""
+
+    def __init__(
+        self,
+        *,
+        default: ports.ObjectStore,
+        clock: ports.Clock,
+        make_local: MakesLocal | None = None,
+        check_endpoint: Callable[[places.Endpoint], None] | None = None,
+    ) -> None:
+        """
+        `make_local` is None where there is no embedded store. `check_endpoint` raises `errors.Refused` for addresses
+        that the operator does not let flows reach.
+        """
+        self._default = default
+        self._clock = clock
+        self._make_local = make_local
+        self._check_endpoint = check_endpoint
+        self._open: dict[object, ports.ObjectStore] = {}
+
+    def default(self) -> ports.ObjectStore:
+        return self._default
+
+    def open(self, store: flow.Store) -> ports.ObjectStore:
+        described = (store.name, store.type.lower(), frozenset(store.params.items()))
+        found = self._open.get(described)
+        if found is None:
+            found = self._open[described] = self._make(store)
+        return found
+
+    async def close(self) -> None:
+        """Closes all of them, the default one too."""
+        for store in (self._default, *self._open.values()):
+            await store.close()
+        self._open.clear()
+
+    def _make(self, store: flow.Store) -> ports.ObjectStore:
+        params = _Params(store)
+        if store.type.lower() == "s3":
+            return self._make_s3(params)
+        if store.type.lower() == "local":
+            return self._make_embedded(params)
+        raise params.refused(f"type {store.type} is not known; there are s3 and local")
+
+    def _make_embedded(self, params: "_Params") -> ports.ObjectStore:
+        if self._make_local is None:
+            raise params.refused("this server runs no store of its own; use type s3")
+        bucket = params.text("BucketName")
+        if not bucket:
+            return self._default
+        return self._make_local(name=params.store, bucket=params.bucket())
+
+    def _make_s3(self, params: "_Params") -> ports.ObjectStore:
+        region = params.region()
+        credentials = params.credentials()
+        chosen: keys.Keys = admin.ChainKeys(self._clock) if credentials is None else keys.FixedKeys(credentials)
+        endpoint = self._endpoint(params, "Endpoint") or places.Endpoint("https", f"s3.{region}.amazonaws.com")
+        bucket = places.Bucket(endpoint=endpoint, name=params.bucket(), path_style=params.truth("PathStyle", True))
+        listener = None
+        if params.truth("Notifications", False):
+            listener = notifications.Listener(bucket=bucket, region=region, credentials=chosen, clock=self._clock)
+        return client.S3Store(
+            name=params.store,
+            endpoint=endpoint,
+            bucket=bucket.name,
+            credentials=chosen,
+            clock=self._clock,
+            region=region,
+            path_style=bucket.path_style,
+            public_endpoint=self._endpoint(params, "PublicEndpoint"),
+            node_endpoint=self._endpoint(params, "NodeEndpoint"),
+            listener=listener,
+        )
+
+    def _endpoint(self, params: "_Params", name: str) -> places.Endpoint | None:
+        endpoint = params.endpoint(name)
+        if endpoint is not None and self._check_endpoint is not None and name == "Endpoint":
+            self._check_endpoint(endpoint)
+        return endpoint
+
+
+class _Params:
+    """What a flow says of a store, by names in any case. What makes no sense is refused by name, never shown."""
+
+    def __init__(self, store: flow.Store) -> None:
+        self.store = store.name
+        self._params: Mapping[str, str | bool] = {name.lower(): value for name, value in store.params.items()}
+
+    def refused(self, reason: str) -> errors.Refused:
+        return errors.Refused(reason=f"store {self.store}: {reason}")
+
+    def text(self, *names: str) -> str:
+        for name in names:
+            value = self._params.get(name.lower(), "")
+            if not isinstance(value, str):
+                raise self.refused(f"{name} must be text")
+            if value.strip():
+                return value.strip()
+        return ""
+
+    def truth(self, name: str, default: bool) -> bool:
+        value = self._params.get(name.lower(), default)
+        if isinstance(value, str):
+            if not value.strip():
+                return default
+            if value.strip().lower() not in _WORDS:
+                raise self.refused(f"{name} must be true or false")
+            return _WORDS[value.strip().lower()]
+        return value
+
+    def endpoint(self, name: str) -> places.Endpoint | None:
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            return places.read_endpoint(text, secure=self.truth("Secure", True))
+        except ValueError as error:
+            raise self.refused(f"{name} cannot be used: {error}") from error
+
+    def bucket(self) -> str:
+        name = self.text("BucketName", "Bucket")
+        if not name:
+            raise self.refused("BucketName is missing")
+        if not _BUCKET(name):
+            raise self.refused("BucketName is no name that a bucket can have")
+        return name
+
+    def region(self) -> str:
+        region = self.text("Region", "Location")
+        if not _REGION(region):
+            raise self.refused("Region is no name that a region can have")
+        return region or "us-east-1"
+
+    def credentials(self) -> signing.Credentials | None:
+        access_key, secret_key = self.text("AccessKey"), self.text("SecretKey")
+        if not access_key and not secret_key:
+            return None
+        if not (access_key and secret_key):
+            raise self.refused("AccessKey and SecretKey must be given together")
+        token = self.text("SessionToken")
+        if not _HEADER_SAFE(access_key) or not _HEADER_SAFE(token):
+            raise self.refused("AccessKey or SessionToken holds characters that no key has")
+        return signing.Credentials(access_key, secret_key, token or None)
