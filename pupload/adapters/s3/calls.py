@@ -41,8 +41,8 @@ class Call:
     body: bytes = b""
     source: Callable[[], AsyncIterator[bytes]] | None = None
     """Makes the body anew for every attempt, in place of `body`; its length is in `headers`."""
-    patience_seconds: float = 60.0
-    """Silence after which the store counts as gone."""
+    patience: float = 3.0
+    """How many times longer than a HEAD's a silence may last before the store counts as gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,17 @@ class Caller:
         credentials: keys.Keys,
         clock: ports.Clock,
         attempts: int = 4,
+        patience_seconds: float = 20.0,
         longest_pause_seconds: float = 5.0,
     ) -> None:
+        """`patience_seconds` is the silence after which a HEAD is given up; other calls have multiples of it."""
         self.store = store
         self.bucket = bucket
         self._region = region
         self._keys = credentials
         self._clock = clock
         self._attempts = attempts
+        self._patience = patience_seconds
         self._longest_pause = longest_pause_seconds
         self._session: aiohttp.ClientSession | None = None
 
@@ -139,7 +142,7 @@ class Caller:
         except aiohttp.ClientConnectorCertificateError as error:
             raise self.unavailable(f"its certificate is not valid: {error.certificate_error}") from error
         except _UNREACHABLE as error:
-            raise TryAgain(self.unavailable(_tell(error, call))) from error
+            raise TryAgain(self.unavailable(self._tell(error, call))) from error
         except aiohttp.ClientError as error:
             raise self.unavailable(f"its answer is no HTTP ({type(error).__name__})") from error
 
@@ -178,7 +181,9 @@ class Caller:
             headers={**headers, "Host": self.bucket.host},
             data=call.body or None if call.source is None else call.source(),
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=call.patience_seconds),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=CONNECT_SECONDS, sock_read=call.patience * self._patience
+            ),
         )
 
     def _connected(self) -> aiohttp.ClientSession:
@@ -203,10 +208,9 @@ class Caller:
     async def _pause(self, seconds: float) -> None:
         await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
 
-
-def _tell(error: BaseException, call: Call) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {call.patience_seconds:g} seconds"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "it broke off in the middle of its answer"
-    return str(error) or type(error).__name__
+    def _tell(self, error: BaseException, call: Call) -> str:
+        if isinstance(error, TimeoutError):
+            return f"silent for {call.patience * self._patience:g} seconds"
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return "it broke off in the middle of its answer"
+        return str(error) or type(error).__name__

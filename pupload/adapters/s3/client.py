@@ -26,7 +26,8 @@ PART_BYTES = 16 << 20
 COPY_PART_BYTES = 1 << 30
 _SMALL_BYTES = 1 << 20
 _BUCKET_SEEN_SECONDS = 60.0
-_LONG_PATIENCE_SECONDS = 900.0
+_PATIENCE_TO_PUT = 15
+_PATIENCE_TO_COPY = 45
 """A copy or a completion of hundreds of gigabytes answers late, and some stores are silent until then."""
 
 T = TypeVar("T")
@@ -52,10 +53,12 @@ class S3Store:
         part_bytes: int = PART_BYTES,
         copy_part_bytes: int = COPY_PART_BYTES,
         attempts: int = 4,
+        patience_seconds: float = 20.0,
     ) -> None:
         """
         `public_endpoint` and `node_endpoint` are the store's names for users and for containers, where they differ.
-        `listener` opens the stream of keys as they arrive, where the store tells. Sizes are bytes.
+        `listener` opens the stream of keys as they arrive, where the store tells. Sizes are bytes. A HEAD is given up
+        after a silence of `patience_seconds`, a longer work after multiples of it.
         """
         self.name = name
         self.notifies = listener is not None
@@ -73,7 +76,13 @@ class S3Store:
             "node": places.Bucket(endpoint=node_endpoint or endpoint, name=bucket, path_style=path_style),
         }
         self._calls = calls.Caller(
-            store=name, bucket=self.bucket, region=region, credentials=self.keys, clock=clock, attempts=attempts
+            store=name,
+            bucket=self.bucket,
+            region=region,
+            credentials=self.keys,
+            clock=clock,
+            attempts=attempts,
+            patience_seconds=patience_seconds,
         )
         self._bucket_seen_at: float | None = None
 
@@ -151,7 +160,7 @@ class S3Store:
 
     async def stat(self, key: str) -> ports.ObjectStat:
         # Costs nothing, and makes stores that keep a checksum of the whole object tell it.
-        call = calls.Call(method="HEAD", key=key, headers={"x-amz-checksum-mode": "ENABLED"}, patience_seconds=20)
+        call = calls.Call(method="HEAD", key=key, headers={"x-amz-checksum-mode": "ENABLED"}, patience=1)
         try:
             answer = await self._calls.ask(call)
         except errors.ObjectAbsent:
@@ -165,7 +174,7 @@ class S3Store:
         if self._bucket_seen_at is not None and now - self._bucket_seen_at < _BUCKET_SEEN_SECONDS:
             return
         try:
-            await self._calls.ask(calls.Call(method="HEAD", patience_seconds=20))
+            await self._calls.ask(calls.Call(method="HEAD", patience=1))
         except errors.ObjectAbsent:
             reason = f"bucket {self.bucket.name} does not exist"
             raise errors.StoreRefused(store=self.name, code="NoSuchBucket", reason=reason) from None
@@ -227,7 +236,7 @@ class S3Store:
             return await self._put_in_parts(key, path, size, content_type)
         headers = {"Content-Type": content_type, "Content-Length": str(size)}
         source = transfer.file_source(path, 0, size)
-        call = calls.Call(method="PUT", key=key, headers=headers, source=source, patience_seconds=300)
+        call = calls.Call(method="PUT", key=key, headers=headers, source=source, patience=_PATIENCE_TO_PUT)
         answer, digest = await transfer.both(self._calls.ask(call), transfer.hash_file(path))
         return self._stat_of_put(key, answer, size=size, content_type=content_type, digest=digest)
 
@@ -257,7 +266,7 @@ class S3Store:
             query=(("partNumber", str(number)), ("uploadId", upload_id)),
             headers={"Content-Length": str(size)},
             source=transfer.file_source(path, start, size),
-            patience_seconds=300,
+            patience=_PATIENCE_TO_PUT,
         )
         answer = await self._calls.ask(call)
         return ports.Part(number=number, size=size, etag=_etag(answer.headers))
@@ -268,7 +277,7 @@ class S3Store:
         headers = self._copy_headers(source, if_etag)
         if content_type is not None:
             headers |= {"x-amz-metadata-directive": "REPLACE", "Content-Type": content_type}
-        call = calls.Call(method="PUT", key=target, headers=headers, patience_seconds=_LONG_PATIENCE_SECONDS)
+        call = calls.Call(method="PUT", key=target, headers=headers, patience=_PATIENCE_TO_COPY)
         try:
             await self._calls.ask(call)
         except errors.ObjectAbsent as absent:
@@ -309,7 +318,7 @@ class S3Store:
             key=target,
             query=(("partNumber", str(number)), ("uploadId", upload_id)),
             headers=self._copy_headers(source, if_etag) | span,
-            patience_seconds=_LONG_PATIENCE_SECONDS,
+            patience=_PATIENCE_TO_COPY,
         )
         return ports.Part(number=number, size=size, etag=await self._ask_for(call, xml.read_etag))
 
@@ -346,7 +355,7 @@ class S3Store:
             query=(("uploadId", upload_id),),
             headers={"Content-Type": "application/xml"},
             body=xml.write_completion(parts),
-            patience_seconds=_LONG_PATIENCE_SECONDS,
+            patience=_PATIENCE_TO_COPY,
         )
         began_at = self._clock.now()
         try:

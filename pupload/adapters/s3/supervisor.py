@@ -112,7 +112,7 @@ class EmbeddedProcess:
         return Path(self._private.name) / "control.sock"
 
     async def _launch(self) -> None:
-        hosts = [word for number, host in enumerate(self._hosts, 1) for word in _host_option(number, host)]
+        hosts = [word for host in self._hosts for word in ("--host", host)]
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -199,10 +199,6 @@ class EmbeddedProcess:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
         self._readers = []
-
-
-def _host_option(number: int, host: str) -> tuple[str, str]:
-    return ("--host" if number == 1 else f"--host{number}", host)
 
 
 async def _terminate(process: asyncio.subprocess.Process, grace_seconds: float) -> None:
