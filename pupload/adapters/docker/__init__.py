@@ -1,0 +1,1 @@
+"""Containers on the local Docker engine: `executor.DockerExecutor` is `ports.Executor`."""

@@ -1,0 +1,450 @@
+"""
+`ports.Executor` on the local Docker engine.
+
+A container is found by its name, which follows from the attempt, and nothing about it is remembered: whatever was
+started, by this process or one that has died, is read from the engine. The engine does not know "start once", so the
+rule is here: who created a container starts it; who finds one that was created and not started gives its maker a moment
+first, and then starts it in its place.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pupload import errors, ports
+from pupload.adapters.docker import calls, cgroup, confinement, events, gpus, images, logs, names, probe, streams
+from pupload.domain import run
+
+_LOOK_AGAIN_SECONDS = 10.0
+"""How often who waits inspects without having been woken: the back-up for lost events."""
+_FIRST_SAMPLE_SECONDS, _LAST_SAMPLE_SECONDS = 0.1, 2.0
+_MAKERS_TURN_SECONDS = 2.0
+_NEVER_STARTED_SECONDS = 30.0
+_DYING_SECONDS = 10.0
+_KILLS = 3
+
+_NOT_FOUND, _CONFLICT, _SERVER_ERROR = 404, 409, 500
+_ENDED = frozenset({"exited", "dead"})
+_STARTED = frozenset({"running", "paused", "restarting"}) | _ENDED
+
+Inspected = dict[str, Any]
+"""As the engine describes a container."""
+
+
+class DockerExecutor:
+    """Containers of one instance on one engine. Belongs to the event loop that first uses it."""
+
+    def __init__(
+        self,
+        *,
+        instance: str,
+        clock: ports.Clock,
+        host: str | None = None,
+        pool_size: int = 16,
+        quick_seconds: float = 30,
+        slow_seconds: float = 120,
+        pull_seconds: float = 1800,
+    ) -> None:
+        """
+        `host` is the engine's address (`unix:///…`, `tcp://…`); None: as for the `docker` command, by its environment.
+
+        At most `pool_size` calls that take the engine long are under way at a time. `quick_seconds`, `slow_seconds`
+        and `pull_seconds` are how long it may be silent, or a pull last.
+        """
+        self._names = names.Names(instance)
+        self._calls = calls.Calls(
+            host=host, pool_size=pool_size, quick_seconds=quick_seconds, slow_seconds=slow_seconds, clock=clock
+        )
+        self._streams = streams.Streams(self._calls, answer_seconds=quick_seconds)
+        self._images = images.Images(self._calls, self._streams, pull_seconds=pull_seconds)
+        self._events = events.Events(
+            label=self._names.label, connect=lambda: self._calls.client(quick_seconds), clock=clock
+        )
+        self._idle_seconds = max(quick_seconds, _LOOK_AGAIN_SECONDS)
+        self._starting: dict[run.AttemptRef, asyncio.Lock] = {}
+
+    # ── images ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def resolve_image(self, reference: str) -> str:
+        """See `ports.Executor`."""
+        return await self._images.resolve(reference)
+
+    # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def ensure_started(self, order: ports.ContainerOrder) -> None:
+        """See `ports.Executor`."""
+        lock = self._starting.setdefault(order.attempt, asyncio.Lock())
+        try:
+            async with lock:
+                await self._ensure_started(order)
+        finally:
+            if not lock.locked():
+                self._starting.pop(order.attempt, None)
+
+    async def _ensure_started(self, order: ports.ContainerOrder) -> None:
+        name = self._names.container(order.attempt)
+        asked = confinement.config(order, labels=self._names.labels(order.attempt))
+        if order.argv == ():
+            asked["Entrypoint"] = await self._entry_point(order.image)
+        if not await self._create(name, asked, order) and not await self._left_to_us(name, order.attempt):
+            return
+        await self._check(name, asked)
+        await self._start(name)
+
+    async def _entry_point(self, image: str) -> list[str]:
+        """Said outright, else the engine would put the image's own command in place of no arguments."""
+        try:
+            found = await self._calls.quick(lambda client: client.inspect_image(image))
+        except calls.Refusal as refusal:
+            raise self._cannot_create(refusal, image) from None
+        entry_point: list[str] = found["Config"].get("Entrypoint") or []
+        if not entry_point:
+            raise errors.ContainerRefused(reason="no command was given and the image has no entry point")
+        return entry_point
+
+    async def _create(self, name: str, asked: confinement.Config, order: ports.ContainerOrder) -> bool:
+        """Whether it was made now; False when there is one of this name."""
+        try:
+            await self._calls.slow(lambda client: client.create_container_from_config(asked, name))
+        except calls.Refusal as refusal:
+            if refusal.status == _CONFLICT:
+                return False
+            raise self._cannot_create(refusal, order.image) from None
+        return True
+
+    def _cannot_create(self, refusal: calls.Refusal, image: str) -> errors.PuploadError:
+        if refusal.status == _NOT_FOUND and "image" in refusal.reason.lower():
+            return errors.ImageMissing(image=image, reason="it was removed after it had been found")
+        return _cannot(refusal)
+
+    async def _left_to_us(self, name: str, attempt: run.AttemptRef) -> bool:
+        """Whether the container that was found must still be started, its maker having had time to."""
+        with self._events.watch(name) as watch:
+            patience = _Patience(_MAKERS_TURN_SECONDS)
+            while True:
+                found = await self._inspect(name)
+                if found is None:
+                    raise errors.ContainerLost(attempt=attempt.id)
+                if self._names.attempt(found["Config"].get("Labels") or {}) != attempt:
+                    raise errors.ContainerRefused(reason=f"there is another container named {name}")
+                if _status(found) != "created":
+                    return False
+                if patience.over:
+                    return True
+                await watch.changed(within_seconds=patience.left)
+
+    async def _check(self, name: str, asked: confinement.Config) -> None:
+        """A second look at what the engine made of the order. Removes it where that is less confined."""
+        found = await self._inspect(name)
+        if found is None:
+            raise errors.ContainerRefused(reason="it was removed before it could start")
+        if wrong := confinement.differences(asked, found):
+            await self._discard(name)
+            reason = f"the engine would not confine it as ordered: {'; '.join(wrong)}"
+            raise errors.ContainerRefused(reason=reason)
+
+    async def _start(self, name: str) -> None:
+        try:
+            await self._calls.slow(lambda client: client.start(name))
+        except calls.Refusal as refusal:
+            await self._discard(name)
+            raise _cannot(refusal) from None
+
+    async def _discard(self, name: str) -> None:
+        """Removes what must not stay; that it failed is no news beside the error that follows."""
+        with suppress(errors.ExecutorUnavailable):
+            await self._calls.slow(lambda client: client.remove_container(name, v=True, force=True))
+
+    # ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def wait(self, attempt: run.AttemptRef) -> ports.Exit:
+        """
+        See `ports.Executor`.
+
+        A container that was created and that nobody starts for half a minute counts as lost.
+        """
+        name = self._names.container(attempt)
+        memory = cgroup.Memory()
+        never_started = 0.0
+        with self._events.watch(name) as watch:
+            while True:
+                found = await self._inspect(name)
+                if found is None or never_started >= _NEVER_STARTED_SECONDS:
+                    raise errors.ContainerLost(attempt=attempt.id)
+                if _has_ended(found):
+                    return _exit(found, memory, oom_seen=watch.oom)
+                if _status(found) == "created":
+                    if not await watch.changed(within_seconds=_LOOK_AGAIN_SECONDS):
+                        never_started += _LOOK_AGAIN_SECONDS
+                    continue
+                memory.find(found["Id"], found["State"].get("Pid") or 0)
+                await _sampling_until_changed(watch, memory)
+
+    async def logs(self, attempt: run.AttemptRef, *, skip: int = 0) -> AsyncIterator[ports.LogLine]:
+        """
+        See `ports.Executor`.
+
+        Counting with `skip` is exact until more than the order's `log_bytes` were written (as the engine stores them:
+        some 80 bytes more per line); then its oldest lines are gone.
+        """
+        name = self._names.container(attempt)
+        while await self._was_started(name):
+            passed = 0
+            async for line in self._log_stream(name):
+                passed += 1
+                if passed > skip:
+                    yield line
+            skip = max(skip, passed)
+            found = await self._inspect(name)
+            if found is None or _has_ended(found):
+                return
+
+    async def _log_stream(self, name: str) -> AsyncIterator[ports.LogLine]:
+        """All lines from the first, until the engine ends the stream: the container ended, or the engine did."""
+        parser = logs.Parser()
+        query = {"follow": "1", "stdout": "1", "stderr": "1", "timestamps": "1"}
+        try:
+            async with self._streams.open("GET", f"/containers/{name}/logs", query=query) as body:
+                while not body.at_eof():
+                    try:
+                        async with asyncio.timeout(self._idle_seconds):
+                            data = await body.readany()
+                    except TimeoutError:
+                        # Nothing to say, or nobody there any more? Asking tells.
+                        await self._inspect(name)
+                        continue
+                    for line in parser.feed(data):
+                        yield line
+        except logs.NotALog:
+            raise self._calls.unavailable("its log stream makes no sense") from None
+        except calls.Refusal as refusal:
+            if refusal.status not in (_NOT_FOUND, _CONFLICT):
+                raise
+
+    async def _was_started(self, name: str) -> bool:
+        """Whether it ever ran, waiting for that while it is being started; False when it is gone."""
+        with self._events.watch(name) as watch:
+            while True:
+                found = await self._inspect(name)
+                if found is None or _status(found) in _STARTED:
+                    return found is not None
+                if found["State"].get("Error"):
+                    return False
+                await watch.changed(within_seconds=_LOOK_AGAIN_SECONDS)
+
+    # ── ending ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def stop(self, attempt: run.AttemptRef, *, grace_seconds: float) -> None:
+        """See `ports.Executor`."""
+        name = self._names.container(attempt)
+        with self._events.watch(name) as watch:
+            if await self._signal(name, "SIGTERM") and not await self._ended_within(name, watch, grace_seconds):
+                for _ in range(_KILLS):
+                    if not await self._signal(name, "SIGKILL"):
+                        return
+                    if await self._ended_within(name, watch, _DYING_SECONDS):
+                        return
+                raise self._calls.unavailable(f"container {name} does not die")
+
+    async def _signal(self, name: str, signal: Literal["SIGTERM", "SIGKILL"]) -> bool:
+        """Whether there was anything running to send it to. What is frozen is thawed, else it would not hear."""
+        found = await self._inspect(name)
+        if found is None or not found["State"].get("Running"):
+            return False
+        try:
+            if found["State"].get("Paused"):
+                await self._calls.slow(lambda client: client.unpause(name))
+            await self._calls.slow(lambda client: client.kill(name, signal))
+        except calls.Refusal:
+            # It ended or went away in between, or was thawed by another: looking again tells.
+            found = await self._inspect(name)
+            if found is not None and found["State"].get("Running") and not found["State"].get("Paused"):
+                raise
+        return True
+
+    async def _ended_within(self, name: str, watch: events.Watch, seconds: float) -> bool:
+        patience = _Patience(seconds)
+        while True:
+            found = await self._inspect(name)
+            if found is None or not found["State"].get("Running"):
+                return True
+            if patience.over:
+                return False
+            await watch.changed(within_seconds=min(patience.left, _LOOK_AGAIN_SECONDS))
+
+    async def remove(self, attempt: run.AttemptRef) -> None:
+        """See `ports.Executor`."""
+        name = self._names.container(attempt)
+        with self._events.watch(name) as watch:
+            patience = _Patience(_DYING_SECONDS)
+            while True:
+                refused = await self._try_remove(name)
+                if await self._inspect(name) is None:
+                    return
+                if patience.over:
+                    raise refused or self._calls.unavailable(f"container {name} does not go away")
+                # Another removal may be under way: its end wakes us.
+                await watch.changed(within_seconds=min(patience.left, 1.0))
+
+    async def _try_remove(self, name: str) -> calls.Refusal | None:
+        try:
+            await self._calls.slow(lambda client: client.remove_container(name, v=True, force=True))
+        except calls.Refusal as refusal:
+            return refusal
+        return None
+
+    # ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def recover(self) -> Sequence[ports.LiveContainer]:
+        """See `ports.Executor`. One that was created and not started is listed as not running."""
+        listed = await self._calls.quick(
+            lambda client: client.containers(all=True, filters={"label": [self._names.label]})
+        )
+        return [
+            ports.LiveContainer(attempt=attempt, running=found["State"] in ("running", "paused", "restarting"))
+            for found in listed
+            if (attempt := self._names.attempt(found.get("Labels") or {})) is not None
+        ]
+
+    async def capacity(self) -> ports.Capacity:
+        """See `ports.Executor`. The storage is that of the disk with the engine's data, 0 if it is elsewhere."""
+        info = await self._calls.quick(lambda client: client.info())
+        found = await gpus.found(info) if self._calls.local else ()
+        by_vendor = {"nvidia": found} if found else {}
+        return ports.Capacity(
+            cpus=float(info["NCPU"]),
+            memory_bytes=int(info["MemTotal"]),
+            storage_bytes=_disk_bytes(Path(info["DockerRootDir"])) if self._calls.local else 0,
+            gpus={vendor: len(memories) for vendor, memories in by_vendor.items()},
+            gpu_memory_bytes={vendor: min(memories) for vendor, memories in by_vendor.items()},
+        )
+
+    async def probe(self) -> Sequence[ports.ProbeLine]:
+        """See `ports.Executor`. An engine that does not answer is a line, not an error."""
+        try:
+            version = await self._calls.quick(lambda client: client.version())
+            info = await self._calls.quick(lambda client: client.info())
+        except errors.ExecutorUnavailable as error:
+            return probe.unreachable(error, self._calls.host)
+        return probe.lines(version, info)
+
+    async def close(self) -> None:
+        """See `ports.Executor`."""
+        await self._images.close()
+        await self._events.close()
+        await self._streams.close()
+        await self._calls.close()
+
+    async def _inspect(self, name: str) -> Inspected | None:
+        """The container as it is now; None when there is none, or it is just going away."""
+        try:
+            found: Inspected = await self._calls.quick(lambda client: client.inspect_container(name))
+        except calls.Refusal as refusal:
+            if refusal.status == _NOT_FOUND:
+                return None
+            raise
+        return None if _status(found) == "removing" else found
+
+
+class _Patience:
+    """A time that runs down while one waits for the engine; not a time-out, for a last look is due at its end."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends_at = asyncio.get_running_loop().time() + seconds
+
+    @property
+    def left(self) -> float:
+        return max(self._ends_at - asyncio.get_running_loop().time(), 0.0)
+
+    @property
+    def over(self) -> bool:
+        return self.left <= 0
+
+
+async def _sampling_until_changed(watch: events.Watch, memory: cgroup.Memory) -> None:
+    """Returns when woken, or when it is time to inspect unasked; reads the memory ever more rarely meanwhile."""
+    pause, waited = _FIRST_SAMPLE_SECONDS, 0.0
+    memory.sample()
+    while waited < _LOOK_AGAIN_SECONDS and not await watch.changed(within_seconds=pause):
+        memory.sample()
+        waited += pause
+        pause = min(pause * 2, _LAST_SAMPLE_SECONDS)
+
+
+def _status(found: Inspected) -> str:
+    return str(found["State"]["Status"])
+
+
+def _has_ended(found: Inspected) -> bool:
+    """Whether it ran and does no more, or could not be started at all."""
+    status = _status(found)
+    return status in _ENDED or (status == "created" and bool(found["State"].get("Error")))
+
+
+def _exit(found: Inspected, memory: cgroup.Memory, *, oom_seen: bool) -> ports.Exit:
+    state = found["State"]
+    oom = bool(state.get("OOMKilled")) or oom_seen or memory.oom_kills > 0
+    # At the moment of the kill all of it was in use, whether a sample fell into that moment or not.
+    peak = int(found["HostConfig"]["Memory"]) or memory.peak_bytes if oom else memory.peak_bytes
+    started_at, finished_at = _moment(state.get("StartedAt")), _moment(state.get("FinishedAt"))
+    if started_at and finished_at:
+        # The engine notes the start when it has heard of it: a short command is over by then.
+        finished_at = max(started_at, finished_at)
+    return ports.Exit(
+        code=int(state["ExitCode"]),
+        oom=oom,
+        started_at=started_at,
+        finished_at=finished_at,
+        peak_memory_bytes=peak,
+        error=str(state.get("Error") or ""),
+    )
+
+
+def _moment(told: str | None) -> datetime | None:
+    """The engine writes the year 1 for "never"."""
+    if not told or told.startswith("0001-"):
+        return None
+    return datetime.fromisoformat(told)
+
+
+_HOST_IS_SHORT_OF = (
+    "resource temporarily unavailable",
+    "cannot allocate memory",
+    "too many open files",
+    "deadline exceeded",
+    "device or resource busy",
+    "transport is closing",
+    "connection refused",
+)
+_NODE_ASKED_FOR = ("oci runtime", "runtime create failed", "unable to find user", "device driver", "exec format error")
+
+
+def _cannot(refusal: calls.Refusal) -> errors.PuploadError:
+    """Why a container could not be made or started: the order's fault, the disk's, or for now."""
+    said = " ".join(refusal.reason.split())
+    lower = said.lower()
+    if "no space left" in lower:
+        return errors.DiskFull(path="the engine's data")
+    if any(phrase in lower for phrase in _HOST_IS_SHORT_OF):
+        return refusal
+    if refusal.status < _SERVER_ERROR or any(phrase in lower for phrase in _NODE_ASKED_FOR):
+        return errors.ContainerRefused(reason=_sentence(said))
+    return refusal
+
+
+def _sentence(said: str) -> str:
+    """The engine's chain of causes without the links that tell a user nothing."""
+    for mark in ("unable to start container process: ", "starting container process caused: "):
+        said = said.rpartition(mark)[2] or said
+    return said.removesuffix(": unknown")
+
+
+def _disk_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).total
+    except OSError:
+        return 0

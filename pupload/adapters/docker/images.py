@@ -1,0 +1,164 @@
+"""
+Images: from the name a definition gives to an id that never means anything else.
+
+The engine is asked every time: that costs two milliseconds, and a name that was given to a new image a moment ago means
+the new one. Nothing but the named image is ever used in its place.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+
+import aiohttp
+import docker
+import docker.auth
+
+from pupload import errors
+from pupload.adapters.docker import calls, streams
+
+_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
+
+_REASONS = (
+    (("no space left",), "disk"),
+    (("toomanyrequests", "too many requests", "rate limit"), "rate"),
+    (("no matching manifest", "does not match the specified platform"), "platform"),
+    (("unauthorized", "access denied", "denied:", "authentication required", "no basic auth"), "denied"),
+    (("manifest unknown", "not found", "no such image", "does not exist"), "unknown"),
+    (("invalid reference format", "invalid repository name", "must be lowercase"), "name"),
+)
+"""What engines and registries say, in the order of looking."""
+
+_NOBODY = "e30="
+"""An empty JSON object, as the engine wants credentials encoded."""
+
+_SENTENCES = {
+    "platform": "the registry has it, but not for this machine's processor",
+    "denied": "the registry does not give it to us; if it is private run `docker login`, if it is your own build it "
+    "with `pup node build`",
+    "unknown": "the registry does not have it; check the name, or build it with `pup node build`",
+    "name": "that is no valid image name",
+}
+
+
+class Images:
+    """The engine's images."""
+
+    def __init__(self, asks: calls.Calls, pulls: streams.Streams, *, pull_seconds: float) -> None:
+        self._calls = asks
+        self._streams = pulls
+        self._pull_seconds = pull_seconds
+        self._pulling: dict[str, asyncio.Task[None]] = {}
+
+    async def resolve(self, reference: str) -> str:
+        """See `ports.Executor.resolve_image`."""
+        name = normalised(reference)
+        found = await self._local_id(name)
+        if found is None:
+            await self._pull_once(name)
+            found = await self._local_id(name)
+        if found is None:
+            raise errors.ImageMissing(image=name, reason="it was pulled and then removed again")
+        return found
+
+    async def _local_id(self, name: str) -> str | None:
+        try:
+            found = await self._calls.quick(lambda client: client.inspect_image(name))
+        except calls.Refusal as refusal:
+            if refusal.status == 404:
+                return None
+            raise _error(name, str(refusal.reason)) or refusal from None
+        return str(found["Id"])
+
+    async def _pull_once(self, name: str) -> None:
+        """However many want the image there is one pull; it goes on when all of them have given up."""
+        if _ID.fullmatch(name):
+            raise errors.ImageMissing(image=name, reason="an id cannot be pulled; give a name")
+        task = self._pulling.get(name)
+        if task is None:
+            task = self._pulling[name] = asyncio.create_task(self._pull(name))
+            task.add_done_callback(lambda _: self._pulling.pop(name, None))
+        await asyncio.shield(task)
+
+    async def _pull(self, name: str) -> None:
+        credentials = await self._calls.quick(lambda client: _credentials(client, name))
+        try:
+            async with (
+                asyncio.timeout(self._pull_seconds),
+                self._streams.open(
+                    "POST", "/images/create", query=_address(name), headers={"X-Registry-Auth": credentials}
+                ) as body,
+            ):
+                async for line in _json_lines(body):
+                    if failure := line.get("error"):
+                        raise _error(name, str(failure)) or _unreachable(name, str(failure))
+        except calls.Refusal as refusal:
+            raise _error(name, str(refusal.reason)) or _unreachable(name, str(refusal.reason)) from None
+        except TimeoutError:
+            reason = f"the registry was too slow: not done after {self._pull_seconds:g} s; try `docker pull {name}`"
+            raise errors.ImageMissing(image=name, reason=reason) from None
+
+    async def close(self) -> None:
+        """Gives up pulls under way; the engine keeps the layers it has."""
+        tasks = list(self._pulling.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def normalised(reference: str) -> str:
+    """The reference with the tag that it means: `latest` where it names none (never: all of them)."""
+    last = reference.rpartition("/")[2]
+    if ":" in last or "@" in last or _ID.fullmatch(reference):
+        return reference
+    return f"{reference}:latest"
+
+
+def _address(name: str) -> dict[str, str]:
+    """As the engine's pull wants it. A digest goes where a tag would."""
+    if "@" in name:
+        repository, _, digest = name.partition("@")
+        return {"fromImage": repository, "tag": digest}
+    repository, _, tag = name.rpartition(":")
+    return {"fromImage": repository, "tag": tag}
+
+
+def _credentials(client: docker.APIClient, name: str) -> str:
+    """What `docker login` left for the image's registry."""
+    try:
+        registry, _ = docker.auth.resolve_repository_name(_address(name)["fromImage"])
+        header = docker.auth.get_config_header(client, registry)
+    except docker.errors.DockerException:
+        # No valid name, or a broken credential helper: the engine tells it better, or pulls without.
+        header = None
+    return header.decode() if header else _NOBODY
+
+
+async def _json_lines(body: aiohttp.StreamReader) -> AsyncIterator[dict[str, object]]:
+    async for line in body:
+        try:
+            told = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(told, dict):
+            yield told
+
+
+def _error(name: str, said: str) -> errors.PuploadError | None:
+    """The engine's words as our error; None when they are of no known kind."""
+    kind = next((kind for phrases, kind in _REASONS if any(phrase in said.lower() for phrase in phrases)), None)
+    if kind == "disk":
+        return errors.DiskFull(path="the engine's images")
+    if kind == "rate":
+        return errors.ImageRateLimited(image=name, reason=said)
+    if kind is not None:
+        return errors.ImageMissing(image=name, reason=_SENTENCES[kind])
+    return None
+
+
+def _unreachable(name: str, said: str) -> errors.ImageMissing:
+    reason = (
+        f"the registry cannot be reached ({said}); "
+        f"run `docker pull {name}` where there is a network, or build it with `pup node build`"
+    )
+    return errors.ImageMissing(image=name, reason=reason)
