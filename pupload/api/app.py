@@ -1,0 +1,268 @@
+"""
+The HTTP server, assembled from the surfaces.
+
+Here is what no surface should have to think of: every request gets an id, a line in the log and a place in the
+metrics; whatever goes wrong is answered in the shape of the surface that owns the path, the framework's own refusals
+included; nothing takes longer than it may. What to answer is told by the surfaces.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from pupload import errors
+from pupload.api import metrics, origins, pages
+from pupload.api.flow import routes as flow
+from pupload.api.web import REQUEST_ID, SERVER, SERVICES, Handler, Route, Server, Services, Surface, Trouble
+
+_log = logging.getLogger(__name__)
+_access = logging.getLogger("pupload.access")
+
+_GIVEN_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_RETRY_SECONDS = "5"
+_NO_ROUTE = "(none)"
+
+
+def make_app(
+    services: Services,
+    *,
+    version: str,
+    body_limit: int = 8 * 1024 * 1024,
+    request_seconds: float = 30.0,
+    body_seconds: float = 30.0,
+    heartbeat_seconds: float = 15.0,
+    policy: origins.Policy | None = None,
+    surfaces: Sequence[Surface] = (flow.SURFACE,),
+) -> web.Application:
+    """
+    The server's application.
+
+    `body_limit` in bytes is for everything but what a webhook takes; `request_seconds` for everything but streams;
+    `policy` says who may come through a browser, by default nobody from elsewhere. Raises `errors.Misconfigured` when
+    two surfaces claim one path.
+    """
+    numbers = metrics.Metrics(services.health.counts)
+    every: list[Route] = []
+    own = Surface(name="pages", prefix="", routes=pages.routes(numbers, lambda: every), problem=pages.problem)
+    gathered = [own, *surfaces]
+    every += in_order(route for surface in gathered for route in surface.routes)
+    table = {(route.method, route.path): route for route in every}
+    app = web.Application(
+        client_max_size=body_limit,
+        middlewares=[
+            _observe(table, numbers),
+            _answer_trouble(gathered),
+            _keep_origins(policy or origins.Policy()),
+            _limit_time(table, request_seconds),
+        ],
+    )
+    app[SERVICES] = services
+    app[SERVER] = Server(version=version, body_seconds=body_seconds, heartbeat_seconds=heartbeat_seconds)
+    app.on_shutdown.append(_end_streams)
+    app.on_response_prepare.append(_add_headers(policy or origins.Policy()))
+    for route in every:
+        _add(app, route)
+    return app
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[SERVER].closing.set()
+
+
+def _add_headers(policy: origins.Policy) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """What every answer says, streams included."""
+
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Server"] = "pupload"
+        response.headers["X-Request-ID"] = request.get(REQUEST_ID, "")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.update(origins.headers(request, policy))
+
+    return add_headers
+
+
+# ── Routes ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def in_order(routes: Iterable[Route]) -> list[Route]:
+    """The routes with literal steps before parameters. Raises `errors.Misconfigured` when two say the same."""
+    found: dict[tuple[str, str], Route] = {}
+    for route in routes:
+        shape = (route.method, re.sub(r"\{[^}]*\}", "{}", route.path))
+        if shape in found:
+            raise errors.Misconfigured(reason=f"{route.method} {route.path} is claimed twice")
+        found[shape] = route
+    return sorted(found.values(), key=lambda route: [step.startswith("{") for step in route.path.split("/")])
+
+
+def _add(app: web.Application, route: Route) -> None:
+    """The route, with and without a slash at the end; GET answers HEAD too."""
+    methods = (route.method, "HEAD") if route.method == "GET" else (route.method,)
+    for path in {route.path, route.path.rstrip("/") + "/"}:
+        resource = app.router.add_resource(path)
+        for method in methods:
+            resource.add_route(method, route.handler)
+
+
+def _route_of(request: web.Request, table: Mapping[tuple[str, str], Route]) -> Route | None:
+    resource = request.match_info.route.resource
+    if resource is None:
+        return None
+    path = resource.canonical.rstrip("/") or "/"
+    return table.get(("GET" if request.method == "HEAD" else request.method, path))
+
+
+# ── What every request meets, outermost first ────────────────────────────────────────────────────────────────────
+
+
+def _observe(table: Mapping[tuple[str, str], Route], numbers: metrics.Metrics) -> Middleware:
+    """An id, a line in the log, a place in the metrics."""
+
+    @web.middleware
+    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("X-Request-ID", "")
+        request[REQUEST_ID] = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
+        route = _route_of(request, table)
+        began = time.perf_counter()
+        status = 499  # the client went away
+        try:
+            response = await handler(request)
+            status = response.status
+        finally:
+            seconds = time.perf_counter() - began
+            streamed = route is not None and route.streams
+            numbers.observe(request.method, route.path if route else _NO_ROUTE, status, None if streamed else seconds)
+            _access.info(
+                "%s %s %d %.1f ms %s",
+                request.method,
+                _shown(request, route),
+                status,
+                seconds * 1000,
+                request[REQUEST_ID],
+            )
+        return response
+
+    return observe
+
+
+def _shown(request: web.Request, route: Route | None) -> str:
+    """The path as the log shows it: never the query, which may hold a signature, nor a path with a token in it."""
+    return route.path if route is not None and route.secret_path else request.rel_url.raw_path[:500]
+
+
+def _answer_trouble(surfaces: Sequence[Surface]) -> Middleware:
+    """Whatever goes wrong becomes an answer in its owner's shape."""
+    owners = sorted(surfaces, key=lambda surface: len(surface.prefix), reverse=True)
+
+    @web.middleware
+    async def answer_trouble(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (errors.PuploadError, web.HTTPException) as error:
+            trouble = _trouble(error, request)
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001 - the last one before the framework: a bug must not show its insides
+            _log.exception("request %s failed", request[REQUEST_ID])
+            trouble = Trouble(
+                status=500,
+                sentence="something went wrong here; the server's log tells more",
+                request_id=request[REQUEST_ID],
+            )
+        owner = next(surface for surface in owners if _owns(surface, request.path))
+        response = owner.problem(trouble)
+        if trouble.status in (408, 413):
+            # The rest of the body is not wanted: the connection cannot be used again.
+            response.force_close()
+        return response
+
+    return answer_trouble
+
+
+def _owns(surface: Surface, path: str) -> bool:
+    return path == surface.prefix or path.startswith(f"{surface.prefix}/") or not surface.prefix
+
+
+def _keep_origins(policy: origins.Policy) -> Middleware:
+    """Browsers come only from where they may."""
+
+    @web.middleware
+    async def keep_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origins.check(request, policy)
+        return origins.preflight(request, policy) or await handler(request)
+
+    return keep_origins
+
+
+def _limit_time(table: Mapping[tuple[str, str], Route], request_seconds: float) -> Middleware:
+    """Nothing but a stream takes longer than it may."""
+
+    @web.middleware
+    async def limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+        route = _route_of(request, table)
+        if route is None or route.streams:
+            return await handler(request)
+        try:
+            async with asyncio.timeout(request_seconds) as limit:
+                return await handler(request)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise web.HTTPServiceUnavailable(text=f"the answer took longer than {request_seconds:g} s") from None
+
+    return limit_time
+
+
+# ── What went wrong ──────────────────────────────────────────────────────────────────────────────────────────────
+
+_STATUS: Sequence[tuple[type[errors.PuploadError], int]] = (
+    (errors.Invalid, 400),
+    (errors.Malformed, 400),
+    (errors.Unknown, 404),
+    (errors.NotAwaited, 409),
+    (errors.Conflict, 409),
+    (errors.Forbidden, 403),
+    (errors.TooLarge, 413),
+    (errors.Refused, 400),
+    (errors.TryLater, 503),
+    (errors.ObjectAbsent, 409),
+    (errors.PreconditionFailed, 409),
+    (errors.ObjectForbidden, 502),
+    (errors.StoreRefused, 502),
+)
+"""The first that fits."""
+
+_SENTENCES = {
+    404: "there is nothing here; /api/openapi.json lists what there is",
+    405: "this path does not take that method",
+    413: "the body is larger than this server takes",
+}
+
+
+def _trouble(error: errors.PuploadError | web.HTTPException, request: web.Request) -> Trouble:
+    request_id = request[REQUEST_ID]
+    if isinstance(error, web.HTTPException):
+        return _refusal(error, request_id)
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    if status == 500:
+        _log.error("request %s failed: %s", request_id, error.message, exc_info=error)
+        sentence = "something went wrong here; the server's log tells more"
+        return Trouble(status=500, sentence=sentence, request_id=request_id, error=error)
+    headers = {"Retry-After": _RETRY_SECONDS} if status == 503 else {}
+    return Trouble(status=status, sentence=error.message, request_id=request_id, error=error, headers=headers)
+
+
+def _refusal(error: web.HTTPException, request_id: str) -> Trouble:
+    """The framework's own no."""
+    headers = {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}
+    if error.status == 503:
+        headers.setdefault("Retry-After", _RETRY_SECONDS)
+    sentence = _SENTENCES.get(error.status) or error.text or error.reason
+    return Trouble(status=error.status, sentence=sentence, request_id=request_id, headers=headers)

@@ -1,0 +1,249 @@
+"""
+Text of JSON or YAML, read strictly into plain values.
+
+Both give dicts, lists, texts, numbers, booleans and None, and refuse what would be read one way by one reader and
+another way by the next: keys given twice, numbers that no double holds, nesting without end, text that is no Unicode.
+YAML is held to JSON's scalars, so that `yes`, `12:30` and `0755` stay the text they look like; aliases are followed
+within bounds. What the values mean is for each surface's `wire.py`.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NoReturn, Self
+
+import yaml
+
+from pupload import errors
+
+MAX_DEPTH = 64
+"""Levels of nesting."""
+
+MAX_VALUES = 100_000
+"""Values in a YAML document with its aliases written out: a bomb is more."""
+
+MAX_YAML_CHARACTERS = 4 * 1024 * 1024
+
+_MAX_DIGITS = 19
+
+
+class Real(float):
+    """A number that remembers how it was written: a flag's value is text, and `1.50` must stay that."""
+
+    __slots__ = ("spelling",)
+
+    spelling: str
+
+    def __new__(cls, spelling: str) -> Self:
+        number = super().__new__(cls, spelling)
+        if not math.isfinite(number):
+            raise errors.Malformed(reason=f"the number {_shorten(spelling)} is too large")
+        number.spelling = spelling
+        return number
+
+
+def spelling(value: object) -> str | None:
+    """A number or boolean as JSON writes it; None for everything else."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Real):
+        return value.spelling
+    return str(value) if isinstance(value, int | float) else None
+
+
+# ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON text. Raises `errors.Malformed` with a sentence that says where it stops being one."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise errors.Malformed(reason=f"the body is not UTF-8 (byte {error.start + 1})") from error
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise errors.Malformed(reason=f"the body is not JSON: {error.msg} ({where})") from error
+    except RecursionError as error:
+        raise errors.Malformed(reason="the body is nested too deeply") from error
+    _check(value, "", 0, texts="\\u" in text)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise errors.Malformed(reason=f"the key {_shorten(twice)!r} is given twice in one object")
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > _MAX_DIGITS:
+        raise errors.Malformed(reason=f"the number {_shorten(digits)} is too large")
+    return int(digits)
+
+
+def _constant(name: str) -> NoReturn:
+    raise errors.Malformed(reason=f"the body is not JSON: {name} is no number there")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=Real, parse_constant=_constant, strict=True
+)
+
+
+def _check(value: Any, pointer: str, depth: int, *, texts: bool) -> None:
+    """Refuses nesting that is too deep and, where escapes can have made any, text that is no Unicode."""
+    if depth > MAX_DEPTH:
+        raise errors.Malformed(reason=f"the body is nested too deeply ({MAX_DEPTH} levels at most)")
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if texts:
+                _check_text(name, pointer)
+            if isinstance(item, dict | list) or texts:
+                _check(item, f"{pointer}/{name}", depth + 1, texts=texts)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, dict | list) or texts:
+                _check(item, f"{pointer}/{index}", depth + 1, texts=texts)
+    elif texts and isinstance(value, str):
+        _check_text(value, pointer)
+
+
+def _check_text(text: str, pointer: str) -> None:
+    if "\0" in text:
+        raise errors.Malformed(reason=f"{_shorten(pointer) or '/'} has a NUL character in its text")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise errors.Malformed(reason=f"{_shorten(pointer) or '/'} has half a character in its text (a lone surrogate)")
+
+
+def _shorten(text: str, length: int = 80) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+# ── YAML ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What a YAML file says, and where it says it."""
+
+    name: str
+    """Of the file, for messages."""
+    value: Any
+    lines: Mapping[str, int] = field(repr=False)
+    """The line (from 1) of every value, by its JSON pointer in small letters."""
+
+    def line(self, pointer: str) -> int:
+        """The line of the value, or of the nearest one around it; names are looked up in any case."""
+        place = pointer.lower()
+        while place and place not in self.lines:
+            place = place.rpartition("/")[0]
+        return self.lines.get(place, 1)
+
+
+def parse_yaml(text: str, *, name: str) -> Document:
+    """
+    The document in the text.
+
+    Raises `errors.Malformed` whose sentence begins with `name:line:`.
+    """
+    if len(text) > MAX_YAML_CHARACTERS:
+        raise errors.Malformed(reason=f"{name}:1: the file is larger than {MAX_YAML_CHARACTERS} characters")
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise errors.Malformed(reason=f"{name}:{line}: {error.problem or error.context}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        said = "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+        raise errors.Malformed(reason=f"{name}:1: {said}") from error
+    builder = _Builder(name)
+    value = None if node is None else builder.build(node, "", 0)
+    return Document(name=name, value=value, lines=builder.lines)
+
+
+class _Loader(yaml.SafeLoader):
+    """Tells scalars apart as JSON does; everything else is text."""
+
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}  # type: ignore[misc]
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:null|~|)$"), ["n", "~", ""])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), list("-0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$"),
+    list("-0123456789"),
+)
+
+
+class _Builder:
+    """Makes plain values of YAML's nodes, and notes their lines."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lines: dict[str, int] = {}
+        self._values = 0
+
+    def build(self, node: yaml.Node, pointer: str, depth: int) -> Any:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            self._refuse(node, f"more than {MAX_VALUES} values once its aliases are written out")
+        if depth > MAX_DEPTH:
+            self._refuse(node, f"nested too deeply ({MAX_DEPTH} levels at most)")
+        self.lines.setdefault(pointer.lower(), node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode) and node.tag.endswith(":map"):
+            return self._mapping(node, pointer, depth)
+        if isinstance(node, yaml.SequenceNode) and node.tag.endswith(":seq"):
+            return [self.build(item, f"{pointer}/{index}", depth + 1) for index, item in enumerate(node.value)]
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        return self._refuse(node, f"the tag {node.tag} is not read here")
+
+    def _mapping(self, node: yaml.MappingNode, pointer: str, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, item in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._refuse(key, "a key must be a text")
+            if key.value in found:
+                self._refuse(key, f"the key {_shorten(key.value)!r} is given twice")
+            if key.value == "<<" and key.style is None:
+                self._refuse(key, "merge keys (<<) are not read here")
+            place = f"{pointer}/{_escape(key.value)}"
+            found[key.value] = self.build(item, place, depth + 1)
+            self.lines[place.lower()] = key.start_mark.line + 1
+        return found
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        text: str = node.value
+        match node.tag.rpartition(":")[2]:
+            case "str":
+                return text
+            case "null":
+                return None
+            case "bool" if text in ("true", "false"):
+                return text == "true"
+            case "int" if re.fullmatch(r"-?[0-9]+", text):
+                if len(text.lstrip("-")) > _MAX_DIGITS:
+                    self._refuse(node, f"the number {_shorten(text)} is too large")
+                return int(text)
+            case "float" if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?", text):
+                if not math.isfinite(float(text)):
+                    self._refuse(node, f"the number {_shorten(text)} is too large")
+                return Real(text)
+        return self._refuse(node, f"the tag {node.tag} is not read here")
+
+    def _refuse(self, node: yaml.Node, why: str) -> NoReturn:
+        raise errors.Malformed(reason=f"{self.name}:{node.start_mark.line + 1}: {why}")
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,1 @@
+"""The native surface: flows, runs, uploads and projects under `/api/v1`."""

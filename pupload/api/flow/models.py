@@ -1,0 +1,487 @@
+"""
+Every name that goes over the wire.
+
+The first half is what requests hold, as pydantic models: types are held to strictly, nothing is guessed. The second
+half is what answers hold, as msgspec structs, because a status is asked for often. Names are the contract's, letter
+for letter; `wire.py` turns both into the domain's values and back, and `openapi.py` describes both.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from pupload.api import documents
+
+# ── What requests hold ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Request(BaseModel):
+    """Read case-insensitively, null counts as not given, unknown fields are warned of (`wire.py` sees to all three)."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", json_schema_extra={"additionalProperties": True})
+
+
+def _value(given: Any) -> str:
+    text = given if isinstance(given, str) else documents.spelling(given)
+    if text is None:
+        raise PydanticCustomError("flag_value", "must be a text, a number, true or false")
+    return text
+
+
+def _exec(given: Any) -> str | tuple[str, ...]:
+    if isinstance(given, str):
+        return given
+    if isinstance(given, list) and all(isinstance(argument, str) for argument in given):
+        return tuple(given)
+    raise PydanticCustomError("exec", "must be a text or a list of texts")
+
+
+def _lifetime(given: Any) -> Any:
+    return None if given == {} else given
+
+
+def _types(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
+def _param(given: Any) -> str | bool:
+    if isinstance(given, str | bool):
+        return given
+    raise PydanticCustomError("param", "must be a text, true or false")
+
+
+AnyText = Annotated[str, PlainValidator(_value, json_schema_input_type=str | bool | float)]
+Line = Annotated[str | tuple[str, ...], PlainValidator(_exec, json_schema_input_type=str | list[str])]
+Duration = Annotated[str | None, BeforeValidator(_lifetime)]
+MediaTypes = Annotated[list[str], BeforeValidator(_types, json_schema_input_type=list[str] | str)]
+Param = Annotated[str | bool, PlainValidator(_param, json_schema_input_type=str | bool)]
+
+
+class Binding(Request):
+    """A port of a node's definition, bound to an edge of the flow."""
+
+    Name: str = ""
+    Edge: str = ""
+
+
+class FlagValue(Request):
+    """A value for a flag; numbers and booleans are taken as the text JSON writes for them."""
+
+    Name: str = ""
+    Value: AnyText = ""
+
+
+class Node(Request):
+    """One step of a flow. `Uses` names a node definition as `Publisher/Name`."""
+
+    ID: str = ""
+    Uses: str = ""
+    Inputs: list[Binding] = []
+    Outputs: list[Binding] = []
+    Flags: list[FlagValue] = []
+    Timeout: str | None = None
+
+
+class Store(Request):
+    """An object store that a flow brings along."""
+
+    Name: str = ""
+    Type: str = ""
+    Params: dict[str, Param] = {}
+
+
+class DataWell(Request):
+    """Where the object of an edge lives and where it comes from."""
+
+    Edge: str = ""
+    Store: str = ""
+    Source: str | None = None
+    Key: str | None = None
+    Lifetime: Duration = None
+
+
+class Flow(Request):
+    """A graph of nodes that meet on named edges."""
+
+    Name: str = ""
+    Nodes: list[Node] = []
+    Stores: list[Store] = []
+    DataWells: list[DataWell] = []
+    DefaultDataWell: DataWell | None = None
+    Timeout: str | None = None
+
+
+class Port(Request):
+    """An input or output of a node definition. `Type` lists media types, wildcards allowed."""
+
+    Name: str = ""
+    Description: str = ""
+    Type: MediaTypes = []
+    Required: bool | None = None
+    Many: bool = False
+
+
+class FlagDef(Request):
+    """A setting of a node definition. `Type` is string, integer, number or boolean."""
+
+    Name: str = ""
+    Description: str = ""
+    Required: bool = False
+    Type: str = ""
+    Default: Annotated[str | None, BeforeValidator(_value, json_schema_input_type=str | bool | float | None)] = None
+    Choices: list[AnyText] = []
+    Minimum: float | None = None
+    Maximum: float | None = None
+
+
+class Command(Request):
+    """What runs in the container: `Exec` is a line or its arguments; without it the image's own command."""
+
+    Name: str = ""
+    Description: str = ""
+    Exec: Line = ""
+
+
+class Retry(Request):
+    """How a failed attempt is tried again."""
+
+    Delay: str | None = None
+    Max: str | None = None
+    OnExitCodes: list[int] = []
+    NeverOnExitCodes: list[int] = []
+    MoreMemory: bool = False
+
+
+# A field cannot have its type's own name where both are looked up in the class.
+TheFlow = Flow
+TheCommand = Command
+TheRetry = Retry
+
+
+class NodeDef(Request):
+    """What a node type takes, gives and runs."""
+
+    Publisher: str = ""
+    Name: str = ""
+    Image: str = ""
+    Description: str = ""
+    Inputs: list[Port] = []
+    Outputs: list[Port] = []
+    Flags: list[FlagDef] = []
+    Command: TheCommand = Field(default_factory=TheCommand)
+    Tier: str = ""
+    MaxAttempts: int = 0
+    Retry: TheRetry = Field(default_factory=TheRetry)
+    Timeout: str | None = None
+    User: str = ""
+    Network: str = ""
+    Transfer: str = ""
+    Progress: str = ""
+
+
+class TestFlow(Request):
+    """A flow to run, and the node definitions it uses (beside those the server knows)."""
+
+    Flow: TheFlow
+    NodeDefs: list[NodeDef] = []
+
+
+class Cancel(Request):
+    """`kill`: at once (TERM, grace, KILL); `drain`: what runs may finish, nothing starts."""
+
+    Mode: str = Field(default="kill", json_schema_extra={"enum": ["kill", "drain"]})
+
+
+class Resume(Request):
+    """Without `FromNode` everything that did not succeed runs again; with it, that node and all behind it."""
+
+    FromNode: str | None = None
+
+
+class UploadRequest(Request):
+    """`Size` in bytes: above the store's limit for one PUT the answer is a plan for several parts."""
+
+    Size: Annotated[int, Field(ge=0)] | None = None
+
+
+class UploadComplete(Request):
+    """`UploadID` of a multipart upload whose parts are all there; nothing after a single PUT."""
+
+    UploadID: str | None = None
+
+
+class UploadAbort(Request):
+    """The multipart upload to give up."""
+
+    UploadID: str
+
+
+class Project(Request):
+    """Flows and node definitions that belong together. `ID` is the UUID of the path."""
+
+    ID: str = ""
+    ProjectName: str = ""
+    Flows: list[Flow] = []
+    NodeDefs: list[NodeDef] = []
+    GlobalStores: list[Store] = []
+
+
+ALIASES: Mapping[type[Request], Mapping[str, str]] = {
+    Flow: {"Steps": "Nodes"},
+    TestFlow: {"Tasks": "NodeDefs"},
+    Project: {"Tasks": "NodeDefs"},
+}
+"""The newer original's words, read as ours."""
+
+UNUSED: Mapping[type[Request], frozenset[str]] = {
+    Node: frozenset({"command"}),
+    NodeDef: frozenset({"id"}),
+    Project: frozenset({"tenantid", "version"}),
+}
+"""Fields that the original has and never reads, in small letters."""
+
+STORE_PARAMS = (
+    "Endpoint",
+    "BucketName",
+    "Location",
+    "Region",
+    "AccessKey",
+    "SecretKey",
+    "SessionToken",
+    "Secure",
+    "PathStyle",
+    "PublicEndpoint",
+    "Secret",
+)
+"""Spelled so wherever a flow's store is read; validation says which a type takes."""
+
+SECRET_PARAMS = frozenset({"AccessKey", "SecretKey", "SessionToken", "Secret"})
+"""Never shown to anybody."""
+
+MASK = "***"
+
+
+# ── What answers hold ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """Lists are never null; times are RFC 3339 in UTC."""
+
+
+class LogRecord(Answer, frozen=True, kw_only=True):
+    """A line that a node wrote, or that pupload says about it (`stream` is then `pupload`)."""
+
+    timestamp: datetime
+    level: str
+    message: str
+    stream: str
+
+
+class PlacedLogRecord(LogRecord, frozen=True, kw_only=True):
+    """A log line with its node and attempt; `cursor` is what `since` takes."""
+
+    node: str
+    attempt: int
+    cursor: int
+
+
+class NodeState(Answer, frozen=True, kw_only=True):
+    """A node of the run. `Attempt` counts from 1 when the node is ready; 0 before."""
+
+    Status: str
+    Logs: list[LogRecord]
+    Error: str
+    Attempt: int
+    MaxAttempts: int
+    StartedAt: datetime | None
+    FinishedAt: datetime | None
+    ExitCode: int | None
+    Progress: float | None
+
+
+TheNodeState = NodeState
+
+
+class Place(Answer, frozen=True, kw_only=True):
+    """Where an edge's object is or will be."""
+
+    StoreName: str
+    ObjectName: str
+    EdgeName: str
+
+
+class Artifact(Answer, frozen=True, kw_only=True):
+    """An object that is there; `GetURL` gives it for an hour, without any further leave."""
+
+    StoreName: str
+    ObjectName: str
+    EdgeName: str
+    Size: int
+    ContentType: str
+    SHA256: str
+    GetURL: str
+
+
+class WaitingURL(Answer, frozen=True, kw_only=True):
+    """An edge that waits: PUT the bytes to `PutURL` before the time `TTL` (POST where `Method` says so)."""
+
+    Artifact: Place
+    PutURL: str
+    TTL: datetime
+    Method: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class FlowRun(Answer, frozen=True, kw_only=True):
+    """A run as it stands."""
+
+    ID: str
+    Status: str
+    NodeState: dict[str, TheNodeState]
+    Artifacts: dict[str, Artifact]
+    WaitingURLs: list[WaitingURL]
+    StartedAt: datetime
+    FinishedAt: datetime | None
+    Error: str
+    Warnings: list[str]
+
+
+class Finding(Answer, frozen=True, kw_only=True):
+    """One thing that is wrong (`ValidationError`) or looks wrong (`ValidationWarning`), and where: a JSON pointer."""
+
+    Type: str
+    Code: str
+    Name: str
+    Description: str
+    Path: str
+
+
+class Validation(Answer, frozen=True, kw_only=True):
+    """Whether the flow would be run, and everything found in it."""
+
+    Valid: bool
+    Findings: list[Finding]
+    Warnings: list[str]
+
+
+class RunLine(Answer, frozen=True, kw_only=True):
+    """A run as the list shows it."""
+
+    ID: str
+    Flow: str
+    Status: str
+    StartedAt: datetime
+    FinishedAt: datetime | None
+    Error: str
+
+
+class RunList(Answer, frozen=True, kw_only=True):
+    """A page of runs, newest first; `Total` counts all that match."""
+
+    Runs: list[RunLine]
+    Total: int
+    Limit: int
+    Offset: int
+
+
+class LogPage(Answer, frozen=True, kw_only=True):
+    """Lines in order; `Next` is the `since` that asks for what comes after."""
+
+    Logs: list[PlacedLogRecord]
+    Next: int
+
+
+class UploadPart(Answer, frozen=True, kw_only=True):
+    """PUT the bytes from `Offset`, `Size` of them, to `PutURL`."""
+
+    Number: int
+    Offset: int
+    Size: int
+    PutURL: str
+
+
+class ReceivedPart(Answer, frozen=True, kw_only=True):
+    """A part that the store has already."""
+
+    Number: int
+    Size: int
+    ETag: str
+
+
+class Upload(Answer, frozen=True, kw_only=True):
+    """Leave to upload an edge's object: one PUT to `PutURL`; or, with an `UploadID`, each of `Parts`, then complete."""
+
+    Artifact: Place
+    PutURL: str
+    TTL: datetime
+    Method: str | msgspec.UnsetType = msgspec.UNSET
+    UploadID: str | None = None
+    PartSize: int | None = None
+    Parts: list[UploadPart] = []
+    Received: list[ReceivedPart] = []
+
+
+class JournalEntry(Answer, frozen=True, kw_only=True):
+    """Something that happened; `Kind` is its name for ever, `Data` holds its facts."""
+
+    Seq: int
+    At: datetime
+    Kind: str
+    Data: dict[str, Any]
+
+
+class StreamEnd(Answer, frozen=True, kw_only=True):
+    """The last event of a stream: the run has ended, and everything was told."""
+
+    Status: str
+
+
+class WrongPlace(Answer, frozen=True, kw_only=True):
+    """What cannot be read in a request, and where: a JSON pointer."""
+
+    Path: str
+    Description: str
+
+
+class Problem(Answer, frozen=True, kw_only=True, omit_defaults=True):
+    """Why not. `Findings` for a flow that breaks rules, `Problems` for a request that cannot be read."""
+
+    error: str
+    Findings: list[Finding] = []
+    Problems: list[WrongPlace] = []
+    RequestID: str = ""
+
+
+class HealthLine(Answer, frozen=True, kw_only=True):
+    """One thing the server needs, and whether it answers."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Health(Answer, frozen=True, kw_only=True):
+    """`status` is `ok` when every line is."""
+
+    status: str
+    version: str
+    lines: list[HealthLine]
+
+
+class ProjectAnswer(Answer, frozen=True, kw_only=True):
+    """A stored project, in the form in which it is pushed; secrets read `***`."""
+
+    ID: str
+    ProjectName: str
+    Flows: list[dict[str, Any]]
+    NodeDefs: list[dict[str, Any]]
+    GlobalStores: list[dict[str, Any]]
+
+
+class NodeDefList(Answer, frozen=True, kw_only=True):
+    """The node definitions that every flow may use."""
+
+    NodeDefs: list[dict[str, Any]]

@@ -1,0 +1,395 @@
+"""The native surface's table of routes. A route reads, asks the service, writes."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from pupload import errors, ports
+from pupload.api import web as shared
+from pupload.api.flow import models, problems, stream, wire
+from pupload.api.web import SERVICES, Parameter, Route
+from pupload.domain import events, run
+
+PREFIX = "/api/v1"
+
+MOST_RUNS = 1000
+"""On one page of the list."""
+
+_MOST_KEY = 255
+
+
+# ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def start_run(request: web.Request) -> web.Response:
+    key = _idempotency_key(request)
+    order = wire.read_order(await shared.read_document(request))
+    view = await request.app[SERVICES].runs.start(order, idempotency_key=key)
+    return _run(request, view)
+
+
+async def validate(request: web.Request) -> web.Response:
+    order = wire.read_order(await shared.read_document(request))
+    found = wire.write_findings(await request.app[SERVICES].runs.validate(order))
+    valid = all(each.Type != "ValidationError" for each in found)
+    return _answer(models.Validation(Valid=valid, Findings=found, Warnings=list(order.warnings)))
+
+
+async def status(request: web.Request) -> web.Response:
+    return _run(request, await request.app[SERVICES].runs.status(request.match_info["flowRunID"]))
+
+
+async def list_runs(request: web.Request) -> web.Response:
+    limit = shared.whole_number(request, "limit", default=100, least=1, most=MOST_RUNS)
+    offset = shared.whole_number(request, "offset", default=0)
+    page = await request.app[SERVICES].runs.list(
+        status=_status(request.query.get("status", "")),
+        flow=request.query.get("flow"),
+        limit=limit,
+        offset=offset,
+    )
+    return _answer(wire.write_page(page, limit=limit, offset=offset))
+
+
+async def cancel(request: web.Request) -> web.Response:
+    mode = wire.read_cancel(await shared.read_optional_document(request))
+    return _run(request, await request.app[SERVICES].runs.cancel(request.match_info["flowRunID"], mode=mode))
+
+
+async def resume(request: web.Request) -> web.Response:
+    node = wire.read_resume(await shared.read_optional_document(request))
+    return _run(request, await request.app[SERVICES].runs.resume(request.match_info["flowRunID"], from_node=node))
+
+
+async def logs(request: web.Request) -> web.StreamResponse:
+    run_id, query = request.match_info["flowRunID"], request.query
+    follow = shared.flag(request, "follow", default=False)
+    since = _since(request, "since")
+    attempt = shared.whole_number(request, "attempt", default=0)
+    runs = request.app[SERVICES].runs
+    ended = (await runs.status(run_id)).run.status.terminal
+    batches = runs.logs(run_id, node=query.get("node"), attempt=attempt or None, since=since, follow=follow)
+    if not follow:
+        return await stream.listing(
+            request,
+            batches,
+            opening=b'{"Logs":[',
+            write=lambda record: wire.encode(wire.write_log(record)),
+            closing=lambda last: b'],"Next":%d}' % (last.cursor if last else since),
+        )
+    if ended and _comes_back(request):
+        return await _nothing_more_or(request, batches, _log_frame)
+    return await stream.events(request, batches, write=_log_frame, ending=_ending(request))
+
+
+async def journal(request: web.Request) -> web.StreamResponse:
+    run_id = request.match_info["flowRunID"]
+    after = _since(request, "after")
+    follow = shared.flag(request, "follow", default=True)
+    runs = request.app[SERVICES].runs
+    ended = (await runs.status(run_id)).run.status.terminal
+    batches = runs.events(run_id, after=after, follow=follow)
+    if ended and _comes_back(request):
+        return await _nothing_more_or(request, batches, _entry_frame)
+    return await stream.events(request, batches, write=_entry_frame, ending=_ending(request))
+
+
+async def _nothing_more_or(request: web.Request, batches: Any, write: Callable[[Any], bytes]) -> web.StreamResponse:
+    """204 where an ended run has nothing new, which tells an EventSource to come back no more; else the stream."""
+    first = await anext(batches, None)
+    if first is None:
+        return web.Response(status=204)
+
+    async def again() -> Any:
+        yield first
+        async for batch in batches:
+            yield batch
+
+    return await stream.events(request, again(), write=write, ending=_ending(request))
+
+
+def _log_frame(record: ports.LogRecord) -> bytes:
+    return stream.frame("log", wire.encode(wire.write_log(record)), cursor=record.cursor)
+
+
+def _entry_frame(entry: ports.Entry) -> bytes:
+    return stream.frame(events.name_of(entry.event), wire.encode(wire.write_entry(entry)), cursor=entry.seq)
+
+
+def _ending(request: web.Request) -> Callable[[], Awaitable[str]]:
+    async def ask() -> str:
+        view = await request.app[SERVICES].runs.status(request.match_info["flowRunID"])
+        return str(view.run.status.value)
+
+    return ask
+
+
+def _since(request: web.Request, name: str) -> int:
+    """Where to go on: a client that comes back says it in `Last-Event-ID`."""
+    if _comes_back(request):
+        return shared.check_whole_number(request.headers["Last-Event-ID"], "Last-Event-ID", default=0)
+    return shared.whole_number(request, name, default=0)
+
+
+def _comes_back(request: web.Request) -> bool:
+    return "Last-Event-ID" in request.headers
+
+
+def _status(text: str) -> run.Status | None:
+    if not text:
+        return None
+    try:
+        return run.Status(text.upper())
+    except ValueError:
+        raise errors.Malformed(reason=f"status must be one of {', '.join(run.Status)}") from None
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= _MOST_KEY and key.isprintable()):
+        raise errors.Malformed(reason=f"Idempotency-Key must have 1 to {_MOST_KEY} printable characters")
+    return key
+
+
+# ── Uploads ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def renew_upload(request: web.Request) -> web.Response:
+    size = wire.read_upload_size(await shared.read_optional_document(request))
+    ticket = await request.app[SERVICES].uploads.renew(*_edge(request), size=size)
+    return _answer(wire.write_upload(ticket, origin=shared.origin(request)))
+
+
+async def complete_upload(request: web.Request) -> web.Response:
+    upload_id = wire.read_upload_complete(await shared.read_optional_document(request))
+    return _run(request, await request.app[SERVICES].uploads.complete(*_edge(request), upload_id=upload_id))
+
+
+async def abort_upload(request: web.Request) -> web.Response:
+    upload_id = wire.read_upload_abort(await shared.read_document(request))
+    await request.app[SERVICES].uploads.abort(*_edge(request), upload_id=upload_id)
+    return web.Response(status=204)
+
+
+async def receive(request: web.Request) -> web.Response:
+    shared.refuse_packed(request)
+    view = await request.app[SERVICES].uploads.receive(
+        *_edge(request),
+        request.content.iter_chunked(256 * 1024),
+        size=request.content_length,
+        signature=request.headers.get("X-Pupload-Signature"),
+        token=request.match_info["token"],
+    )
+    return _run(request, view)
+
+
+def _edge(request: web.Request) -> tuple[str, str]:
+    return request.match_info["flowRunID"], request.match_info["edge"]
+
+
+# ── Projects ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def get_project(request: web.Request) -> web.Response:
+    project_id = wire.read_project_id(request.match_info["projectID"])
+    return _answer(wire.write_project(await request.app[SERVICES].projects.get(project_id)))
+
+
+async def put_project(request: web.Request) -> web.Response:
+    project_id = wire.read_project_id(request.match_info["projectID"])
+    project = wire.read_project(await shared.read_document(request), project_id=project_id)
+    await request.app[SERVICES].projects.put(project)
+    return _answer(wire.write_project(project))
+
+
+async def start_project_flow(request: web.Request) -> web.Response:
+    project_id = wire.read_project_id(request.match_info["projectID"])
+    key = _idempotency_key(request)
+    view = await request.app[SERVICES].projects.start(project_id, request.match_info["flowName"], idempotency_key=key)
+    return _run(request, view)
+
+
+async def list_nodes(request: web.Request) -> web.Response:
+    known = await request.app[SERVICES].nodes.all()
+    return _answer(models.NodeDefList(NodeDefs=[wire.write_definition(each) for each in known]))
+
+
+def _run(request: web.Request, view: Any) -> web.Response:
+    return _answer(wire.write_run(view, origin=shared.origin(request)))
+
+
+def _answer(answer: models.Answer) -> web.Response:
+    return shared.json_bytes(wire.encode(answer))
+
+
+# ── The table ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_KEY = Parameter(
+    name="Idempotency-Key", place="header", about="A repeated request with the same key answers with the first run."
+)
+_LAST = Parameter(
+    name="Last-Event-ID", place="header", type="integer", about="The id of the last event received: go on after it."
+)
+
+ROUTES = (
+    Route(
+        method="POST",
+        path=f"{PREFIX}/flow/test",
+        handler=start_run,
+        summary="Run a flow, and answer at once",
+        reads=models.TestFlow,
+        answers=models.FlowRun,
+        parameters=(_KEY,),
+        optional_body=False,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/flow/validate",
+        handler=validate,
+        summary="Say what is wrong with a flow; run nothing",
+        reads=models.TestFlow,
+        answers=models.Validation,
+        optional_body=False,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/flow/status/{{flowRunID}}",
+        handler=status,
+        summary="A run as it stands",
+        answers=models.FlowRun,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/flow/list",
+        handler=list_runs,
+        summary="Runs, newest first",
+        answers=models.RunList,
+        parameters=(
+            Parameter(name="status", about="Only runs with this status.", choices=tuple(run.Status)),
+            Parameter(name="flow", about="Only runs of the flow with this name."),
+            Parameter(name="limit", type="integer", about=f"So many at most: 1 to {MOST_RUNS}, 100 when not given."),
+            Parameter(name="offset", type="integer", about="How many to pass over."),
+        ),
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/flow/cancel/{{flowRunID}}",
+        handler=cancel,
+        summary="Stop a run; one that has ended is answered as it is",
+        reads=models.Cancel,
+        answers=models.FlowRun,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/flow/resume/{{flowRunID}}",
+        handler=resume,
+        summary="A new run that goes on where a failed or stopped one ended",
+        reads=models.Resume,
+        answers=models.FlowRun,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/flow/logs/{{flowRunID}}",
+        handler=logs,
+        summary="The lines that a run's nodes wrote: a list, or live as server-sent events",
+        answers=models.LogPage,
+        parameters=(
+            Parameter(name="node", about="Only lines of this node."),
+            Parameter(name="attempt", type="integer", about="Only lines of this attempt."),
+            Parameter(name="since", type="integer", about="Only lines after this cursor."),
+            Parameter(name="follow", type="boolean", about="Server-sent events (`log`), until the run has ended."),
+            _LAST,
+        ),
+        streams=True,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/flow/events/{{flowRunID}}",
+        handler=journal,
+        summary="Everything that happens in a run, as server-sent events named for their kind",
+        answers=models.JournalEntry,
+        media="text/event-stream",
+        parameters=(
+            Parameter(name="after", type="integer", about="Only events after this number."),
+            Parameter(name="follow", type="boolean", about="With false the stream ends when all so far was told."),
+            _LAST,
+        ),
+        streams=True,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/upload/{{flowRunID}}/{{edge}}",
+        handler=renew_upload,
+        summary="A fresh URL for an edge that waits, or a plan for an upload in parts",
+        reads=models.UploadRequest,
+        answers=models.Upload,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/upload/{{flowRunID}}/{{edge}}/complete",
+        handler=complete_upload,
+        summary="The object is there: look at once",
+        reads=models.UploadComplete,
+        answers=models.FlowRun,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/upload/{{flowRunID}}/{{edge}}/abort",
+        handler=abort_upload,
+        summary="Give up an upload in parts",
+        reads=models.UploadAbort,
+        optional_body=False,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/upload/{{flowRunID}}/{{edge}}/webhook/{{token}}",
+        handler=receive,
+        summary="The object of an edge whose source is a webhook: the body, as it is",
+        reads=bytes,
+        answers=models.FlowRun,
+        parameters=(
+            Parameter(
+                name="X-Pupload-Signature",
+                place="header",
+                about="`sha256=` and the HMAC-SHA256 of the body, where the well has a secret.",
+            ),
+        ),
+        streams=True,
+        optional_body=False,
+        secret_path=True,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/project/{{projectID}}",
+        handler=get_project,
+        summary="A stored project, its secrets masked",
+        answers=models.ProjectAnswer,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/project/{{projectID}}",
+        handler=put_project,
+        summary="Store a project, in place of an earlier one",
+        reads=models.Project,
+        answers=models.ProjectAnswer,
+        optional_body=False,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/project/{{projectID}}/flows/{{flowName}}",
+        handler=start_project_flow,
+        summary="Run a flow of a stored project",
+        answers=models.FlowRun,
+        parameters=(_KEY,),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/node/list",
+        handler=list_nodes,
+        summary="The node definitions that every flow may use",
+        answers=models.NodeDefList,
+    ),
+)
+
+SURFACE = shared.Surface(name="flow", prefix=PREFIX, routes=ROUTES, problem=problems.write)

@@ -1,0 +1,498 @@
+"""
+The domain's values as they go over the wire, and back.
+
+`read_…` take plain values (of JSON, or of YAML: a project's files hold the same words) and give values of the domain;
+`write_…` give structs or dicts ready for `encode`. Whether a flow makes sense is not asked here.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from pupload import errors, ports
+from pupload.api.flow import models, reading
+from pupload.domain import artifact, events, flow, nodedef, run
+from pupload.service import views
+
+_ENCODER = msgspec.json.Encoder()
+encode = _ENCODER.encode
+"""JSON of an answer, as bytes."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+# ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_order(document: Any) -> views.Order:
+    """What POST /flow/test orders. Raises `errors.Malformed`."""
+    warnings: list[str] = []
+    asked = reading.read(models.TestFlow, document, warnings=warnings)
+    return views.Order(
+        flow=_flow(asked.Flow),
+        definitions=tuple(_definition(each) for each in asked.NodeDefs),
+        warnings=tuple(warnings),
+    )
+
+
+def read_flow(document: Any, *, warnings: list[str] | None = None, yaml: bool = False) -> flow.Flow:
+    """A flow. Unknown fields go to `warnings`. Raises `errors.Malformed`."""
+    return _flow(reading.read(models.Flow, document, warnings=[] if warnings is None else warnings, yaml=yaml))
+
+
+def read_definition(document: Any, *, warnings: list[str] | None = None, yaml: bool = False) -> nodedef.NodeDef:
+    """A node definition. Unknown fields go to `warnings`. Raises `errors.Malformed`."""
+    return _definition(reading.read(models.NodeDef, document, warnings=[] if warnings is None else warnings, yaml=yaml))
+
+
+def read_project(document: Any, *, project_id: str, warnings: list[str] | None = None) -> ports.Project:
+    """The project that is to be stored under this id (`read_project_id`). Raises `errors.Malformed`."""
+    asked = reading.read(models.Project, document, warnings=[] if warnings is None else warnings)
+    if asked.ID and asked.ID.lower() != project_id:
+        raise reading.malformed([reading.Wrong("/ID", f"/ID must be the id of the path, {project_id}")])
+    masked = [*_masked(asked.GlobalStores, "/GlobalStores")]
+    for index, each in enumerate(asked.Flows):
+        masked += _masked(each.Stores, f"/Flows/{index}/Stores")
+    if masked:
+        raise reading.malformed(masked)
+    return ports.Project(
+        id=project_id,
+        name=asked.ProjectName,
+        flows=tuple(_flow(each) for each in asked.Flows),
+        definitions=tuple(_definition(each) for each in asked.NodeDefs),
+        stores=tuple(_store(each) for each in asked.GlobalStores),
+    )
+
+
+def read_project_id(text: str) -> str:
+    """A project's id, lower case. Raises `errors.Malformed` where it is no UUID."""
+    if not _UUID.fullmatch(text.lower()):
+        raise errors.Malformed(reason="invalid project id")
+    return text.lower()
+
+
+def read_cancel(document: Any) -> str:
+    """`kill` or `drain`. Raises `errors.Malformed`."""
+    mode = reading.read(models.Cancel, document, warnings=[]).Mode.lower()
+    if mode not in ("kill", "drain"):
+        raise reading.malformed([reading.Wrong("/Mode", "/Mode must be kill or drain")])
+    return mode
+
+
+def read_resume(document: Any) -> str | None:
+    """The node to begin from. Raises `errors.Malformed`."""
+    return reading.read(models.Resume, document, warnings=[]).FromNode or None
+
+
+def read_upload_size(document: Any) -> int | None:
+    """How many bytes will come, where the request says. Raises `errors.Malformed`."""
+    return reading.read(models.UploadRequest, document, warnings=[]).Size
+
+
+def read_upload_complete(document: Any) -> str | None:
+    """The multipart upload to complete. Raises `errors.Malformed`."""
+    return reading.read(models.UploadComplete, document, warnings=[]).UploadID or None
+
+
+def read_upload_abort(document: Any) -> str:
+    """The multipart upload to give up. Raises `errors.Malformed`."""
+    return reading.read(models.UploadAbort, document, warnings=[]).UploadID
+
+
+def _masked(stores: Sequence[models.Store], place: str) -> Iterable[reading.Wrong]:
+    """A secret that was shown as `***` and comes back so would be lost."""
+    for index, store in enumerate(stores):
+        for name in sorted(models.SECRET_PARAMS & store.Params.keys()):
+            if store.Params[name] == models.MASK:
+                where = f"{place}/{index}/Params/{name}"
+                yield reading.Wrong(where, f"{where} is masked: give the secret itself, or ${{secret.NAME}}")
+
+
+def _flow(asked: models.Flow) -> flow.Flow:
+    return flow.Flow(
+        name=asked.Name,
+        nodes=tuple(_node(each) for each in asked.Nodes),
+        stores=tuple(_store(each) for each in asked.Stores),
+        wells=tuple(_well(each) for each in asked.DataWells),
+        default_well=_well(asked.DefaultDataWell) if asked.DefaultDataWell else None,
+        timeout=asked.Timeout,
+    )
+
+
+def _node(asked: models.Node) -> flow.Node:
+    return flow.Node(
+        id=asked.ID,
+        uses=asked.Uses,
+        inputs=tuple(flow.Binding(name=each.Name, edge=each.Edge) for each in asked.Inputs),
+        outputs=tuple(flow.Binding(name=each.Name, edge=each.Edge) for each in asked.Outputs),
+        flags=tuple(flow.FlagValue(name=each.Name, value=each.Value) for each in asked.Flags),
+        timeout=asked.Timeout,
+    )
+
+
+def _store(asked: models.Store) -> flow.Store:
+    return flow.Store(name=asked.Name, type=asked.Type, params=dict(asked.Params))
+
+
+def _well(asked: models.DataWell) -> flow.DataWell:
+    return flow.DataWell(
+        edge=asked.Edge,
+        store=asked.Store or flow.DEFAULT_STORE,
+        source=asked.Source or None,
+        key=asked.Key or None,
+        lifetime=asked.Lifetime or None,
+    )
+
+
+def _definition(asked: models.NodeDef) -> nodedef.NodeDef:
+    return nodedef.NodeDef(
+        publisher=asked.Publisher,
+        name=asked.Name,
+        image=asked.Image,
+        description=asked.Description,
+        inputs=tuple(_port(each) for each in asked.Inputs),
+        outputs=tuple(_port(each) for each in asked.Outputs),
+        flags=tuple(_flag(each) for each in asked.Flags),
+        command=nodedef.Command(
+            exec=asked.Command.Exec, name=asked.Command.Name, description=asked.Command.Description
+        ),
+        tier=asked.Tier,
+        max_attempts=asked.MaxAttempts,
+        retry=nodedef.Retry(
+            delay=asked.Retry.Delay,
+            max=asked.Retry.Max,
+            on_exit_codes=tuple(asked.Retry.OnExitCodes),
+            never_on_exit_codes=tuple(asked.Retry.NeverOnExitCodes),
+            more_memory=asked.Retry.MoreMemory,
+        ),
+        timeout=asked.Timeout,
+        user=asked.User,
+        network=asked.Network,
+        transfer=asked.Transfer,
+        progress=asked.Progress,
+    )
+
+
+def _port(asked: models.Port) -> nodedef.Port:
+    return nodedef.Port(
+        name=asked.Name,
+        description=asked.Description,
+        types=tuple(asked.Type),
+        required=asked.Required,
+        many=asked.Many,
+    )
+
+
+def _flag(asked: models.FlagDef) -> nodedef.FlagDef:
+    return nodedef.FlagDef(
+        name=asked.Name,
+        description=asked.Description,
+        required=asked.Required,
+        type=asked.Type,
+        default=asked.Default,
+        choices=tuple(asked.Choices),
+        minimum=asked.Minimum,
+        maximum=asked.Maximum,
+    )
+
+
+# ── Writing runs ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_run(view: views.RunView, *, origin: str = "") -> models.FlowRun:
+    """The run as FlowRun; `origin` (`http://host:port`) goes before URLs of this server."""
+    this = view.run
+    return models.FlowRun(
+        ID=this.id,
+        Status=this.status.value,
+        NodeState={node: _node_state(view, node) for node in this.plan.nodes if node in this.nodes},
+        Artifacts={edge: _artifact(each) for edge, each in view.artifacts.items()},
+        WaitingURLs=[_waiting(each, origin) for each in view.waiting],
+        StartedAt=this.created_at,
+        FinishedAt=this.finished_at,
+        Error=this.error,
+        Warnings=[*view.warnings, *(f"node {each.id}: {each.warning}" for each in this.nodes.values() if each.warning)],
+    )
+
+
+def _node_state(view: views.RunView, node: str) -> models.NodeState:
+    state, planned = view.run.nodes[node], view.run.plan.nodes[node]
+    last = state.last
+    started = (attempt.executing_at for attempt in state.attempts if attempt.executing_at)
+    return models.NodeState(
+        Status=state.status.value,
+        Logs=[_log(record.line) for record in view.logs.get(node, ())],
+        Error=state.error,
+        Attempt=_attempt(state, planned.max_attempts),
+        MaxAttempts=planned.max_attempts,
+        StartedAt=next(started, None),
+        FinishedAt=last.finished_at if last and state.status.terminal else None,
+        ExitCode=last.exit_code if last else None,
+        Progress=state.progress,
+    )
+
+
+def _attempt(state: run.NodeRun, most: int) -> int:
+    """Failures that the node caused, and the attempt after them: what `MaxAttempts` is compared with."""
+    if not state.attempts:
+        return 0
+    under_way = 0 if state.status is run.NodeStatus.ERROR else 1
+    return min(max(state.charged + under_way, 1), most)
+
+
+def _log(line: ports.LogLine) -> models.LogRecord:
+    return models.LogRecord(timestamp=line.at, level=line.level, message=line.message, stream=line.stream)
+
+
+def write_log(record: ports.LogRecord) -> models.PlacedLogRecord:
+    """A log line in its place."""
+    line = record.line
+    return models.PlacedLogRecord(
+        timestamp=line.at,
+        level=line.level,
+        message=line.message,
+        stream=line.stream,
+        node=record.node,
+        attempt=record.attempt,
+        cursor=record.cursor,
+    )
+
+
+def _artifact(view: views.ArtifactView) -> models.Artifact:
+    this = view.artifact
+    return models.Artifact(
+        StoreName=this.store,
+        ObjectName=this.key,
+        EdgeName=this.edge,
+        Size=this.size,
+        ContentType=this.content_type,
+        SHA256=this.sha256,
+        GetURL=view.url,
+    )
+
+
+def _waiting(waiting: views.WaitingUpload, origin: str) -> models.WaitingURL:
+    return models.WaitingURL(
+        Artifact=_place(waiting),
+        PutURL=_absolute(waiting.url, origin),
+        TTL=waiting.expires_at,
+        Method=msgspec.UNSET if waiting.method == "PUT" else waiting.method,
+    )
+
+
+def _place(waiting: views.WaitingUpload) -> models.Place:
+    return models.Place(StoreName=waiting.store, ObjectName=waiting.key, EdgeName=waiting.edge)
+
+
+def _absolute(url: str, origin: str) -> str:
+    return origin + url if url.startswith("/") else url
+
+
+def write_upload(ticket: views.UploadTicket, *, origin: str = "") -> models.Upload:
+    """Leave to upload."""
+    waiting = ticket.waiting
+    return models.Upload(
+        Artifact=_place(waiting),
+        PutURL="" if ticket.upload_id else _absolute(waiting.url, origin),
+        TTL=waiting.expires_at,
+        Method=msgspec.UNSET if waiting.method == "PUT" else waiting.method,
+        UploadID=ticket.upload_id,
+        PartSize=ticket.part_size,
+        Parts=[
+            models.UploadPart(Number=each.number, Offset=each.offset, Size=each.size, PutURL=each.url)
+            for each in ticket.parts
+        ],
+        Received=[models.ReceivedPart(Number=each.number, Size=each.size, ETag=each.etag) for each in ticket.received],
+    )
+
+
+def write_page(page: ports.RunPage, *, limit: int, offset: int) -> models.RunList:
+    """A page of the list of runs."""
+    return models.RunList(
+        Runs=[
+            models.RunLine(
+                ID=each.id,
+                Flow=each.flow,
+                Status=each.status.value,
+                StartedAt=each.created_at,
+                FinishedAt=each.finished_at,
+                Error=each.error,
+            )
+            for each in page.runs
+        ],
+        Total=page.total,
+        Limit=limit,
+        Offset=offset,
+    )
+
+
+# ── Writing what happened ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_entry(entry: ports.Entry) -> models.JournalEntry:
+    """A line of the journal; its facts are the event's fields, in PascalCase."""
+    event = entry.event
+    facts = {_pascal(each.name): _fact(getattr(event, each.name)) for each in fields(event)}
+    return models.JournalEntry(Seq=entry.seq, At=entry.at, Kind=events.name_of(event), Data=facts)
+
+
+def _pascal(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _fact(value: Any) -> Any:
+    if isinstance(value, artifact.Artifact):
+        return {
+            "StoreName": value.store,
+            "ObjectName": value.key,
+            "EdgeName": value.edge,
+            "Size": value.size,
+            "ContentType": value.content_type,
+            "SHA256": value.sha256,
+        }
+    if isinstance(value, tuple):
+        return [_fact(each) for each in value]
+    return value
+
+
+# ── Writing flows and definitions ────────────────────────────────────────────────────────────────────────────────
+
+
+def write_order(asked: flow.Flow, definitions: Sequence[nodedef.NodeDef]) -> dict[str, Any]:
+    """What a client POSTs to run the flow. Secrets are in it."""
+    return {"Flow": write_flow(asked), "NodeDefs": [write_definition(each) for each in definitions]}
+
+
+def write_project(project: ports.Project, *, masked: bool = True) -> models.ProjectAnswer:
+    """The project; with `masked` its secrets read `***`."""
+    return models.ProjectAnswer(
+        ID=project.id,
+        ProjectName=project.name,
+        Flows=[write_flow(each, masked=masked) for each in project.flows],
+        NodeDefs=[write_definition(each) for each in project.definitions],
+        GlobalStores=[_write_store(each, masked=masked) for each in project.stores],
+    )
+
+
+def write_flow(this: flow.Flow, *, masked: bool = False) -> dict[str, Any]:
+    """The flow as it would be read again; with `masked` its secrets read `***`."""
+    return {
+        "Name": this.name,
+        "Timeout": this.timeout,
+        "Stores": [_write_store(each, masked=masked) for each in this.stores],
+        "DefaultDataWell": _write_well(this.default_well) if this.default_well else None,
+        "DataWells": [_write_well(each) for each in this.wells],
+        "Nodes": [
+            {
+                "ID": each.id,
+                "Uses": each.uses,
+                "Inputs": [{"Name": port.name, "Edge": port.edge} for port in each.inputs],
+                "Outputs": [{"Name": port.name, "Edge": port.edge} for port in each.outputs],
+                "Flags": [{"Name": flag.name, "Value": flag.value} for flag in each.flags],
+                "Timeout": each.timeout,
+            }
+            for each in this.nodes
+        ],
+    }
+
+
+def _write_store(this: flow.Store, *, masked: bool) -> dict[str, Any]:
+    params: Mapping[str, str | bool] = this.params
+    if masked:
+        params = {name: _mask(name, value) for name, value in params.items()}
+    return {"Name": this.name, "Type": this.type, "Params": dict(params)}
+
+
+def _mask(name: str, value: str | bool) -> str | bool:
+    """The value, where it is no secret; a reference to a secret is none."""
+    secret = name not in models.STORE_PARAMS or name in models.SECRET_PARAMS
+    reference = isinstance(value, str) and value.startswith("${secret.")
+    return models.MASK if secret and not reference and value != "" else value
+
+
+def _write_well(this: flow.DataWell) -> dict[str, Any]:
+    return {
+        "Edge": this.edge,
+        "Store": this.store,
+        "Source": this.source,
+        "Key": this.key,
+        "Lifetime": this.lifetime,
+    }
+
+
+def write_definition(this: nodedef.NodeDef) -> dict[str, Any]:
+    """The definition as it would be read again."""
+    command = this.command
+    return {
+        "Publisher": this.publisher,
+        "Name": this.name,
+        "Description": this.description,
+        "Image": this.image,
+        "Inputs": [_write_port(each) for each in this.inputs],
+        "Outputs": [_write_port(each) for each in this.outputs],
+        "Flags": [
+            {
+                "Name": each.name,
+                "Description": each.description,
+                "Required": each.required,
+                "Type": each.type,
+                "Default": each.default,
+                "Choices": list(each.choices),
+                "Minimum": each.minimum,
+                "Maximum": each.maximum,
+            }
+            for each in this.flags
+        ],
+        "Command": {
+            "Name": command.name,
+            "Description": command.description,
+            "Exec": command.exec if isinstance(command.exec, str) else list(command.exec),
+        },
+        "Tier": this.tier,
+        "MaxAttempts": this.max_attempts,
+        "Retry": {
+            "Delay": this.retry.delay,
+            "Max": this.retry.max,
+            "OnExitCodes": list(this.retry.on_exit_codes),
+            "NeverOnExitCodes": list(this.retry.never_on_exit_codes),
+            "MoreMemory": this.retry.more_memory,
+        },
+        "Timeout": this.timeout,
+        "User": this.user,
+        "Network": this.network,
+        "Transfer": this.transfer,
+        "Progress": this.progress,
+    }
+
+
+def _write_port(this: nodedef.Port) -> dict[str, Any]:
+    return {
+        "Name": this.name,
+        "Description": this.description,
+        "Type": list(this.types),
+        "Required": this.required,
+        "Many": this.many,
+    }
+
+
+# ── Writing findings ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_findings(found: Iterable[Any]) -> list[models.Finding]:
+    """What validation found (`domain.validation.findings.Finding`s)."""
+    return [
+        models.Finding(
+            Type=str(each.type), Code=str(each.code), Name=each.name, Description=each.description, Path=each.path
+        )
+        for each in found
+    ]
+
+
+def write_moment(moment: datetime) -> str:
+    """RFC 3339 in UTC."""
+    text: str = msgspec.to_builtins(moment)
+    return text

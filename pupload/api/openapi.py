@@ -1,0 +1,119 @@
+"""The API described in OpenAPI 3.1, from the tables of routes and the models on the wire: never by hand."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from pupload.api.flow import models
+from pupload.api.web import Parameter, Route
+
+_REF = "#/components/schemas/{model}"
+
+
+@functools.lru_cache(maxsize=2)
+def _rendered(routes: tuple[Route, ...], version: str) -> bytes:
+    return msgspec.json.encode(describe(routes, version=version))
+
+
+def render(routes: Sequence[Route], *, version: str) -> bytes:
+    """The description as JSON."""
+    return _rendered(tuple(routes), version)
+
+
+def describe(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
+    """The description as plain values."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "pupload",
+            "version": version,
+            "description": "Runs flows of containers on files.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": _schemas(routes)},
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.handler.__name__,
+        "summary": route.summary,
+        "responses": _responses(route),
+    }
+    in_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.names]
+    parameters = in_path + [_parameter(each) for each in route.parameters]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.reads is bytes:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
+    elif route.reads is not None:
+        schema = {"$ref": _REF.format(model=route.reads.__name__)}
+        operation["requestBody"] = {
+            "required": not route.optional_body,
+            "content": {"application/json": {"schema": schema}},
+        }
+    return operation
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": parameter.type}
+    if parameter.choices:
+        schema["enum"] = list(parameter.choices)
+    return {"name": parameter.name, "in": parameter.place, "description": parameter.about, "schema": schema}
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    problem = {"application/json": {"schema": {"$ref": _REF.format(model="Problem")}}}
+    known = "flowRunID" in route.names
+    refused = {**problem, "text/plain": {"schema": {"const": "Flow run does not exist."}}} if known else problem
+    responses: dict[str, Any] = {_success(route): _success_body(route)}
+    if route.reads is not None or route.names or route.parameters:
+        responses["400"] = {"description": "The request cannot be carried out as it is.", "content": refused}
+    responses["default"] = {"description": "Another reason why not.", "content": problem}
+    return responses
+
+
+def _success(route: Route) -> str:
+    return "200" if route.answers is not None or route.media != "application/json" else "204"
+
+
+def _success_body(route: Route) -> dict[str, Any]:
+    if route.answers is None and route.media == "application/json":
+        return {"description": "Done."}
+    schema: dict[str, Any] = {"type": "string"}
+    if route.answers is dict:
+        schema = {"type": "object"}
+    elif route.answers is not None and route.media == "application/json":
+        schema = {"$ref": _REF.format(model=route.answers.__name__)}
+    content: dict[str, Any] = {route.media: {"schema": schema}}
+    if route.streams and route.method == "GET":
+        content.setdefault("text/event-stream", {"schema": {"type": "string"}})
+    return {
+        "description": (route.answers.__doc__ or "Done.").strip() if _modelled(route) else "Done.",
+        "content": content,
+    }
+
+
+def _modelled(route: Route) -> bool:
+    return route.answers is not None and route.answers is not dict
+
+
+def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
+    asked = {each.reads for each in routes if isinstance(each.reads, type) and issubclass(each.reads, BaseModel)}
+    _, made = models_json_schema(
+        [(model, "validation") for model in sorted(asked, key=lambda model: model.__name__)], ref_template=_REF
+    )
+    answered = {each.answers for each in routes if _modelled(each)} | {models.Problem, models.StreamEnd}
+    _, answers = msgspec.json.schema_components(
+        sorted(answered, key=lambda model: model.__name__), ref_template="#/components/schemas/{name}"
+    )
+    return dict(sorted({**made.get("$defs", {}), **answers}.items()))

@@ -1,0 +1,69 @@
+"""The server's own pages: what it is, whether it is well, its numbers, and the description of its API."""
+
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+
+from pupload.api import metrics, openapi
+from pupload.api import web as shared
+from pupload.api.flow import models, wire
+from pupload.api.web import SERVER, SERVICES, Route, Trouble
+
+
+def routes(numbers: metrics.Metrics, all_routes: Callable[[], Sequence[Route]]) -> tuple[Route, ...]:
+    """The table; `all_routes` is asked late, for these pages are described as well."""
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        return web.Response(body=numbers.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def show_openapi(request: web.Request) -> web.Response:
+        return shared.json_bytes(openapi.render(all_routes(), version=request.app[SERVER].version))
+
+    return (
+        Route(method="GET", path="/", handler=home, summary="What this is", answers=dict, optional_body=True),
+        Route(
+            method="GET",
+            path="/healthz",
+            handler=health,
+            summary="Whether all that the server needs answers; 503 where something does not",
+            answers=models.Health,
+        ),
+        Route(
+            method="GET", path="/metrics", handler=show_metrics, summary="Numbers for Prometheus", media="text/plain"
+        ),
+        Route(
+            method="GET",
+            path="/api/openapi.json",
+            handler=show_openapi,
+            summary="This API, described in OpenAPI 3.1",
+            answers=dict,
+        ),
+    )
+
+
+async def home(request: web.Request) -> web.Response:
+    about = {
+        "name": "pupload",
+        "version": request.app[SERVER].version,
+        "about": "Runs flows of containers on files. POST a flow to /api/v1/flow/test, then upload what it waits for.",
+        "openapi": "/api/openapi.json",
+        "health": "/healthz",
+        "metrics": "/metrics",
+    }
+    return shared.json_bytes(wire.encode(about))
+
+
+async def health(request: web.Request) -> web.Response:
+    lines = await request.app[SERVICES].health.check()
+    well = all(line.ok for line in lines)
+    answer = models.Health(
+        status="ok" if well else "unwell",
+        version=request.app[SERVER].version,
+        lines=[models.HealthLine(name=line.name, ok=line.ok, detail=line.detail) for line in lines],
+    )
+    return shared.json_bytes(wire.encode(answer), status=200 if well else 503)
+
+
+def problem(trouble: Trouble) -> web.Response:
+    """How everything outside the surfaces says no."""
+    return shared.json_bytes(wire.encode({"error": trouble.sentence}), status=trouble.status, headers=trouble.headers)

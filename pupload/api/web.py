@@ -1,0 +1,186 @@
+"""
+What all surfaces share: the services they call, how a route is written down, how a body is read.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from pupload import errors
+from pupload.api import documents
+
+if TYPE_CHECKING:
+    from pupload.service import health, nodes, projects, runs, uploads
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What pupload can be asked to do."""
+
+    runs: "runs.Runs"
+    uploads: "uploads.Uploads"
+    projects: "projects.Projects"
+    nodes: "nodes.Nodes"
+    health: "health.Health"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """What a handler may want to know of the server it runs in."""
+
+    version: str
+    body_seconds: float
+    """In so long a body must have arrived."""
+    heartbeat_seconds: float
+    """After so long without news a stream says that it lives."""
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server goes down: streams end then."""
+
+
+SERVICES = web.AppKey("services", Services)
+SERVER = web.AppKey("server", Server)
+
+REQUEST_ID = web.RequestKey("request_id", str)
+"""The key under which a request carries its id."""
+
+
+# ── Routes ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """Something a route reads beside its body: of the query (the default), or a header."""
+
+    name: str
+    about: str
+    type: str = "string"
+    """Of JSON Schema: `string`, `integer`, `boolean`."""
+    choices: tuple[str, ...] = ()
+    place: str = "query"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A method and a path, who answers, and what a reader of the API wants to know of it."""
+
+    method: str
+    path: str
+    """With `{name}` for a parameter; no slash at the end."""
+    handler: Handler
+    summary: str
+    reads: type | None = None
+    """The model of the body."""
+    answers: type | None = None
+    """The model of the answer with status 200."""
+    media: str = "application/json"
+    """Of the answer."""
+    parameters: tuple[Parameter, ...] = ()
+    streams: bool = False
+    """Goes on for as long as there is something to send or take: no time limit, and a body of any size."""
+    optional_body: bool = True
+    secret_path: bool = False
+    """The path holds a token: logs name the route, not the path."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters in the path."""
+        return tuple(step[1:-1] for step in self.path.split("/") if step.startswith("{"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A request that is not answered as it hoped."""
+
+    status: int
+    sentence: str
+    request_id: str
+    error: errors.PuploadError | None = None
+    """None where the framework or a bug is the cause."""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    """Routes that belong together, and how they say no."""
+
+    name: str
+    prefix: str
+    """Whatever goes wrong below this path is told in this surface's shape."""
+    routes: Sequence[Route]
+    problem: Callable[[Trouble], web.Response]
+
+
+# ── Requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def read_document(request: web.Request) -> Any:
+    """
+    The JSON value of the body.
+
+    Raises `errors.Malformed`; `web.HTTPException` for a body that is too large, too slow or packed.
+    """
+    return documents.parse_json(await _read(request))
+
+
+async def read_optional_document(request: web.Request) -> Any:
+    """The JSON value of the body, an empty object where there is none."""
+    body = await _read(request)
+    return documents.parse_json(body) if body.strip() else {}
+
+
+async def _read(request: web.Request) -> bytes:
+    refuse_packed(request)
+    try:
+        async with asyncio.timeout(request.app[SERVER].body_seconds):
+            return await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(text="the body did not arrive in time") from error
+
+
+def refuse_packed(request: web.Request) -> None:
+    """Raises 415 for a compressed body: few bytes could become many."""
+    packing = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if packing != "identity":
+        raise web.HTTPUnsupportedMediaType(text="compressed bodies are not read: send it as it is")
+
+
+def whole_number(request: web.Request, name: str, *, default: int, least: int = 0, most: int = 2**63 - 1) -> int:
+    """A number of the query. Raises `errors.Malformed` outside the bounds."""
+    return check_whole_number(request.query.get(name), name, default=default, least=least, most=most)
+
+
+def check_whole_number(text: str | None, name: str, *, default: int, least: int = 0, most: int = 2**63 - 1) -> int:
+    """The number in the text, the default where there is none. Raises `errors.Malformed` outside the bounds."""
+    if text is None or text == "":
+        return default
+    if text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most:
+        return int(text)
+    upto = f" to {most}" if most < 2**63 - 1 else " or more"
+    raise errors.Malformed(reason=f"{name} must be a whole number, {least}{upto}")
+
+
+def flag(request: web.Request, name: str, *, default: bool) -> bool:
+    """A yes or no of the query. Raises `errors.Malformed` for anything else."""
+    text = request.query.get(name, "").lower()
+    if not text:
+        return default
+    if text in ("true", "1", "yes"):
+        return True
+    if text in ("false", "0", "no"):
+        return False
+    raise errors.Malformed(reason=f"{name} must be true or false")
+
+
+def origin(request: web.Request) -> str:
+    """How the caller reaches this server: `http://host:port`."""
+    return f"{request.scheme}://{request.host}"
+
+
+def json_bytes(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """An answer of JSON that is encoded already."""
+    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8", headers=headers)
