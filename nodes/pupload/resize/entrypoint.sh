@@ -105,12 +105,13 @@ export MAGICK_MEMORY_LIMIT MAGICK_TEMPORARY_PATH=/tmp HOME=/tmp
 
 # What ImageMagick complained of, in words for the person whose picture it is.
 explain() {
+    reason=$(printf '%s\n' "$1" | sed -n '1{s/^[a-z]*-im6.q16: //;s/ [`@].*//;p;}')
     case $1 in
     *'cache resources exhausted'* | *'emory allocation failed'* | *'nable to acquire'*)
-        die 71 "this ${columns:-?}x${rows:-?} $from picture does not fit into the memory of this tier; try a larger one ($1)" ;;
+        die 71 "this ${columns:-?}x${rows:-?} $from picture does not fit into the memory of this tier; try a larger one ($reason)" ;;
     *'exceeds limit'*) die 65 "the picture is more than $MOST_EDGE pixels wide or high" ;;
-    *'nable to open'* | *'nable to write'* | *'o space left'*) die 70 "could not read or write a file: $1" ;;
-    *) die 65 "the $from picture cannot be decoded: it is damaged or not complete ($1)" ;;
+    *'nable to open'* | *'nable to write'* | *'o space left'*) die 70 "could not read or write a file: $reason" ;;
+    *) die 65 "the $from picture cannot be decoded: it is damaged or not complete ($reason)" ;;
     esac
 }
 
