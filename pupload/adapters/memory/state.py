@@ -33,7 +33,6 @@ class State:
 class _Book:
     """All that is known of one run."""
 
-    order: int
     head: run.Run
     """Without its nodes and artifacts."""
     nodes: dict[str, run.NodeRun]
@@ -63,7 +62,6 @@ class Runs:
         self._books = books
         self._listeners = listeners
         self._by_key: dict[str, str] = {}
-        self._made = 0
 
     async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:
         """See `ports.RunStore.create`. Raises `errors.Broken` when there is a run of this id."""
@@ -73,8 +71,7 @@ class Runs:
         new = replace(decision.run, version=1)
         if new.id in self._books:
             raise errors.Broken(reason=f"run {new.id} is there already")
-        self._made += 1
-        book = _Book(order=self._made, head=_bare(new), nodes=dict(new.nodes), artifacts=dict(new.artifacts))
+        book = _Book(head=_bare(new), nodes=dict(new.nodes), artifacts=dict(new.artifacts))
         self._books[new.id] = book
         if idempotency_key is not None:
             self._by_key[idempotency_key] = new.id
@@ -109,14 +106,14 @@ class Runs:
             for book in self._books.values()
             if (status is None or book.head.status is status) and (flow is None or book.head.plan.flow.name == flow)
         ]
-        found.sort(key=lambda book: (book.head.created_at, book.order), reverse=True)
+        found.sort(key=lambda book: (book.head.created_at, book.head.id), reverse=True)
         return ports.RunPage(runs=[_summary(book) for book in found[offset : offset + limit]], total=len(found))
 
     async def unfinished(self) -> Sequence[str]:
         """See `ports.RunStore.unfinished`."""
         await asyncio.sleep(0)
         found = [book for book in self._books.values() if not book.head.status.terminal]
-        return [book.head.id for book in sorted(found, key=lambda book: (book.head.created_at, book.order))]
+        return [book.head.id for book in sorted(found, key=lambda book: (book.head.created_at, book.head.id))]
 
     async def delete(self, run_id: str) -> None:
         """See `ports.RunStore.delete`. Its idempotency key may be used again."""

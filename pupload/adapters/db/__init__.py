@@ -1,0 +1,1 @@
+"""State that outlives the process: SQLAlchemy Core describes it, SQLite keeps it."""

@@ -1,0 +1,161 @@
+"""
+Values as bytes and back.
+
+A blob is one byte that names its shape, then MessagePack of the dataclass with its field names. A field added later
+with a default reads from old blobs; a change that does not, gets the next shape byte. What does not read back is
+`errors.Damaged`, which names the row and never guesses.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, TypeVar, get_type_hints
+
+import msgspec
+
+from pupload import errors, ports
+from pupload.domain import artifact, events, plan, run
+
+SHAPE = 1
+"""Of every blob written now."""
+
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(when: datetime) -> int:
+    """Microseconds since 1970, exactly."""
+    return (when - _EPOCH) // _MICROSECOND
+
+
+def maybe_micros(when: datetime | None) -> int | None:
+    """`micros`, or None of None."""
+    return None if when is None else micros(when)
+
+
+def moment(microseconds: int) -> datetime:
+    """The time `micros` was made of, in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def maybe_moment(microseconds: int | None) -> datetime | None:
+    """`moment`, or None of None."""
+    return None if microseconds is None else moment(microseconds)
+
+
+def _plain(value: Any) -> Any:
+    """Mappings that are not dicts, such as read-only views, are written as dicts."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise NotImplementedError(type(value).__name__)
+
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_plain)
+
+
+class Record(Generic[T]):
+    """How values of one type are written and read."""
+
+    def __init__(self, kind: Any) -> None:
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind)
+
+    def encode(self, value: T) -> bytes:
+        """The blob. Raises `errors.Broken` for values that have none, such as halves of surrogate pairs."""
+        blob = bytearray((SHAPE,))
+        try:
+            _ENCODER.encode_into(value, blob, 1)
+        except (ValueError, OverflowError, NotImplementedError, RecursionError) as error:
+            raise errors.Broken(reason=f"{type(value).__name__} cannot be written: {error}") from error
+        return bytes(blob)
+
+    def decode(self, blob: object, what: str) -> T:
+        """The value. Raises `errors.Damaged` naming `what`."""
+        if not isinstance(blob, bytes) or not blob:
+            raise errors.Damaged(what=what, reason="it is empty or no bytes")
+        if blob[0] != SHAPE:
+            raise errors.Damaged(what=what, reason=f"it has shape {blob[0]}, this version reads {SHAPE}")
+        try:
+            return self._decoder.decode(memoryview(blob)[1:])
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise errors.Damaged(what=what, reason=str(error)) from error
+
+
+PLAN: Record[plan.Plan] = Record(plan.Plan)
+NODE: Record[run.NodeRun] = Record(run.NodeRun)
+ARTIFACT: Record[artifact.Artifact] = Record(artifact.Artifact)
+LINES: Record[Sequence[ports.LogLine]] = Record(tuple[ports.LogLine, ...])
+PROJECT: Record[ports.Project] = Record(ports.Project)
+
+_EVENTS: Mapping[str, Record[events.Event]] = {name: Record(kind) for name, kind in events.KINDS.items()}
+
+
+def encode_event(event: events.Event) -> tuple[str, bytes]:
+    """The name of the event's kind, and its blob."""
+    name = events.name_of(event)
+    return name, _EVENTS[name].encode(event)
+
+
+def decode_event(kind: str, blob: object, what: str) -> events.Event:
+    """The event. Raises `errors.Damaged`."""
+    try:
+        record = _EVENTS[kind]
+    except KeyError:
+        raise errors.Damaged(what=what, reason=f"this version knows no event {kind!r}") from None
+    return record.decode(blob, what)
+
+
+# ── The head of a run: all of it that has no table of its own ────────────────────────────────────────────────────
+
+_ELSEWHERE = frozenset({"plan", "nodes", "artifacts"})
+"""Fields that have tables."""
+_COUNTED = frozenset({"active", "unfinished"})
+"""Indexes into the nodes, made again on loading: written out they would grow with the flow at every save."""
+_ACTIVE = frozenset({run.NodeStatus.READY, run.NodeStatus.RUNNING, run.NodeStatus.RETRYING})
+
+
+def _head_fields() -> list[Any]:
+    hints = get_type_hints(run.Run)
+    found: list[Any] = []
+    for one in fields(run.Run):
+        if one.name in _ELSEWHERE | _COUNTED:
+            continue
+        if one.default is not MISSING:
+            found.append((one.name, hints[one.name], one.default))
+        elif one.default_factory is not MISSING:
+            found.append((one.name, hints[one.name], msgspec.field(default_factory=one.default_factory)))
+        else:
+            found.append((one.name, hints[one.name]))
+    return found
+
+
+_HEAD_FIELDS = _head_fields()
+_HEAD_NAMES = tuple(one[0] for one in _HEAD_FIELDS)
+_Head = msgspec.defstruct("Head", _HEAD_FIELDS, frozen=True, kw_only=True)
+_HEAD: Record[msgspec.Struct] = Record(_Head)
+
+
+def encode_head(whole: run.Run) -> bytes:
+    """The run without its plan, nodes and artifacts."""
+    return _HEAD.encode(_Head(**{name: getattr(whole, name) for name in _HEAD_NAMES}))
+
+
+def decode_run(
+    blob: object,
+    what: str,
+    *,
+    plan: plan.Plan,
+    nodes: Mapping[str, run.NodeRun],
+    artifacts: Mapping[str, artifact.Artifact],
+) -> run.Run:
+    """The run put together again. Raises `errors.Damaged`."""
+    head = _HEAD.decode(blob, what)
+    return run.Run(
+        plan=plan,
+        nodes=nodes,
+        artifacts=artifacts,
+        active=frozenset(node.id for node in nodes.values() if node.status in _ACTIVE),
+        unfinished=sum(not node.status.terminal for node in nodes.values()),
+        **msgspec.structs.asdict(head),
+    )

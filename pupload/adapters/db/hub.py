@@ -1,0 +1,44 @@
+"""Who waits for news of a run, in this process. Used from the event loop only."""
+
+import asyncio
+from typing import Self
+
+
+class Hub:
+    """Wakes subscribers by run; costs one look-up when nobody listens."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, set[asyncio.Event]] = {}
+
+    def wake(self, run_id: str) -> None:
+        """Whoever listens to this run looks again."""
+        for written in self._listeners.get(run_id, ()):
+            written.set()
+
+    def subscribe(self, run_id: str) -> "Subscription":
+        """Not listening yet: entering it begins that."""
+        return Subscription(self._listeners, run_id)
+
+
+class Subscription:
+    """`ports.Subscription` to what this process writes."""
+
+    def __init__(self, listeners: dict[str, set[asyncio.Event]], run_id: str) -> None:
+        self._listeners = listeners
+        self._run_id = run_id
+        self._written = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        self._listeners.setdefault(self._run_id, set()).add(self._written)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        others = self._listeners.get(self._run_id, set())
+        others.discard(self._written)
+        if not others:
+            self._listeners.pop(self._run_id, None)
+
+    async def wait(self) -> None:
+        """See `ports.Subscription.wait`."""
+        await self._written.wait()
+        self._written.clear()

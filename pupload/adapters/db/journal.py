@@ -1,0 +1,124 @@
+"""
+What happened in runs, in the database: events, written by `pupload.adapters.db.runs`, and log lines.
+
+Log lines come and are kept in batches. A batch is found by the cursor of its last line, so numbering on and reading
+on are each one step in an index, and no counter has to be kept right.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pupload import errors, ports
+from pupload.adapters.db import codec, sqlite, statements
+from pupload.adapters.db.hub import Hub
+from pupload.adapters.db.readers import Readers
+from pupload.adapters.db.writer import Writer
+
+BATCH_LINES = 500
+"""More lines than this become several rows, so that reading a few never decodes very many."""
+
+
+class Journal:
+    """`ports.Journal` in SQLite."""
+
+    def __init__(self, writer: Writer, readers: Readers, hub: Hub) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._hub = hub
+
+    async def read(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[ports.Entry]:
+        """See `ports.Journal.read`. Raises `errors.Damaged`."""
+        values = {"run": run_id, "after": after, "limit": max(limit, 0)}
+        return await self._readers.do(
+            lambda session: [_entry(run_id, row) for row in session.run(statements.EVENTS, values)]
+        )
+
+    async def write_logs(self, run_id: str, node: str, attempt: int, lines: Sequence[ports.LogLine]) -> None:
+        """See `ports.Journal.write_logs`. Raises `errors.UnknownRun`: a run that was deleted gets no lines."""
+        if lines:
+            lines = tuple(lines)
+            await self._writer.do(lambda session: _write_logs(session, run_id, node, attempt, lines), run_id=run_id)
+
+    async def count_logs(self, run_id: str, node: str, attempt: int) -> int:
+        """See `ports.Journal.count_logs`."""
+        values = {"run": run_id, "node": node, "attempt": attempt}
+        return await self._readers.do(lambda session: _last(session, statements.LAST_NUMBER, values))
+
+    async def read_logs(
+        self, run_id: str, *, node: str | None = None, attempt: int | None = None, since: int = 0, limit: int = 1000
+    ) -> Sequence[ports.LogRecord]:
+        """See `ports.Journal.read_logs`. Raises `errors.Damaged`."""
+        statement = statements.LOGS[node is not None, attempt is not None]
+        values = {"run": run_id, "node": node, "attempt": attempt, "since": since}
+
+        def read(session: sqlite.Session) -> Sequence[ports.LogRecord]:
+            found: list[ports.LogRecord] = []
+            for batch in _batches(run_id, session.run(statement, values)):
+                found += (record for record in batch if record.cursor > since)
+                if len(found) >= limit:
+                    break
+            return found[: max(limit, 0)]
+
+        return await self._readers.do(read)
+
+    async def log_tails(self, run_id: str, *, lines: int) -> Mapping[str, Sequence[ports.LogRecord]]:
+        """See `ports.Journal.log_tails`. Raises `errors.Damaged`."""
+
+        def read(session: sqlite.Session) -> Mapping[str, Sequence[ports.LogRecord]]:
+            nodes = [row[0] for row in session.run(statements.LOG_NODES, {"run": run_id}).fetchall()]
+            return {node: _tail(session, run_id, node, lines) for node in nodes}
+
+        return await self._readers.do(read) if lines > 0 else {}
+
+    def subscribe(self, run_id: str) -> ports.Subscription:
+        """See `ports.Journal.subscribe`."""
+        return self._hub.subscribe(run_id)
+
+
+def _entry(run_id: str, row: Sequence[Any]) -> ports.Entry:
+    seq, at, kind, blob = row
+    event = codec.decode_event(kind, blob, f"event {seq} of run {run_id}")
+    return ports.Entry(run=run_id, seq=seq, at=codec.moment(at), event=event)
+
+
+def _write_logs(session: sqlite.Session, run_id: str, node: str, attempt: int, lines: Sequence[ports.LogLine]) -> None:
+    if session.run(statements.RUN_EXISTS, {"run": run_id}).fetchone() is None:
+        raise errors.UnknownRun(name=run_id)
+    cursor = _last(session, statements.LAST_CURSOR, {"run": run_id})
+    number = _last(session, statements.LAST_NUMBER, {"run": run_id, "node": node, "attempt": attempt})
+    for start in range(0, len(lines), BATCH_LINES):
+        batch = lines[start : start + BATCH_LINES]
+        blob = codec.LINES.encode(batch)
+        cursor += len(batch)
+        number += len(batch)
+        row = {"run_id": run_id, "node": node, "attempt": attempt, "last_cursor": cursor, "last_number": number}
+        session.run(statements.INSERT_LOGS, row | {"count": len(batch), "bytes": len(blob), "blob": blob})
+
+
+def _last(session: sqlite.Session, statement: Any, values: Mapping[str, Any]) -> int:
+    """The number in the one row that is asked for, 0 when there is none."""
+    row = session.run(statement, values).fetchone()
+    return row[0] if row else 0
+
+
+def _batches(run_id: str, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[ports.LogRecord]]:
+    for last_cursor, count, node, attempt, last_number, blob in rows:
+        what = f"the log lines up to {last_cursor} of run {run_id}"
+        lines = codec.LINES.decode(blob, what)
+        if len(lines) != count:
+            raise errors.Damaged(what=what, reason=f"they are {len(lines)}, not {count}")
+        yield [
+            ports.LogRecord(
+                run=run_id, node=node, attempt=attempt, number=last_number - back, cursor=last_cursor - back, line=line
+            )
+            for back, line in zip(range(count - 1, -1, -1), lines, strict=True)
+        ]
+
+
+def _tail(session: sqlite.Session, run_id: str, node: str, wanted: int) -> Sequence[ports.LogRecord]:
+    found: list[ports.LogRecord] = []
+    for batch in _batches(run_id, session.run(statements.LATEST_LOGS, {"run": run_id, "node": node})):
+        found[:0] = batch[-(wanted - len(found)) :]
+        if len(found) >= wanted:
+            break
+    return found

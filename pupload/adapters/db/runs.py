@@ -1,0 +1,182 @@
+"""
+Runs in the database.
+
+A save is one guarded update, which also takes the sequence numbers for the journal, and one row for each node, edge
+and event that is new. A node to which nothing happened yet has no row, so a big flow costs no more than what moves.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pupload import errors, ports
+from pupload.adapters.db import codec, sqlite, statements
+from pupload.adapters.db.readers import Readers
+from pupload.adapters.db.writer import Writer
+from pupload.domain import run
+
+
+class Runs:
+    """`ports.RunStore` in SQLite."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:
+        """See `ports.RunStore.create`. Raises `errors.Broken` when there is a run of this id."""
+        return await self._writer.do(
+            lambda session: _create(session, decision, idempotency_key), run_id=decision.run.id
+        )
+
+    async def load(self, run_id: str) -> run.Run:
+        """See `ports.RunStore.load`."""
+        return await self._readers.do(lambda session: _load(session, run_id))
+
+    async def save(self, decision: run.Decision, *, if_version: int) -> run.Run:
+        """See `ports.RunStore.save`."""
+        return await self._writer.do(lambda session: _save(session, decision, if_version), run_id=decision.run.id)
+
+    async def list(
+        self, *, status: run.Status | None = None, flow: str | None = None, limit: int = 100, offset: int = 0
+    ) -> ports.RunPage:
+        """See `ports.RunStore.list`."""
+        given = status is not None, flow is not None
+        values = {"status": status and status.value, "flow": flow, "limit": max(limit, 0), "offset": max(offset, 0)}
+
+        def page(session: sqlite.Session) -> ports.RunPage:
+            rows = session.run(statements.PAGES[given], values)
+            found = [_summary(row) for row in rows]
+            (total,) = session.run(statements.COUNTS[given], values).fetchone()
+            return ports.RunPage(runs=found, total=total)
+
+        return await self._readers.do(page)
+
+    async def unfinished(self) -> Sequence[str]:
+        """See `ports.RunStore.unfinished`."""
+        going = {"one": run.Status.WAITING.value, "other": run.Status.RUNNING.value}
+        return await self._readers.do(lambda session: [row[0] for row in session.run(statements.UNFINISHED, going)])
+
+    async def delete(self, run_id: str) -> None:
+        """See `ports.RunStore.delete`. Its idempotency key may be used again."""
+
+        def delete(session: sqlite.Session) -> None:
+            session.run(statements.DELETE_RUN, {"run": run_id})
+
+        await self._writer.do(delete, run_id=run_id)
+
+
+# ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _create(session: sqlite.Session, decision: run.Decision, key: str | None) -> run.Run:
+    if key is not None:
+        earlier = session.run(statements.RUN_OF_KEY, {"key": key}).fetchone()
+        if earlier is not None:
+            return _load(session, earlier[0])
+    new = replace(decision.run, version=1)
+    if session.run(statements.RUN_EXISTS, {"run": new.id}).fetchone() is not None:
+        raise errors.Broken(reason=f"run {new.id} is there already")
+    session.run(
+        statements.INSERT_RUN,
+        {
+            "id": new.id,
+            "flow": new.plan.flow.name,
+            "status": new.status.value,
+            "version": new.version,
+            "created_at": codec.micros(new.created_at),
+            "started_at": _started_at(decision),
+            "finished_at": codec.maybe_micros(new.finished_at),
+            "error": new.error,
+            "idempotency_key": key,
+            "last_seq": len(decision.events),
+            "head": codec.encode_head(new),
+        },
+    )
+    session.run(statements.INSERT_PLAN, {"run_id": new.id, "blob": codec.PLAN.encode(new.plan)})
+    _put_nodes(session, new, (name for name, node in new.nodes.items() if node != run.NodeRun(id=name)))
+    _put_artifacts(session, new, new.artifacts)
+    _append(session, decision, after=0)
+    return new
+
+
+def _save(session: sqlite.Session, decision: run.Decision, if_version: int) -> run.Run:
+    new = replace(decision.run, version=if_version + 1)
+    moved = session.run(
+        statements.SAVE_RUN,
+        {
+            "run": new.id,
+            "if_version": if_version,
+            "new_status": new.status.value,
+            "new_started_at": _started_at(decision),
+            "new_finished_at": codec.maybe_micros(new.finished_at),
+            "new_error": new.error,
+            "new_head": codec.encode_head(new),
+            "events": len(decision.events),
+        },
+    ).fetchall()
+    if not moved:
+        if session.run(statements.RUN_EXISTS, {"run": new.id}).fetchone() is None:
+            raise errors.UnknownRun(name=new.id)
+        raise errors.Stale(run=new.id, version=if_version)
+    _put_nodes(session, new, decision.changed_nodes)
+    _put_artifacts(session, new, decision.changed_edges)
+    _append(session, decision, after=moved[0][0] - len(decision.events))
+    return new
+
+
+def _started_at(decision: run.Decision) -> int | None:
+    """A run has started when it was first RUNNING; the database keeps the first time it is told."""
+    return codec.micros(decision.at) if decision.run.status is run.Status.RUNNING else None
+
+
+def _put_nodes(session: sqlite.Session, whole: run.Run, names: Iterable[str]) -> None:
+    rows = [{"run_id": whole.id, "node_id": name, "blob": codec.NODE.encode(whole.nodes[name])} for name in names]
+    session.run_many(statements.PUT_NODE, rows)
+
+
+def _put_artifacts(session: sqlite.Session, whole: run.Run, edges: Iterable[str]) -> None:
+    rows = [{"run_id": whole.id, "edge": edge, "blob": codec.ARTIFACT.encode(whole.artifacts[edge])} for edge in edges]
+    session.run_many(statements.PUT_ARTIFACT, rows)
+
+
+def _append(session: sqlite.Session, decision: run.Decision, *, after: int) -> None:
+    at = codec.micros(decision.at)
+    rows = []
+    for seq, event in enumerate(decision.events, start=after + 1):
+        kind, blob = codec.encode_event(event)
+        rows.append({"run_id": decision.run.id, "seq": seq, "at": at, "kind": kind, "blob": blob})
+    session.run_many(statements.INSERT_EVENT, rows)
+
+
+# ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _load(session: sqlite.Session, run_id: str) -> run.Run:
+    named: Mapping[str, Any] = {"run": run_id}
+    found = session.run(statements.HEAD, named).fetchone()
+    if found is None:
+        raise errors.UnknownRun(name=run_id)
+    (blob,) = session.run(statements.PLAN, named).fetchone() or (None,)
+    plan = codec.PLAN.decode(blob, f"the plan of run {run_id}")
+    nodes = {name: run.NodeRun(id=name) for name in plan.nodes}
+    for name, blob in session.run(statements.NODES, named):
+        nodes[name] = codec.NODE.decode(blob, f"node {name} of run {run_id}")
+    artifacts = {
+        edge: codec.ARTIFACT.decode(blob, f"artifact {edge} of run {run_id}")
+        for edge, blob in session.run(statements.ARTIFACTS, named)
+    }
+    return codec.decode_run(found[1], f"run {run_id}", plan=plan, nodes=nodes, artifacts=artifacts)
+
+
+def _summary(row: Sequence[Any]) -> ports.RunSummary:
+    run_id, flow, status, created_at, started_at, finished_at, error = row
+    return ports.RunSummary(
+        id=run_id,
+        flow=flow,
+        status=run.Status(status),
+        created_at=codec.moment(created_at),
+        started_at=codec.maybe_moment(started_at),
+        finished_at=codec.maybe_moment(finished_at),
+        error=error,
+    )

@@ -1,0 +1,100 @@
+"""
+SQLite: how it is opened, how statements reach it, and what its errors mean.
+
+WAL with synchronous=FULL: a commit is on the disk when it returns, and readers never wait for the writer. The file
+holds the secrets of stores, so only its owner may read it; SQLite gives its side files the same mode.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy.dialects import sqlite
+
+from pupload import errors
+
+BUSY_SECONDS = 5.0
+"""How long a writer waits for another process that has locked the file (a backup, a curious shell)."""
+_WAL_BYTES = 64 << 20
+"""The write-ahead log is cut back to this after it grew larger."""
+_MODE = 0o600
+
+_DIALECT = sqlite.dialect(paramstyle="named")
+
+
+class Session:
+    """A connection that runs SQLAlchemy's statements, compiled once, with nothing between them and the driver."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._compiled: dict[sqlalchemy.Executable, str] = {}
+
+    def run(self, statement: sqlalchemy.Executable, values: Mapping[str, Any]) -> sqlite3.Cursor:
+        """Runs it; the cursor has the rows."""
+        return self.connection.execute(self._sql(statement), values)
+
+    def run_many(self, statement: sqlalchemy.Executable, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Runs it once per row of values."""
+        self.connection.executemany(self._sql(statement), rows)
+
+    def _sql(self, statement: sqlalchemy.Executable) -> str:
+        try:
+            return self._compiled[statement]
+        except KeyError:
+            sql = self._compiled[statement] = str(statement.compile(dialect=_DIALECT))  # type: ignore[attr-defined]
+            return sql
+
+
+def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS, read_only: bool = False) -> sqlite3.Connection:
+    """A connection as pupload wants it; it belongs to one thread at a time. Raises what SQLite raises."""
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def make_file(path: Path) -> None:
+    """The file is there afterwards, for its owner only. Its folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE))
+    path.chmod(_MODE)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # the name of a new file is not on the disk before its folder is
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def turned(path: Path) -> Iterator[None]:
+    """SQLite's errors in here are raised as ours."""
+    try:
+        yield
+    except (sqlite3.Error, sqlalchemy.exc.DBAPIError) as error:
+        raise turn(error, path) from error
+
+
+def turn(error: Exception, path: Path) -> errors.PuploadError:
+    """What an error of SQLite means."""
+    if isinstance(error, sqlalchemy.exc.DBAPIError) and isinstance(error.orig, Exception):
+        error = error.orig
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the code tells details
+    if code == sqlite3.SQLITE_FULL:
+        return errors.DiskFull(path=str(path.parent))
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return errors.Damaged(what=f"the database {path}", reason=str(error))
+    if isinstance(error, sqlite3.OperationalError):
+        return errors.DatabaseUnavailable(reason=f"{path.name}: {error}")
+    return errors.Broken(reason=f"the database says: {error}")

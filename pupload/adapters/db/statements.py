@@ -1,0 +1,155 @@
+"""
+Every statement that is run, as SQLAlchemy Core writes it.
+
+They are compiled once, on first use (`pupload.adapters.db.sqlite.Session`): what is left at run time is the driver's
+own call. Parameters are named; in updates they begin with `new_` where the name would be a column's.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Executable,
+    Integer,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import sqlite
+
+from pupload.adapters.db.tables import artifacts, journal, log_batches, meta, node_runs, plans, projects, runs
+
+
+def _put(table: Table) -> Executable:
+    """Insert, in place of an earlier row of the same key."""
+    statement = sqlite.insert(table)
+    keys = {column.name for column in table.primary_key}
+    fresh: dict[str, Any] = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    return statement.on_conflict_do_update(index_elements=sorted(keys), set_=fresh)
+
+
+RUN: BindParameter[str] = bindparam("run")
+ONE: ColumnElement[int] = literal_column("1", Integer)
+NOUGHT: ColumnElement[int] = literal_column("0", Integer)
+"""Both in the text: every parameter is given by its name, so there must be none that is not. (SQLAlchemy adds an
+unnamed one wherever a LIMIT has no OFFSET.)"""
+
+# ── Writing runs ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+INSERT_RUN = insert(runs)
+INSERT_PLAN = insert(plans)
+PUT_NODE = _put(node_runs)
+PUT_ARTIFACT = _put(artifacts)
+INSERT_EVENT = insert(journal)
+
+SAVE_RUN = (
+    update(runs)
+    .where(runs.c.id == RUN, runs.c.version == bindparam("if_version"))
+    .values(
+        version=runs.c.version + ONE,
+        status=bindparam("new_status"),
+        started_at=func.coalesce(runs.c.started_at, bindparam("new_started_at")),
+        finished_at=bindparam("new_finished_at"),
+        error=bindparam("new_error"),
+        head=bindparam("new_head"),
+        last_seq=runs.c.last_seq + bindparam("events"),
+    )
+    .returning(runs.c.last_seq)
+)
+"""Moves the run on by one version and takes as many sequence numbers as there are events, or touches nothing."""
+
+DELETE_RUN = delete(runs).where(runs.c.id == RUN)
+
+# ── Reading runs ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+RUN_EXISTS = select(runs.c.id).where(runs.c.id == RUN)
+RUN_OF_KEY = select(runs.c.id).where(runs.c.idempotency_key == bindparam("key"))
+HEAD = select(runs.c.version, runs.c.head).where(runs.c.id == RUN)
+PLAN = select(plans.c.blob).where(plans.c.run_id == RUN)
+NODES = select(node_runs.c.node_id, node_runs.c.blob).where(node_runs.c.run_id == RUN)
+ARTIFACTS = select(artifacts.c.edge, artifacts.c.blob).where(artifacts.c.run_id == RUN)
+
+UNFINISHED = (
+    select(runs.c.id)
+    .where(or_(runs.c.status == bindparam("one"), runs.c.status == bindparam("other")))
+    .order_by(runs.c.created_at, runs.c.id)
+)
+"""The two states of a run that are not terminal."""
+
+_STATUS = runs.c.status == bindparam("status")
+_FLOW = runs.c.flow == bindparam("flow")
+_FILTERS: dict[tuple[bool, bool], Any] = {
+    (False, False): None,
+    (True, False): _STATUS,
+    (False, True): _FLOW,
+    (True, True): and_(_STATUS, _FLOW),
+}
+
+
+def _page(condition: Any) -> Executable:
+    c = runs.c
+    page = select(c.id, c.flow, c.status, c.created_at, c.started_at, c.finished_at, c.error)
+    page = page.order_by(c.created_at.desc(), c.id.desc()).limit(bindparam("limit")).offset(bindparam("offset"))
+    return page if condition is None else page.where(condition)
+
+
+def _count(condition: Any) -> Executable:
+    count = select(func.count()).select_from(runs)
+    return count if condition is None else count.where(condition)
+
+
+PAGES = {given: _page(condition) for given, condition in _FILTERS.items()}
+"""By whether a status and whether a flow is asked for."""
+COUNTS = {given: _count(condition) for given, condition in _FILTERS.items()}
+
+# ── Journal and logs ─────────────────────────────────────────────────────────────────────────────────────────────
+
+EVENTS = (
+    select(journal.c.seq, journal.c.at, journal.c.kind, journal.c.blob)
+    .where(journal.c.run_id == RUN, journal.c.seq > bindparam("after"))
+    .order_by(journal.c.seq)
+    .limit(bindparam("limit"))
+    .offset(NOUGHT)
+)
+
+_logs = log_batches.c
+_batch = select(_logs.last_cursor, _logs.count, _logs.node, _logs.attempt, _logs.last_number, _logs.blob)
+_node = _logs.node == bindparam("node")
+_attempt = _logs.attempt == bindparam("attempt")
+
+INSERT_LOGS = insert(log_batches)
+LAST_CURSOR = (
+    select(_logs.last_cursor).where(_logs.run_id == RUN).order_by(_logs.last_cursor.desc()).limit(ONE).offset(NOUGHT)
+)
+LAST_NUMBER = (
+    select(_logs.last_number)
+    .where(_logs.run_id == RUN, _node, _attempt)
+    .order_by(_logs.last_cursor.desc())
+    .limit(ONE)
+    .offset(NOUGHT)
+)
+_later = _batch.where(_logs.run_id == RUN, _logs.last_cursor > bindparam("since")).order_by(_logs.last_cursor)
+LOGS = {
+    (False, False): _later,
+    (True, False): _later.where(_node),
+    (False, True): _later.where(_attempt),
+    (True, True): _later.where(_node, _attempt),
+}
+"""By whether a node and whether an attempt is asked for."""
+LOG_NODES = select(_logs.node).distinct().where(_logs.run_id == RUN).order_by(_logs.node)
+LATEST_LOGS = _batch.where(_logs.run_id == RUN, _node).order_by(_logs.last_cursor.desc())
+
+# ── Projects, and the whole ──────────────────────────────────────────────────────────────────────────────────────
+
+PUT_PROJECT = _put(projects)
+PROJECT = select(projects.c.blob).where(projects.c.id == bindparam("project"))
+INSERT_META = sqlite.insert(meta).on_conflict_do_nothing()
+META = select(meta.c.value).where(meta.c.key == bindparam("name"))

@@ -1,0 +1,112 @@
+"""
+The tables.
+
+Columns hold what is searched for; everything else is a blob that `pupload.adapters.db.codec` writes and reads. Times
+are integers: microseconds since 1970, UTC. The schema itself is made by `migrations/`; a test holds the two together.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+
+def _of_a_run() -> Column[str]:
+    """What belongs to a run goes with it."""
+    return Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False)
+
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("flow", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("error", Text, nullable=False),
+    Column("idempotency_key", Text, unique=True),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Index("runs_by_age", "created_at", "id"),
+    Index("runs_by_status", "status", "created_at", "id"),
+    Index("runs_by_flow", "flow", "created_at", "id"),
+)
+"""One row per run. `last_seq` counts its journal: it grows in the statement that moves the version."""
+
+plans = Table(
+    "plans", metadata, _of_a_run(), Column("blob", LargeBinary, nullable=False), PrimaryKeyConstraint("run_id")
+)
+"""What never changes in a run: written once."""
+
+node_runs = Table(
+    "node_runs",
+    metadata,
+    _of_a_run(),
+    Column("node_id", Text, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("run_id", "node_id"),
+    sqlite_with_rowid=False,
+)
+"""Nodes to which something happened: one without a row is as the run's plan begins it."""
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    _of_a_run(),
+    Column("edge", Text, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("run_id", "edge"),
+    sqlite_with_rowid=False,
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    _of_a_run(),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("run_id", "seq"),
+    sqlite_with_rowid=False,
+)
+
+log_batches = Table(
+    "log_batches",
+    metadata,
+    _of_a_run(),
+    Column("last_cursor", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("last_number", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("run_id", "last_cursor"),
+    Index("log_batches_by_node", "run_id", "node", "last_cursor"),
+)
+"""Log lines of one attempt, as many as came together. Named by its last line, so that `since` is one range."""
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+)
+
+meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+"""What is true of the whole database, such as the name of this instance."""

@@ -1,0 +1,182 @@
+"""
+The stores of state that the contract suite is held over, and the runs it saves in them.
+
+A further database joins by one more entry in `OPENERS`; everything else is asked through the ports.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pupload import ports
+from pupload.adapters.db.database import Database
+from pupload.adapters.memory.state import State
+from pupload.domain import artifact, events, flow, plan, run, tiers
+
+NOON = datetime(2026, 3, 3, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+async def _stay_open() -> None:
+    """Memory has nothing to close."""
+
+
+@dataclass
+class Ports:
+    """The three ports of a state, and how to close and open it again."""
+
+    runs: ports.RunStore
+    journal: ports.Journal
+    flows: ports.FlowStore
+    lasts: bool
+    """Whether what was saved outlives the process."""
+    close: Callable[[], Awaitable[None]]
+    reopen: Callable[[], Awaitable["Ports"]]
+
+
+async def _open_memory(folder: Path) -> Ports:
+    state = State()
+
+    async def reopen() -> Ports:
+        return found
+
+    found = Ports(state.runs, state.journal, state.flows, lasts=False, close=_stay_open, reopen=reopen)
+    return found
+
+
+async def _open_sqlite(folder: Path) -> Ports:
+    database = await Database.open(folder / "pupload.db")
+
+    async def reopen() -> Ports:
+        await database.close()
+        return await _open_sqlite(folder)
+
+    return Ports(database.runs, database.journal, database.flows, lasts=True, close=database.close, reopen=reopen)
+
+
+OPENERS: dict[str, Callable[[Path], Awaitable[Ports]]] = {"memory": _open_memory, "sqlite": _open_sqlite}
+
+
+class Bench:
+    """A state under test; `again` is what a restart leaves of it."""
+
+    def __init__(self, now: Ports) -> None:
+        self._now = now
+
+    @property
+    def runs(self) -> ports.RunStore:
+        return self._now.runs
+
+    @property
+    def journal(self) -> ports.Journal:
+        return self._now.journal
+
+    @property
+    def flows(self) -> ports.FlowStore:
+        return self._now.flows
+
+    async def again(self) -> None:
+        """Closed and opened again."""
+        self._now = await self._now.reopen()
+
+    async def close(self) -> None:
+        await self._now.close()
+
+
+@asynccontextmanager
+async def bench(kind: str, folder: Path) -> AsyncIterator[Bench]:
+    found = Bench(await OPENERS[kind](folder))
+    try:
+        yield found
+    finally:
+        await found.close()
+
+
+@pytest.fixture(params=list(OPENERS))
+async def state(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    async with bench(request.param, tmp_path) as found:
+        yield found
+
+
+# ── Builders ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def a_plan(name: str = "shrink", nodes: tuple[str, ...] = ("resize", "label")) -> plan.Plan:
+    tier = tiers.Tier(name="c-small", cpus=1.0, memory_bytes=1 << 30, storage_bytes=1 << 32)
+    return plan.Plan(
+        flow=flow.Flow(name=name, nodes=tuple(flow.Node(id=node, uses="pupload/resize") for node in nodes)),
+        nodes={node: plan.NodePlan(id=node, uses="pupload/resize", image="resize:1", tier=tier) for node in nodes},
+        edges={"photo": plan.EdgePlan(name="photo", origin=plan.Origin.UPLOAD, store="default", key="photo")},
+    )
+
+
+def a_run(run_id: str = "run_a", *, of: plan.Plan | None = None, created_at: datetime = NOON) -> run.Run:
+    of = of or a_plan()
+    return run.Run(
+        id=run_id,
+        plan=of,
+        status=run.Status.WAITING,
+        created_at=created_at,
+        nodes={node: run.NodeRun(id=node) for node in of.nodes},
+        unfinished=len(of.nodes),
+    )
+
+
+def created(new: run.Run) -> run.Decision:
+    """The decision that begins a run."""
+    began = events.RunCreated(flow=new.plan.flow.name, nodes=len(new.nodes))
+    return run.Decision(run=new, events=(began, events.RunWaiting(edges=("photo",))), at=new.created_at)
+
+
+def moved(old: run.Run, node: str, status: run.NodeStatus, *, at: datetime | None = None) -> run.Decision:
+    """A decision in which one node changed and the run goes on."""
+    when = at or old.created_at + timedelta(seconds=old.version)
+    number = len(old.nodes[node].attempts) + 1
+    attempt = run.Attempt(number=number, ready_at=when)
+    changed = replace(old.nodes[node], status=status, attempts=(*old.nodes[node].attempts, attempt))
+    nodes = {**old.nodes, node: changed}
+    active = {run.NodeStatus.READY, run.NodeStatus.RUNNING, run.NodeStatus.RETRYING}
+    new = replace(
+        old,
+        status=run.Status.RUNNING,
+        nodes=nodes,
+        active=frozenset(n.id for n in nodes.values() if n.status in active),
+        unfinished=sum(not n.status.terminal for n in nodes.values()),
+    )
+    return run.Decision(
+        run=new, events=(events.NodeReady(node=node, attempt=number),), changed_nodes=frozenset({node}), at=when
+    )
+
+
+def arrived(old: run.Run, edge: str = "photo", *, at: datetime = NOON) -> run.Decision:
+    """A decision in which an edge got its object."""
+    found = an_artifact(edge)
+    new = replace(old, artifacts={**old.artifacts, edge: found})
+    return run.Decision(
+        run=new, events=(events.UploadSealed(edge=edge, artifact=found),), changed_edges=frozenset({edge}), at=at
+    )
+
+
+def ended(old: run.Run, status: run.Status = run.Status.COMPLETE, *, at: datetime = NOON) -> run.Decision:
+    """A decision that ends the run."""
+    return run.Decision(run=replace(old, status=status, finished_at=at), events=(events.RunCompleted(),), at=at)
+
+
+def an_artifact(edge: str = "photo") -> artifact.Artifact:
+    return artifact.Artifact(
+        edge=edge,
+        store="default",
+        key=f"runs/a/{edge}",
+        size=3,
+        content_type="image/png",
+        sha256="ab" * 32,
+        etag="e",
+        created_at=NOON,
+    )
+
+
+def a_line(message: str, *, at: datetime = NOON) -> ports.LogLine:
+    return ports.LogLine(at=at, stream="stdout", message=message)
