@@ -76,11 +76,13 @@ def make_plan(
     default_timeout_seconds: float = nodedef.DEFAULT_TIMEOUT_SECONDS,
     mishaps: int = 10,
     params: Mapping[str, str] | None = None,
+    warnings: Sequence[str] = (),
 ) -> plan.Plan:
     """
     What will run. `flow` has no errors (`validation.validate` found none under the same `limits`).
 
-    `tokens` gives text that nobody can guess, new with every call; `params` are what keys may name as `param.<name>`.
+    `tokens` gives text that nobody can guess, new with every call; `params` are what keys may name as `param.<name>`;
+    `warnings` are put before those of the plan itself.
     """
     keys = _Keys(run_id=run_id, flow_name=flow.name, now=now, tokens=tokens, params=params or {})
     types = _types(flow, definitions, limits or Limits())
@@ -93,7 +95,7 @@ def make_plan(
         upload_seconds=upload_seconds,
         queue_seconds=queue_seconds,
         mishaps=mishaps,
-        warnings=tuple(kind.warning for kind in types.values() if kind.warning),
+        warnings=(*warnings, *(kind.warning for kind in types.values() if kind.warning)),
     )
 
 
@@ -169,7 +171,7 @@ def _input(port: nodedef.Port) -> plan.PortPlan:
         port=port.name,
         edge="",
         types=port.types,
-        required=port.required is True,
+        required=port.required is not False,
         many=port.many,
         extension=_extension(port),
     )

@@ -1,1 +1,38 @@
-"""Whether a flow can run: every rule it breaks, all at once."""
+"""
+Whether a flow can run: every rule it breaks, all at once.
+
+One module holds the rules about one idea, one function is one rule: it looks at the `subject` and yields findings.
+`findings` has the codes, `limits` what the operator decides.
+"""
+
+from collections.abc import Sequence
+
+from pupload.domain.flow import Flow
+from pupload.domain.nodedef import NodeDef
+from pupload.domain.validation import definitions as definition_rules
+from pupload.domain.validation import edges, flows, nodes, stores, subject, types, wells
+from pupload.domain.validation.findings import Finding, in_order
+from pupload.domain.validation.limits import Limits
+
+RULES = (
+    *flows.RULES,
+    *stores.RULES,
+    *wells.RULES,
+    *nodes.RULES,
+    *edges.RULES,
+    *definition_rules.RULES,
+    *types.RULES,
+)
+
+
+def validate(
+    flow: Flow, definitions: Sequence[NodeDef], *, limits: Limits | None = None, pointers: Sequence[str] | None = None
+) -> tuple[Finding, ...]:
+    """
+    Everything wrong with the flow, in the order of the document; empty when nothing is.
+
+    `definitions` are the request's and, behind them, the catalogue's; `pointers` says where each of them stands, by
+    default in the request's NodeDefs. The flow can run when no finding is an error.
+    """
+    judged = subject.make(flow, definitions, limits or Limits(), pointers)
+    return in_order(finding for rule in RULES for finding in rule(judged))
