@@ -14,6 +14,7 @@ told by the branch it stands on:
     │   ├── StoreUnavailable
     │   ├── ExecutorUnavailable
     │   ├── DatabaseUnavailable
+    │   ├── ServerUnreachable   said by our own client
     │   └── DiskFull
     ├── AttemptFailed           a node's attempt ended badly; carries its failure class
     └── Broken                  a bug or damaged data: state that does not read back, a broken promise of a port
@@ -124,6 +125,10 @@ class ExecutorUnavailable(TryLater):
 
 class DatabaseUnavailable(TryLater):
     """The database cannot be used: {reason}"""
+
+
+class ServerUnreachable(TryLater):
+    """The server at {url} cannot be reached: {reason}"""
 
 
 class DiskFull(TryLater):

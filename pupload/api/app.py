@@ -43,7 +43,7 @@ def make_app(
     """
     The server's application.
 
-    `body_limit` in bytes is for everything but what a webhook takes; `request_seconds` for everything but streams;
+    `body_limit` in bytes is for everything but what a webhook takes; `request_seconds` for everything but what lasts;
     `policy` says who may come through a browser, by default nobody from elsewhere. Raises `errors.Misconfigured` when
     two surfaces claim one path.
     """
@@ -137,12 +137,12 @@ def _observe(table: Mapping[tuple[str, str], Route], numbers: metrics.Metrics) -
             status = response.status
         finally:
             seconds = time.perf_counter() - began
-            streamed = route is not None and route.streams
-            numbers.observe(request.method, route.path if route else _NO_ROUTE, status, None if streamed else seconds)
+            lasting = route is not None and route.lasting
+            numbers.observe(request.method, route.path if route else _NO_ROUTE, status, None if lasting else seconds)
             _access.info(
                 "%s %s %d %.1f ms %s",
                 request.method,
-                _shown(request, route),
+                _shown(request),
                 status,
                 seconds * 1000,
                 request[REQUEST_ID],
@@ -152,9 +152,9 @@ def _observe(table: Mapping[tuple[str, str], Route], numbers: metrics.Metrics) -
     return observe
 
 
-def _shown(request: web.Request, route: Route | None) -> str:
-    """The path as the log shows it: never the query, which may hold a signature, nor a path with a token in it."""
-    return route.path if route is not None and route.secret_path else request.rel_url.raw_path[:500]
+def _shown(request: web.Request) -> str:
+    """The path as the log shows it: never the query, which may hold a signature or a token."""
+    return request.rel_url.raw_path[:500]
 
 
 def _answer_trouble(surfaces: Sequence[Surface]) -> Middleware:
@@ -207,7 +207,7 @@ def _limit_time(table: Mapping[tuple[str, str], Route], request_seconds: float) 
     @web.middleware
     async def limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
         route = _route_of(request, table)
-        if route is None or route.streams:
+        if route is None or route.lasting:
             return await handler(request)
         try:
             async with asyncio.timeout(request_seconds) as limit:

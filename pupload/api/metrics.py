@@ -25,7 +25,7 @@ class Metrics:
         )
         self._seconds = Histogram(
             "pupload_http_request_seconds",
-            "How long answers took; streams are not among them.",
+            "How long answers took; what lasts is not among them.",
             ("method", "route"),
             buckets=_SECONDS,
             registry=self._registry,

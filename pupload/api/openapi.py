@@ -95,7 +95,7 @@ def _success_body(route: Route) -> dict[str, Any]:
     elif route.answers is not None and route.media == "application/json":
         schema = {"$ref": _REF.format(model=route.answers.__name__)}
     content: dict[str, Any] = {route.media: {"schema": schema}}
-    if route.streams and route.method == "GET":
+    if route.lasting and route.method == "GET":
         content.setdefault("text/event-stream", {"schema": {"type": "string"}})
     return {
         "description": (route.answers.__doc__ or "Done.").strip() if _modelled(route) else "Done.",

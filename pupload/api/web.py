@@ -5,15 +5,13 @@ What all surfaces share: the services they call, how a route is written down, ho
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from pupload import errors
 from pupload.api import documents
-
-if TYPE_CHECKING:
-    from pupload.service import health, nodes, projects, runs, uploads
+from pupload.service import health, nodes, projects, runs, uploads
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -22,11 +20,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Services:
     """What pupload can be asked to do."""
 
-    runs: "runs.Runs"
-    uploads: "uploads.Uploads"
-    projects: "projects.Projects"
-    nodes: "nodes.Nodes"
-    health: "health.Health"
+    runs: runs.Runs
+    uploads: uploads.Uploads
+    projects: projects.Projects
+    nodes: nodes.Nodes
+    health: health.Health
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +78,9 @@ class Route:
     media: str = "application/json"
     """Of the answer."""
     parameters: tuple[Parameter, ...] = ()
-    streams: bool = False
-    """Goes on for as long as there is something to send or take: no time limit, and a body of any size."""
+    lasting: bool = False
+    """Goes on for as long as there is something to send, to take or to hash: no time limit."""
     optional_body: bool = True
-    secret_path: bool = False
-    """The path holds a token: logs name the route, not the path."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -179,7 +179,7 @@ async def receive(request: web.Request) -> web.Response:
         request.content.iter_chunked(256 * 1024),
         size=request.content_length,
         signature=request.headers.get("X-Pupload-Signature"),
-        token=request.match_info["token"],
+        token=request.query.get("token", ""),
     )
     return _run(request, view)
 
@@ -301,7 +301,7 @@ ROUTES = (
             Parameter(name="follow", type="boolean", about="Server-sent events (`log`), until the run has ended."),
             _LAST,
         ),
-        streams=True,
+        lasting=True,
     ),
     Route(
         method="GET",
@@ -315,7 +315,7 @@ ROUTES = (
             Parameter(name="follow", type="boolean", about="With false the stream ends when all so far was told."),
             _LAST,
         ),
-        streams=True,
+        lasting=True,
     ),
     Route(
         method="POST",
@@ -332,6 +332,7 @@ ROUTES = (
         summary="The object is there: look at once",
         reads=models.UploadComplete,
         answers=models.FlowRun,
+        lasting=True,
     ),
     Route(
         method="POST",
@@ -343,21 +344,21 @@ ROUTES = (
     ),
     Route(
         method="POST",
-        path=f"{PREFIX}/upload/{{flowRunID}}/{{edge}}/webhook/{{token}}",
+        path=f"{PREFIX}/upload/{{flowRunID}}/{{edge}}/receive",
         handler=receive,
         summary="The object of an edge whose source is a webhook: the body, as it is",
         reads=bytes,
         answers=models.FlowRun,
         parameters=(
+            Parameter(name="token", about="As in the URL that the run's `WaitingURLs` gave out."),
             Parameter(
                 name="X-Pupload-Signature",
                 place="header",
                 about="`sha256=` and the HMAC-SHA256 of the body, where the well has a secret.",
             ),
         ),
-        streams=True,
+        lasting=True,
         optional_body=False,
-        secret_path=True,
     ),
     Route(
         method="GET",
