@@ -134,8 +134,8 @@ class FlagDef(Request):
     Type: str = ""
     Default: Annotated[str | None, BeforeValidator(_value, json_schema_input_type=str | bool | float | None)] = None
     Choices: list[AnyText] = []
-    Minimum: float | None = None
-    Maximum: float | None = None
+    Min: float | None = None
+    Max: float | None = None
 
 
 class Command(Request):
@@ -234,8 +234,9 @@ ALIASES: Mapping[type[Request], Mapping[str, str]] = {
     Flow: {"Steps": "Nodes"},
     TestFlow: {"Tasks": "NodeDefs"},
     Project: {"Tasks": "NodeDefs"},
+    FlagDef: {"Minimum": "Min", "Maximum": "Max"},
 }
-"""The newer original's words, read as ours."""
+"""Other words read as ours: those of the newer original, and the long ones for bounds."""
 
 UNUSED: Mapping[type[Request], frozenset[str]] = {
     Node: frozenset({"command"}),

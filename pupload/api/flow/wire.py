@@ -195,8 +195,8 @@ def _flag(asked: models.FlagDef) -> nodedef.FlagDef:
         type=asked.Type,
         default=asked.Default,
         choices=tuple(asked.Choices),
-        minimum=asked.Minimum,
-        maximum=asked.Maximum,
+        minimum=asked.Min,
+        maximum=asked.Max,
     )
 
 
@@ -442,8 +442,8 @@ def write_definition(this: nodedef.NodeDef) -> dict[str, Any]:
                 "Type": each.type,
                 "Default": each.default,
                 "Choices": list(each.choices),
-                "Minimum": each.minimum,
-                "Maximum": each.maximum,
+                "Min": each.minimum,
+                "Max": each.maximum,
             }
             for each in this.flags
         ],

@@ -1,0 +1,480 @@
+"""
+A client of the native HTTP surface.
+
+    async with Client("http://127.0.0.1:1234") as client:
+        run = await client.start({"Flow": ..., "NodeDefs": [...]})
+        await client.upload(run["ID"], "input-image", Path("photo.jpg"))
+        run = await client.wait(run["ID"])
+        await client.download(run["Artifacts"]["output-image"], Path("small.jpg"))
+
+Answers are the JSON objects of docs/reference/api.md as they came. What the server refuses is raised as the error of
+`pupload.errors` that it is there, with the server's sentence. Files pass through in pieces, whatever their size; an
+upload or a stream that breaks off goes on where it was.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+
+from pupload import errors
+from pupload.domain import mime
+from pupload.domain.validation.findings import Finding, Severity
+
+Answer = dict[str, Any]
+Progress = Callable[[int], None]
+"""Told how many more bytes have passed; less than nothing where some must pass again."""
+
+TRIES = 4
+"""How often a piece of work that breaks off is begun, the first time included."""
+
+PARTS_AT_ONCE = 2
+
+_PIECE_BYTES = 256 * 1024
+_SILENCE_SECONDS = 60.0
+"""A stream says that it lives every 15 s."""
+_PAUSE_SECONDS = 0.5
+_NAME_LENGTH = 120
+
+_BROKEN_OFF = (aiohttp.ClientError, TimeoutError, ConnectionError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A server-sent event."""
+
+    kind: str
+    data: Answer
+    cursor: int | None = None
+
+
+class Client:
+    """Talks to one server. Use it as an async context manager."""
+
+    def __init__(self, url: str, *, pause_seconds: float = _PAUSE_SECONDS) -> None:
+        """Raises `errors.Malformed` when `url` is no http address."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise errors.Malformed(reason=f"{url} is not the address of a server: it looks like http://host:1234")
+        self.url = url.rstrip("/")
+        self._pause_seconds = pause_seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # No deadline for the whole of a request: a file may take hours. Silence is what is not waited out.
+        timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=_SILENCE_SECONDS)
+        self._session = aiohttp.ClientSession(timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, order: Mapping[str, Any], *, idempotency_key: str | None = None) -> Answer:
+        """The new run of `{"Flow", "NodeDefs"}`. Raises `errors.Invalid` with the findings."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return await self._call("POST", "/api/v1/flow/test", order, headers=headers)
+
+    async def validate(self, order: Mapping[str, Any]) -> Answer:
+        """`{"Valid", "Findings", "Warnings"}`; nothing runs."""
+        return await self._call("POST", "/api/v1/flow/validate", order)
+
+    async def status(self, run_id: str) -> Answer:
+        """The run as it stands. Raises `errors.UnknownRun`."""
+        return await self._call("GET", f"/api/v1/flow/status/{_step(run_id)}")
+
+    async def list(self, *, status: str = "", flow: str = "", limit: int = 100, offset: int = 0) -> Answer:
+        """A page of runs, newest first, and how many there are in all."""
+        query = {"status": status, "flow": flow, "limit": str(limit), "offset": str(offset)}
+        return await self._call("GET", "/api/v1/flow/list", query={name: text for name, text in query.items() if text})
+
+    async def cancel(self, run_id: str, *, mode: str = "kill") -> Answer:
+        """The run, being stopped; one that has ended is as it was."""
+        return await self._call("POST", f"/api/v1/flow/cancel/{_step(run_id)}", {"Mode": mode})
+
+    async def resume(self, run_id: str, *, from_node: str | None = None) -> Answer:
+        """A new run that goes on where this one ended. Raises `errors.Conflict`."""
+        asked = {} if from_node is None else {"FromNode": from_node}
+        return await self._call("POST", f"/api/v1/flow/resume/{_step(run_id)}", asked)
+
+    async def wait(self, run_id: str, *, on_event: Callable[[Event], None] | None = None) -> Answer:
+        """
+        The run when it has ended. `on_event` is told what happens on the way.
+
+        Listens, rather than asking again and again. Raises `errors.ServerUnreachable` when the server is gone for
+        longer than it takes to try `TRIES` times.
+        """
+        async for event in self.events(run_id):
+            if on_event is not None:
+                on_event(event)
+        return await self.status(run_id)
+
+    def events(self, run_id: str, *, after: int = 0) -> AsyncIterator[Event]:
+        """What happened in the run and happens, in order, without gaps, until it has ended."""
+        return self._follow(f"/api/v1/flow/events/{_step(run_id)}", {"after": str(after)})
+
+    def follow_logs(self, run_id: str, *, node: str = "", attempt: int = 0, since: int = 0) -> AsyncIterator[Event]:
+        """The run's log records (in `data`), those to come as well, until it has ended."""
+        query = {"follow": "true", "since": str(since), **_wanted(node, attempt)}
+        return self._follow(f"/api/v1/flow/logs/{_step(run_id)}", query)
+
+    async def logs(self, run_id: str, *, node: str = "", attempt: int = 0, since: int = 0) -> Answer:
+        """`{"Logs", "Next"}`: all lines so far."""
+        query = {"since": str(since), **_wanted(node, attempt)}
+        return await self._call("GET", f"/api/v1/flow/logs/{_step(run_id)}", query=query)
+
+    # ── Projects, nodes, health ──────────────────────────────────────────────────────────────────────────────────
+
+    async def push(self, project_id: str, project: Mapping[str, Any]) -> Answer:
+        """Stores the project, in place of an earlier one."""
+        return await self._call("POST", f"/api/v1/project/{_step(project_id)}", project)
+
+    async def nodes(self) -> Answer:
+        """`{"NodeDefs"}`: those the server knows."""
+        return await self._call("GET", "/api/v1/node/list")
+
+    async def health(self) -> Answer:
+        """`{"status", "version", "lines"}`, also when the server is unwell."""
+        async with self._request("GET", "/healthz") as response:
+            if response.status in (200, 503):
+                return await _json(response)
+            raise await _error(response)
+
+    # ── Uploads ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def upload(self, run_id: str, edge: str, path: Path, *, on_progress: Progress | None = None) -> Answer:
+        """
+        Puts the file where the run waits for it, and returns the run, which has looked at it by then.
+
+        One PUT, or parts where the server says so; what is there already of an earlier try is not sent again. Raises
+        `errors.NotAwaited`, `errors.Conflict`, `errors.StoreRefused` and what opening the file raises.
+        """
+        size = path.stat().st_size
+        sent = _Sent(on_progress)
+        place = f"/api/v1/upload/{_step(run_id)}/{_step(edge)}"
+        for trial in range(TRIES):
+            ticket = await self._call("POST", place, {"Size": size})
+            try:
+                if ticket["UploadID"]:
+                    await self._put_parts(ticket, path, sent)
+                else:
+                    await self._put(ticket["PutURL"], path, 0, size, sent)
+                break
+            except (*_BROKEN_OFF, errors.TryLater) as error:
+                if trial == TRIES - 1:
+                    raise _unreachable(ticket["PutURL"] or self.url, error) from error
+                await asyncio.sleep(self._pause_seconds * 2**trial)
+        asked = {"UploadID": ticket["UploadID"]} if ticket["UploadID"] else {}
+        return await self._call("POST", f"{place}/complete", asked)
+
+    async def _put_parts(self, ticket: Answer, path: Path, sent: "_Sent") -> None:
+        there = {part["Number"]: part["Size"] for part in ticket["Received"]}
+        gate = asyncio.Semaphore(PARTS_AT_ONCE)
+
+        async def put(part: Answer) -> None:
+            if there.get(part["Number"]) == part["Size"]:
+                sent.have(part["Offset"], part["Size"])
+                return
+            async with gate:
+                await self._put(part["PutURL"], path, part["Offset"], part["Size"], sent)
+
+        tasks = [asyncio.ensure_future(put(part)) for part in ticket["Parts"]]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _put(self, url: str, path: Path, offset: int, size: int, sent: "_Sent") -> None:
+        sent.again(offset)
+        body = _pieces(path, offset, size, sent) if size else b""
+        async with self._open().put(url, data=body, headers={"Content-Length": str(size)}) as response:
+            if response.status >= 300:
+                raise await _store_error(response)
+        sent.have(offset, size)
+
+    # ── Downloads ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def download(self, artifact: Answer, path: Path, *, on_progress: Progress | None = None) -> Path:
+        """
+        Makes the artifact the file `path`, whole or not at all, and returns it.
+
+        Its bytes are held against the size and hash of the artifact. Raises `errors.StoreIntegrity` when they are
+        others, `errors.StoreRefused`, and what writing the file raises.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for trial in range(TRIES):
+            sent = 0
+            with NamedTemporaryFile(dir=path.parent, prefix=".pupload-", delete=False) as file:
+                partial = Path(file.name)
+                try:
+                    async for piece in self._get(artifact):
+                        await asyncio.to_thread(file.write, piece)
+                        sent += len(piece)
+                        if on_progress is not None:
+                            on_progress(len(piece))
+                    file.close()
+                    partial.chmod(0o644)
+                    partial.replace(path)
+                    return path
+                except _BROKEN_OFF as error:
+                    if trial == TRIES - 1:
+                        raise _unreachable(artifact["GetURL"], error) from error
+                    if on_progress is not None:
+                        on_progress(-sent)
+                finally:
+                    partial.unlink(missing_ok=True)
+            await asyncio.sleep(self._pause_seconds * 2**trial)
+        raise AssertionError  # the last try returned or raised
+
+    async def _get(self, artifact: Answer) -> AsyncIterator[bytes]:
+        digest, size = hashlib.sha256(), 0
+        headers = {"Accept-Encoding": "identity"}
+        async with self._open().get(artifact["GetURL"], headers=headers) as response:
+            if response.status != 200:
+                raise await _store_error(response)
+            async for piece in response.content.iter_chunked(_PIECE_BYTES):
+                digest.update(piece)
+                size += len(piece)
+                yield piece
+        if size != artifact["Size"] or digest.hexdigest() != artifact["SHA256"]:
+            said = f"{size} bytes with SHA-256 {digest.hexdigest()} came"
+            raise errors.StoreIntegrity(edge=artifact["EdgeName"], store=artifact["StoreName"], reason=said)
+
+    # ── The wire ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _open(self) -> aiohttp.ClientSession:
+        assert self._session is not None, "a Client is used with `async with`"
+        return self._session
+
+    def _request(self, method: str, path: str, **more: Any) -> "_Request":
+        return _Request(self._open(), self.url, method, path, more)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        async with self._request(method, path, json=body, params=query, headers=headers) as response:
+            if response.status != 200:
+                raise await _error(response)
+            return await _json(response)
+
+    async def _follow(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Event]:
+        """The events of a stream that is taken up again wherever it breaks off, until its `end`."""
+        last: int | None = None
+        failures = 0
+        while True:
+            headers = {"Accept": "text/event-stream"} | ({} if last is None else {"Last-Event-ID": str(last)})
+            try:
+                async with self._request("GET", path, params=query, headers=headers) as response:
+                    if response.status == 204:
+                        return
+                    if response.status != 200:
+                        raise await _error(response)
+                    async for event in _events(response):
+                        if event.kind == "end":
+                            return
+                        if event.kind == "error":
+                            raise errors.TryLater(reason=str(event.data.get("error", "the stream ended")))
+                        failures = 0
+                        last = event.cursor if event.cursor is not None else last
+                        yield event
+                trouble: Exception = ConnectionError("the stream ended early")
+            except (*_BROKEN_OFF, errors.TryLater) as error:
+                trouble = error
+            failures += 1
+            if failures >= TRIES:
+                raise _unreachable(self.url, trouble) from trouble
+            await asyncio.sleep(self._pause_seconds * 2**failures)
+
+
+class _Request:
+    """A request whose server may not be there."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, method: str, path: str, more: Mapping[str, Any]
+    ) -> None:
+        self._url = url
+        self._answer = session.request(method, url + path, **more)
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        try:
+            return await self._answer.__aenter__()
+        except _BROKEN_OFF as error:
+            raise _unreachable(self._url, error) from error
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._answer.__aexit__(kind, error, trace)
+
+
+def _step(text: str) -> str:
+    """A text as one step of a path."""
+    return quote(text, safe="")
+
+
+def _wanted(node: str, attempt: int) -> dict[str, str]:
+    return {**({"node": node} if node else {}), **({"attempt": str(attempt)} if attempt else {})}
+
+
+async def _json(response: aiohttp.ClientResponse) -> Answer:
+    try:
+        answer = await response.json()
+    except (ValueError, *_BROKEN_OFF) as error:
+        raise _unreachable(str(response.url.origin()), error) from error
+    if not isinstance(answer, dict):
+        raise errors.Broken(reason="the server's answer is no object: is it a pupload server?")
+    return answer
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
+    """The stream's events; comments are passed over."""
+    rest = b""
+    async for piece in response.content.iter_any():
+        *blocks, rest = (rest + piece).split(b"\n\n")
+        for block in blocks:
+            event = _event(block.decode())
+            if event is not None:
+                yield event
+
+
+def _event(block: str) -> Event | None:
+    facts = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line and not line.startswith(":"))
+    if "data" not in facts:
+        return None
+    cursor = int(facts["id"]) if facts.get("id", "").isdecimal() else None
+    return Event(kind=facts.get("event", "message"), data=json.loads(facts["data"]), cursor=cursor)
+
+
+# ── What goes wrong ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _unreachable(url: str, error: Exception) -> errors.PuploadError:
+    if isinstance(error, errors.PuploadError):
+        return error
+    origin = url.partition("?")[0] if "?" not in url else "{0.scheme}://{0.netloc}".format(urlsplit(url))
+    if isinstance(error, aiohttp.ClientConnectorError):
+        reason = error.os_error.strerror or "no connection"
+    elif isinstance(error, TimeoutError):
+        reason = "it does not answer"
+    elif isinstance(error, aiohttp.ClientError):
+        reason = "the connection broke off"
+    else:
+        reason = str(error) or type(error).__name__
+    return errors.ServerUnreachable(url=origin, reason=reason)
+
+
+async def _error(response: aiohttp.ClientResponse) -> errors.PuploadError:
+    """What the server refused, as the error it is there."""
+    text = await response.text(errors="replace")
+    try:
+        body = json.loads(text)
+        sentence = str(body["error"])
+    except (ValueError, KeyError, TypeError):
+        body, sentence = {}, text.strip()[:500] or f"the server answered {response.status}"
+    if response.status == 400 and body.get("Findings"):
+        return errors.Invalid(what="flow", findings=tuple(_finding(each) for each in body["Findings"]))
+    if response.status == 400 and sentence == "Flow run does not exist.":
+        return errors.UnknownRun()
+    if response.status == 409:
+        return errors.Conflict(reason=sentence)
+    if response.status in (401, 403):
+        return errors.Forbidden(reason=sentence)
+    if response.status in (502, 503, 504):
+        return errors.TryLater(reason=sentence.removeprefix("Not now: "))
+    if response.status >= 500:
+        return errors.Broken(reason=f"{sentence} (request {body.get('RequestID') or 'unknown'})")
+    return errors.Malformed(reason=sentence)
+
+
+def _finding(found: Answer) -> Finding:
+    return Finding(
+        type=Severity(found["Type"]),
+        code=found["Code"],
+        name=found["Name"],
+        description=found["Description"],
+        path=found["Path"],
+    )
+
+
+async def _store_error(response: aiohttp.ClientResponse) -> errors.PuploadError:
+    """What a store refused; its URL is signed, so it is not told."""
+    text = await response.text(errors="replace")
+    code = re.search(r"<Code>([^<]{1,100})</Code>", text)
+    said = re.search(r"<Message>([^<]{1,300})</Message>", text)
+    if response.status >= 500:
+        return errors.TryLater(reason=f"the store answered {response.status}")
+    return errors.StoreRefused(
+        store=response.url.host or "",
+        code=code.group(1) if code else str(response.status),
+        reason=said.group(1) if said else response.reason or "",
+    )
+
+
+# ── Files ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Sent:
+    """What has been sent of a file, told on as it grows; a part that breaks off is taken back."""
+
+    def __init__(self, tell: Progress | None) -> None:
+        self._tell = tell or (lambda _: None)
+        self._by_offset: dict[int, int] = {}
+
+    def more(self, offset: int, count: int) -> None:
+        self._by_offset[offset] = self._by_offset.get(offset, 0) + count
+        self._tell(count)
+
+    def have(self, offset: int, size: int) -> None:
+        missing = size - self._by_offset.get(offset, 0)
+        if missing:
+            self.more(offset, missing)
+
+    def again(self, offset: int) -> None:
+        lost = self._by_offset.pop(offset, 0)
+        if lost:
+            self._tell(-lost)
+
+
+async def _pieces(path: Path, offset: int, size: int, sent: _Sent) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(offset)
+        left = size
+        while left:
+            piece = await asyncio.to_thread(_read, file, min(left, _PIECE_BYTES))
+            if not piece:
+                raise errors.Malformed(reason=f"{path} became shorter while it was read")
+            left -= len(piece)
+            yield piece
+            sent.more(offset, len(piece))
+
+
+def _read(file: BinaryIO, count: int) -> bytes:
+    return file.read(count)
+
+
+def file_name(artifact: Answer) -> str:
+    """A name for the artifact's file that is safe in any directory: the edge's, with the extension of its type."""
+    name = re.sub(r"[^\w.-]+", "_", artifact["EdgeName"]).strip(".-_")[:_NAME_LENGTH] or "artifact"
+    extension = mime.extension(artifact["ContentType"])
+    return name if extension and name.lower().endswith(extension) else name + extension
