@@ -58,7 +58,10 @@ def _upload_refused(turn: Turn, report: events.UploadRefused) -> None:
         return
     turn.happened(report)
     _blame(turn, report.reason)
-    _will_stay_empty(turn, report.edge, report.reason)
+    turn.change_run(absent={**turn.head.absent, report.edge: report.reason})
+    # Optional inputs are no exception: what was refused is not what nobody gave.
+    for node in turn.plan.edges[report.edge].consumers:
+        _skip(turn, node, report.reason)
 
 
 def _is_open(turn: Turn, edge: str) -> bool:
@@ -73,8 +76,8 @@ def _is_open(turn: Turn, edge: str) -> bool:
     )
 
 
-def _will_stay_empty(turn: Turn, edge: str, reason: str) -> None:
-    """Who needs the object of the edge is skipped; who can do without it goes on."""
+def _stays_empty(turn: Turn, edge: str, reason: str) -> None:
+    """An optional output was not written: who needs it is skipped, who can do without it goes on."""
     turn.change_run(absent={**turn.head.absent, edge: reason})
     for node in turn.plan.edges[edge].consumers:
         needed = any(port.edge == edge and port.required for port in turn.plan.nodes[node].inputs)
@@ -153,7 +156,7 @@ def take_outputs(turn: Turn, node: str, made: Iterable[Artifact]) -> None:
         turn.put_artifact(artifact)
     for port in turn.plan.nodes[node].outputs:
         if not turn.has_artifact(port.edge):
-            _will_stay_empty(turn, port.edge, f"node {node} did not write its optional output {port.port}")
+            _stays_empty(turn, port.edge, f"node {node} did not write its optional output {port.port}")
             continue
         for consumer in turn.plan.edges[port.edge].consumers:
             make_ready(turn, consumer)

@@ -31,7 +31,7 @@ FINISHED_KEPT = 1000
 Act = Callable[[Run, commands.Command], None]
 """Carries an order out, or starts to."""
 
-OnEvent = Callable[[Run, events.Event], None]
+OnEvent = Callable[[events.Event], None]
 """Told of every event once it is saved."""
 
 
@@ -211,7 +211,7 @@ class Driver:
             self._live[run.id] = run
         self._timers.set(run.id, deadlines.due(run))
         for event in decision.events:
-            self._on_event(run, event)
+            self._on_event(event)
         for command in decision.commands:
             self._act(run, command)
 

@@ -21,7 +21,7 @@ from pupload.engine.orders import Limits, owner_of
 from pupload.engine.staging import Staging
 from pupload.engine.tasks import Tasks
 from pupload.engine.uploads import Uploads
-from pupload.ports import Clock, Executor, Ids, Journal, RunStore, Stores, TypeTeller
+from pupload.ports import Clock, Executor, FlowStore, Ids, Journal, RunStore, Stores, TypeTeller
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class World:
 
     runs: RunStore
     journal: Journal
+    flows: FlowStore
     stores: Stores
     executor: Executor
     teller: TypeTeller
@@ -122,7 +123,7 @@ class Engine:
                 await self.world.executor.remove(container.attempt)
         await self.staging.sweep(lambda name: name in wanted or self.attempts.has_id(name))
 
-    def _count(self, run: Run, event: events.Event) -> None:
+    def _count(self, event: events.Event) -> None:
         self.totals[events.name_of(event)] += 1
 
 

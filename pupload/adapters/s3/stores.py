@@ -26,20 +26,20 @@ class S3Stores:
     def __init__(
         self,
         *,
-        default: ports.ObjectStore,
+        default: ports.ObjectStore | flow.Store,
         clock: ports.Clock,
         make_local: MakesLocal | None = None,
         check_endpoint: Callable[[places.Endpoint], None] | None = None,
     ) -> None:
         """
-        `make_local` is None where there is no embedded store. `check_endpoint` raises `errors.Refused` for addresses
-        that the operator does not let flows reach.
+        `default` may be described the way flows do. `make_local` is None where there is no embedded store.
+        `check_endpoint` raises `errors.Refused` for addresses that the operator does not let flows reach.
         """
-        self._default = default
         self._clock = clock
         self._make_local = make_local
         self._check_endpoint = check_endpoint
         self._open: dict[object, ports.ObjectStore] = {}
+        self._default = self._make(default) if isinstance(default, flow.Store) else default
 
     def default(self) -> ports.ObjectStore:
         return self._default

@@ -1,0 +1,1 @@
+"""Node types in a folder."""

@@ -1,0 +1,1 @@
+"""Media types told from bytes by libmagic."""

@@ -1,0 +1,85 @@
+"""
+`ports.TypeTeller` by libmagic.
+
+The library and its data base come with the package pylibmagic and are loaded together: a system's own library beside
+another's data base refuses to work. libmagic is not safe to share between threads, so each thread has its own.
+"""
+
+import asyncio
+import ctypes
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pylibmagic
+
+from pupload import errors
+
+_MIME_TYPE = 0x0000010
+_NO_CHECK_COMPRESS = 0x0001000
+_NO_CHECK_ELF = 0x0010000
+_FLAGS = _MIME_TYPE | _NO_CHECK_COMPRESS | _NO_CHECK_ELF
+
+_UNKNOWN = "application/octet-stream"
+
+_MARKS: tuple[tuple[bytes, str], ...] = (
+    (b"PAR1", "application/vnd.apache.parquet"),
+    (b"#EXTM3U", "application/vnd.apple.mpegurl"),
+    (b"ID3", "audio/mpeg"),
+    (b"age-encryption.org/", "application/age"),
+    (b"OggS", "application/ogg"),
+)
+"""What the data base does not know or takes for text: asked only where it knows nothing better."""
+
+_VAGUE = frozenset({_UNKNOWN, "text/plain"})
+
+
+class MagicTeller:
+    """Tells types in a small pool of threads: a file made to be slow holds up nothing else."""
+
+    head_bytes = 128 * 1024
+
+    def __init__(self, *, threads: int = 2) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="magic")
+        self._own = threading.local()
+
+    async def tell(self, head: bytes, *, size: int) -> str:
+        if not size:
+            return "application/x-empty"
+        told = await asyncio.get_running_loop().run_in_executor(self._pool, partial(self._tell, head))
+        return next((kind for mark, kind in _MARKS if head.startswith(mark)), told) if told in _VAGUE else told
+
+    def _tell(self, head: bytes) -> str:
+        cookie: _Cookie | None = getattr(self._own, "cookie", None)
+        if cookie is None:
+            cookie = self._own.cookie = _Cookie()
+        return cookie.tell(head[: self.head_bytes])
+
+    async def close(self) -> None:
+        """Gives up the threads."""
+        self._pool.shutdown(wait=False)
+
+
+class _Cookie:
+    """One instance of the library, for one thread."""
+
+    def __init__(self) -> None:
+        folder = Path(pylibmagic.__file__).parent
+        library = ctypes.CDLL(str(next(folder.glob("libmagic.dylib"), folder / "libmagic.so.1")))
+        library.magic_open.restype = ctypes.c_void_p
+        library.magic_open.argtypes = [ctypes.c_int]
+        library.magic_load.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        library.magic_buffer.restype = ctypes.c_char_p
+        library.magic_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+        self._library = library
+        self._handle = library.magic_open(_FLAGS)
+        if library.magic_load(self._handle, str(folder / "magic.mgc").encode()) != 0:
+            raise errors.Misconfigured(reason="libmagic cannot load its data base; install pylibmagic anew")
+
+    def tell(self, head: bytes) -> str:
+        """The media type, `application/octet-stream` where the library has no answer."""
+        told = self._library.magic_buffer(self._handle, head, len(head))
+        # A type never has blanks; an answer with any is an error message of a rule.
+        text = told.decode("ascii", "replace").lower() if told else _UNKNOWN
+        return _UNKNOWN if " " in text or "/" not in text else text

@@ -1,0 +1,62 @@
+"""Whether the server can do its work, and how much of it there is."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+
+from pupload import errors
+from pupload.engine.engine import Engine
+from pupload.service.views import Counts, HealthLine
+
+ANSWER_SECONDS = 5.0
+"""What does not answer in this time is not well."""
+
+
+class Health:
+    """What can be asked about the server."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def check(self) -> Sequence[HealthLine]:
+        """One line each for the database, the store and the container engine."""
+        world = self._engine.world
+        return await asyncio.gather(
+            _line("database", world.runs.list(limit=1)),
+            _line("store", self._ask_store()),
+            _line("engine", world.executor.capacity()),
+        )
+
+    async def _ask_store(self) -> None:
+        try:
+            await self._engine.world.stores.default().stat("healthz")
+        except errors.ObjectAbsent:
+            return  # it answered, and that is what was asked
+
+    def counts(self) -> Counts:
+        """Numbers for the metrics page, from memory."""
+        engine, admission = self._engine, self._engine.admission
+        held = list(admission.holders.values())
+        room = admission.room
+        return Counts(
+            runs=Counter(run.status.value for run in engine.driver.live.values()),
+            containers=len(held),
+            queued=admission.queued,
+            capacity={"cpus": room.cpus, "memory_bytes": room.memory_bytes, "attempts": room.attempts},
+            used={
+                "cpus": sum(tier.cpus for tier in held),
+                "memory_bytes": sum(tier.memory_bytes for tier in held),
+                "attempts": len(held),
+            },
+            totals=dict(engine.totals),
+        )
+
+
+async def _line(name: str, answer: Awaitable[object]) -> HealthLine:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await answer
+    except (errors.PuploadError, TimeoutError) as error:
+        said = str(error) or f"did not answer within {ANSWER_SECONDS:g} s"
+        return HealthLine(name=name, ok=False, detail=said)
+    return HealthLine(name=name, ok=True)

@@ -1,0 +1,31 @@
+"""Projects: flows and definitions that were pushed, and runs of them."""
+
+from pupload import errors
+from pupload.ports import FlowStore, Project
+from pupload.service.runs import Runs
+from pupload.service.views import Order, RunView
+
+
+class Projects:
+    """What can be asked about projects."""
+
+    def __init__(self, *, flows: FlowStore, runs: Runs) -> None:
+        self._flows = flows
+        self._runs = runs
+
+    async def get(self, project_id: str) -> Project:
+        """Raises `errors.UnknownProject`."""
+        return await self._flows.get_project(project_id.lower())
+
+    async def put(self, project: Project) -> None:
+        """Saves it, in place of an earlier one of the same id."""
+        await self._flows.put_project(project)
+
+    async def start(self, project_id: str, flow_name: str, *, idempotency_key: str | None = None) -> RunView:
+        """A new run of the project's flow. Raises `errors.UnknownProject`, `errors.UnknownFlow`, `errors.Invalid`."""
+        project = await self.get(project_id)
+        for flow in project.flows:
+            if flow.name == flow_name:
+                order = Order(flow=flow, definitions=project.definitions)
+                return await self._runs.start(order, idempotency_key=idempotency_key)
+        raise errors.UnknownFlow(flow=flow_name[:128], project=project.id)

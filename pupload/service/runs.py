@@ -1,0 +1,166 @@
+"""Runs: started, looked at, cancelled, resumed, followed."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pupload import errors
+from pupload.domain import flow, ids, nodedef, planning, resuming, validation
+from pupload.domain.decide import begin
+from pupload.domain.events import CancelRequested
+from pupload.domain.run import Run, Status
+from pupload.domain.validation.findings import Finding
+from pupload.domain.validation.limits import Limits
+from pupload.engine.engine import Engine
+from pupload.ports import Catalogue, Entry, LogRecord, RunPage
+from pupload.service.following import Follower
+from pupload.service.presenting import Presenter
+from pupload.service.views import Order, RunView
+
+MAX_PAGE = 1000
+"""Runs in one answer of `list`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the operator decides for every run."""
+
+    limits: Limits
+    upload_seconds: float
+    queue_seconds: float
+    node_seconds: float
+    """How long an attempt may take whose definition does not say."""
+
+
+class Runs:
+    """What can be asked about runs."""
+
+    def __init__(self, *, engine: Engine, catalogue: Catalogue, presenter: Presenter, terms: Terms) -> None:
+        self._engine = engine
+        self._catalogue = catalogue
+        self._presenter = presenter
+        self._terms = terms
+        self._follower = Follower(engine)
+
+    async def validate(self, order: Order) -> Sequence[Finding]:
+        """Everything that is wrong with the flow or remarkable about it; runs nothing, stores nothing."""
+        definitions = await self._definitions(order.flow, order.definitions)
+        return validation.validate(order.flow, definitions, limits=self._terms.limits)
+
+    async def start(self, order: Order, *, idempotency_key: str | None = None) -> RunView:
+        """
+        A new run of the flow, saved; or the run that was started with this key before.
+
+        Raises `errors.Invalid` with all findings, and nothing is stored then.
+        """
+        definitions = await self._definitions(order.flow, order.definitions)
+        found = validation.validate(order.flow, definitions, limits=self._terms.limits)
+        if any(finding.is_error for finding in found):
+            raise errors.Invalid(what="flow", findings=tuple(found))
+        warnings = (*order.warnings, *(f"{finding.code} {finding.description}" for finding in found))
+        world = self._engine.world
+        run_id, now = world.ids.new_run_id(), world.clock.now()
+        plan = planning.make_plan(
+            order.flow,
+            definitions,
+            run_id=run_id,
+            now=now,
+            tokens=world.ids.token,
+            limits=self._terms.limits,
+            upload_seconds=self._terms.upload_seconds,
+            queue_seconds=self._terms.queue_seconds,
+            default_timeout_seconds=self._terms.node_seconds,
+            warnings=warnings,
+        )
+        for store in plan.stores.values():
+            world.stores.open(store)  # what cannot be opened is refused now, before anything is stored
+        run = await self._engine.driver.begin(begin(run_id, plan, now=now), idempotency_key=idempotency_key)
+        return await self._presenter.view(run)
+
+    async def status(self, run_id: str) -> RunView:
+        """The run as it stands. Raises `errors.UnknownRun`."""
+        return await self._presenter.view(await self.find(run_id))
+
+    async def find(self, run_id: str) -> Run:
+        """The run of this id, in whatever spelling. Raises `errors.UnknownRun`."""
+        canonical = ids.canonical_run_id(run_id)
+        if canonical is None:
+            raise errors.UnknownRun(run=run_id[:64])
+        return await self._engine.driver.look(canonical)
+
+    async def list(
+        self, *, status: Status | None = None, flow: str | None = None, limit: int = 100, offset: int = 0
+    ) -> RunPage:
+        """Newest first; `limit` is at most 1 000."""
+        limit, offset = min(max(limit, 0), MAX_PAGE), max(offset, 0)
+        return await self._engine.world.runs.list(status=status, flow=flow, limit=limit, offset=offset)
+
+    async def cancel(self, run_id: str, *, mode: str = "kill") -> RunView:
+        """
+        The run will stop: at once (`kill`), or when what runs has finished (`drain`). A finished run stays as it is.
+
+        Raises `errors.UnknownRun`, `errors.Malformed` for another mode.
+        """
+        if mode not in ("kill", "drain"):
+            raise errors.Malformed(reason=f'Mode is "kill" or "drain", not "{mode[:64]}"')
+        run = await self.find(run_id)
+        if not run.status.terminal:
+            await self._engine.driver.report(run.id, CancelRequested(mode=mode))
+        return await self.status(run.id)
+
+    async def resume(self, run_id: str, *, from_node: str | None = None) -> RunView:
+        """
+        A new run that does what the failed or stopped one left undone.
+
+        Artifacts of nodes that succeeded are linked after a check that they still exist; with `from_node` that node and
+        all behind it run again. Raises `errors.UnknownRun`, `errors.Conflict` for a run that is not over, or whose
+        artifacts are gone (it says which).
+        """
+        old = await self.find(run_id)
+        if not old.status.terminal:
+            raise errors.Conflict(reason=f"run {old.id} is {old.status}: only a run that has ended can be resumed")
+        if from_node is not None and from_node not in old.plan.nodes:
+            raise errors.Malformed(reason=f"run {old.id} has no node {from_node}")
+        kept = resuming.kept(old, from_node=from_node)
+        if not kept.left:
+            raise errors.Conflict(reason=f"run {old.id} is COMPLETE: there is nothing to resume; name a FromNode")
+        await self._check_artifacts(old, kept)
+        world = self._engine.world
+        run_id, now = world.ids.new_run_id(), world.clock.now()
+        plan = resuming.replanned(old.plan, old_run=old.id, new_run=run_id, tokens=world.ids.token)
+        decision = begin(run_id, plan, now=now, reused=kept.nodes, inputs=kept.inputs, resumed_from=old.id)
+        return await self._presenter.view(await self._engine.driver.begin(decision))
+
+    async def _check_artifacts(self, old: Run, kept: "resuming.Kept") -> None:
+        missing = []
+        for artifact in kept.artifacts:
+            store = self._engine.staging.store(old, artifact.store)
+            try:
+                found = await store.stat(artifact.key)
+            except errors.ObjectAbsent:
+                missing.append(f"{artifact.edge} (object {artifact.key} in store {artifact.store} is gone)")
+                continue
+            if found.size != artifact.size or (found.sha256 or artifact.sha256) != artifact.sha256:
+                missing.append(f"{artifact.edge} (object {artifact.key} in store {artifact.store} has changed)")
+        if missing:
+            raise errors.Conflict(reason=f"run {old.id} cannot be resumed: artifacts are missing: {'; '.join(missing)}")
+
+    def logs(
+        self, run_id: str, *, node: str | None = None, attempt: int | None = None, since: int = 0, follow: bool = False
+    ) -> AsyncIterator[Sequence[LogRecord]]:
+        """
+        Log records after the cursor `since`, in groups; with `follow` until the run is over and all was given.
+
+        Raises `errors.UnknownRun` at the first step.
+        """
+        return self._follower.logs(self.find, run_id, node=node, attempt=attempt, since=since, follow=follow)
+
+    def events(self, run_id: str, *, after: int = 0, follow: bool = False) -> AsyncIterator[Sequence[Entry]]:
+        """Journal entries with a sequence number above `after`, in groups; `follow` and errors as for `logs`."""
+        return self._follower.events(self.find, run_id, after=after, follow=follow)
+
+    async def _definitions(self, wanted: flow.Flow, given: Sequence[nodedef.NodeDef]) -> Sequence[nodedef.NodeDef]:
+        """The request's own definitions, and from the catalogue those it uses and does not bring along."""
+        known = {definition.uses for definition in given}
+        missing: Mapping[str, None] = {node.uses: None for node in wanted.nodes if node.uses not in known}
+        found = [await self._catalogue.find(uses) for uses in missing]
+        return (*given, *(definition for definition in found if definition is not None))

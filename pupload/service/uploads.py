@@ -1,0 +1,154 @@
+"""Uploads: leave to put an object, parts for large ones, and the word that it is there."""
+
+import hmac
+from collections.abc import AsyncIterator, Sequence
+from hashlib import sha256
+
+from pupload import errors
+from pupload.domain import deadlines
+from pupload.domain.plan import Origin
+from pupload.domain.run import Run
+from pupload.engine.engine import Engine
+from pupload.ports import ObjectStore, Part
+from pupload.service.presenting import URL_SECONDS, Presenter
+from pupload.service.runs import Runs
+from pupload.service.views import PartTicket, RunView, UploadTicket
+
+MIB = 1024 * 1024
+
+PART_BYTES = 64 * MIB
+"""The size of a part, unless that made more than `MAX_PARTS`."""
+
+MAX_PARTS = 10_000
+"""S3's limit."""
+
+MAX_WEBHOOK_BYTES = 64 * MIB
+"""A body POSTed to us passes through our memory; larger objects are put into the store by a presigned URL."""
+
+
+class Uploads:
+    """What can be asked about uploads."""
+
+    def __init__(self, *, engine: Engine, runs: Runs, presenter: Presenter, max_bytes: int) -> None:
+        self._engine = engine
+        self._runs = runs
+        self._presenter = presenter
+        self._max_bytes = max_bytes
+
+    async def renew(self, run_id: str, edge: str, *, size: int | None = None) -> UploadTicket:
+        """
+        A fresh URL for a waiting edge; with a `size` above what one PUT takes, a plan of parts.
+
+        A multipart upload that was begun before goes on: `received` names the parts that are there. Raises
+        `errors.UnknownRun`, `errors.NotAwaited`, `errors.TooLarge`.
+        """
+        run, store = await self._waiting(run_id, edge)
+        if size is not None and size > self._max_bytes:
+            raise errors.TooLarge(what=f"upload of edge {edge}", limit=self._max_bytes)
+        waiting = self._presenter.waiting(run, edge)
+        if size is None or size <= store.single_put_limit:
+            return UploadTicket(waiting=waiting)
+        key = run.plan.edges[edge].upload_key
+        upload_id, received = await self._begun(store, key)
+        part_size = max(PART_BYTES, -(-size // MAX_PARTS // MIB) * MIB)
+        parts = [
+            PartTicket(
+                number=number,
+                offset=offset,
+                size=min(part_size, size - offset),
+                url=store.presign_part(key, upload_id, number, expires_seconds=URL_SECONDS),
+            )
+            for number, offset in enumerate(range(0, size, part_size), 1)
+        ]
+        return UploadTicket(waiting=waiting, upload_id=upload_id, part_size=part_size, parts=parts, received=received)
+
+    async def _begun(self, store: ObjectStore, key: str) -> tuple[str, Sequence[Part]]:
+        async for upload in store.multiparts(key):
+            if upload.key == key:
+                return upload.upload_id, await store.parts(key, upload.upload_id)
+        return await store.begin_multipart(key), ()
+
+    async def complete(self, run_id: str, edge: str, *, upload_id: str | None = None) -> RunView:
+        """
+        "It is there": looks at once, and returns the run as it is then.
+
+        With `upload_id` the parts are put together first. Raises `errors.UnknownRun`, `errors.NotAwaited`, also when
+        nothing is there yet; asking again after it was sealed is fine.
+        """
+        run = await self._runs.find(run_id)
+        if edge in run.artifacts and run.plan.edges[edge].origin is not Origin.NODE:
+            return await self._runs.status(run.id)
+        run, store = await self._waiting(run_id, edge)
+        if upload_id is not None:
+            key = run.plan.edges[edge].upload_key
+            try:
+                await store.complete_multipart(key, upload_id, await store.parts(key, upload_id))
+            except errors.ObjectAbsent as error:
+                hint = f" by multipart upload {upload_id[:64]}"
+                raise errors.NotAwaited(edge=edge, run=run.id, hint=hint) from error
+        if not await self._engine.uploads.arrived(run.id, edge):
+            raise errors.Conflict(reason=f"the upload of edge {edge} is not there yet")
+        return await self._runs.status(run.id)
+
+    async def abort(self, run_id: str, edge: str, *, upload_id: str) -> None:
+        """The parts received are thrown away; the edge goes on waiting."""
+        run, store = await self._waiting(run_id, edge)
+        await store.abort_multipart(run.plan.edges[edge].upload_key, upload_id)
+
+    async def receive(
+        self,
+        run_id: str,
+        edge: str,
+        body: AsyncIterator[bytes],
+        *,
+        size: int | None,
+        signature: str | None,
+        token: str,
+    ) -> RunView:
+        """
+        Takes the body as the object of a webhook's edge.
+
+        `token` is the one in the URL; `signature` the hex HMAC-SHA256 of the body where the well has a secret. Raises
+        `errors.UnknownRun`, `errors.NotAwaited`, `errors.Forbidden`, `errors.TooLarge`.
+        """
+        run, store = await self._waiting(run_id, edge, origin=Origin.WEBHOOK)
+        plan = run.plan.edges[edge]
+        if not hmac.compare_digest(plan.upload_key.rpartition("/")[2].encode(), token.encode()):
+            raise errors.Forbidden(reason="the token of this URL is not the one that was given out")
+        data = await _read(body, size, min(MAX_WEBHOOK_BYTES, self._max_bytes), edge)
+        if plan.secret:
+            wanted = hmac.new(plan.secret.encode(), data, sha256).hexdigest()
+            if not hmac.compare_digest(wanted.encode(), (signature or "").removeprefix("sha256=").encode()):
+                raise errors.Forbidden(reason="the signature is not that of this body")
+        await store.put_bytes(plan.upload_key, data, content_type="application/octet-stream")
+        await self._engine.uploads.arrived(run.id, edge)
+        return await self._runs.status(run.id)
+
+    async def _waiting(self, run_id: str, edge: str, *, origin: Origin = Origin.UPLOAD) -> tuple[Run, ObjectStore]:
+        run = await self._runs.find(run_id)
+        plan = run.plan.edges.get(edge)
+        if plan is None or plan.origin is not origin or edge not in deadlines.awaited(run):
+            raise errors.NotAwaited(edge=edge[:128], run=run.id, hint=_why(run, edge))
+        return run, self._engine.staging.store(run, plan.store)
+
+
+async def _read(body: AsyncIterator[bytes], size: int | None, limit: int, edge: str) -> bytes:
+    if size is not None and size > limit:
+        raise errors.TooLarge(what=f"the body for edge {edge}", limit=limit)
+    pieces, total = [], 0
+    async for piece in body:
+        total += len(piece)
+        if total > limit:
+            raise errors.TooLarge(what=f"the body for edge {edge}", limit=limit)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _why(run: Run, edge: str) -> str:
+    if edge not in run.plan.edges:
+        return ": the flow has no such edge"
+    if edge in run.artifacts:
+        return ": it has its object already"
+    if run.plan.edges[edge].origin is Origin.NODE:
+        return ": a node produces it"
+    return f": the run is {run.status}"

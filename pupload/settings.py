@@ -1,0 +1,175 @@
+"""
+Every setting: its type, its default, its unit and why it is so.
+
+Settings come from the environment (`PUPLOAD_` and the name in capitals), from a file named by `PUPLOAD_ENV_FILE`, or as
+arguments; they are read once, in `pupload.wiring`, and passed on. `docs/reference/settings.md` is made from this
+module.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+GIB = 1024**3
+MIB = 1024**2
+
+
+class Settings(BaseSettings):
+    """What the operator decides."""
+
+    model_config = SettingsConfigDict(env_prefix="PUPLOAD_", frozen=True, extra="forbid", validate_default=True)
+
+    # ── The server ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    host: str = Field(
+        "127.0.0.1",
+        description="The address to listen on. Anything but loopback needs `insecure`, because anybody who reaches the "
+        "server may run containers on its machine.",
+    )
+    port: int = Field(1234, ge=0, le=65535, description="The port of the API; 0 takes a free one.")
+    insecure: bool = Field(
+        False,
+        description="Listen on an address other than loopback without authentication. Say so only behind a proxy that "
+        "authenticates.",
+    )
+    body_limit: int = Field(
+        32 * MIB,
+        ge=1024,
+        description="Bytes of a request's body; larger ones are refused with 413. Files never pass here.",
+    )
+    request_seconds: float = Field(
+        60.0, gt=0, description="How long a request may take, streams excepted, before it is answered with 503."
+    )
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins whose pages may call the API from a browser; none by default. A JSON list."
+    )
+    access_log: bool = Field(False, description="A log line for each request, never with its query string.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR: what is written to stderr.")
+
+    # ── What is kept, and where ──────────────────────────────────────────────────────────────────────────────────
+
+    data: Path = Field(
+        Path("pupload-data"),
+        description="The data folder: the database, the embedded store's objects, the directories of attempts. Made "
+        "when missing, readable by its owner only. Everything that must survive is in it.",
+    )
+    embedded_store: bool = Field(
+        True, description="Whether to run the embedded object store. Switched off, `store_*` must name another."
+    )
+    store_host: str = Field(
+        "127.0.0.1", description="The address on which the embedded store listens for uploads and downloads."
+    )
+    store_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="The embedded store's port; one above `port` when not given, 0 takes a free one. Presigned URLs "
+        "name it, so keep it the same across restarts.",
+    )
+    store_public_url: str = Field(
+        "",
+        description="How users reach the store, such as `https://files.example.org`, where that differs from how the "
+        "server does. URLs for users are signed for this name.",
+    )
+    store_max_bytes: int = Field(
+        0, ge=0, description="Bytes the embedded store holds at most; 0: as much as its disk, less a reserve."
+    )
+    store_endpoint: str = Field("", description="Endpoint of another S3-compatible store, with `embedded_store` off.")
+    store_bucket: str = Field("pupload", description="The bucket of the default store.")
+    store_region: str = Field("us-east-1", description="Its region.")
+    store_access_key: str = Field(
+        "", description="Its access key; empty: the usual chain (environment, files, instance role)."
+    )
+    store_secret_key: SecretStr = Field(SecretStr(""), description="Its secret key.")
+    store_path_style: bool = Field(
+        True, description="Whether the bucket stands in the path instead of the host's name."
+    )
+    store_notifications: bool = Field(
+        False,
+        description="Whether that store speaks MinIO's bucket notifications, so that uploads are noticed at once.",
+    )
+
+    # ── Containers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    docker_host: str = Field(
+        "",
+        description="The container engine, such as `unix:///run/docker.sock`; empty: as the docker command finds it.",
+    )
+    node_user: str = Field(
+        "",
+        description="uid:gid of nodes whose definition names none. Empty: 65534:65534 (nobody) when the server runs as "
+        "root, else the server's own, for it could not read another's files.",
+    )
+    overcommit_cpu: bool | None = Field(
+        None,
+        description="Whether nodes may be promised more CPUs than there are. Memory and GPUs never are. Not given: on "
+        "in `pup dev`, off in `pup serve`.",
+    )
+    clamp_tiers: bool | None = Field(
+        None,
+        description="Whether a tier larger than the machine is made smaller, with a warning, instead of refused. Not "
+        "given: on in `pup dev`, off in `pup serve`.",
+    )
+    memory_share: float = Field(
+        0.9, gt=0, le=1, description="The share of the engine's memory that nodes may be promised together."
+    )
+    max_attempts_at_once: int = Field(
+        128, ge=1, description="Containers at once, whatever their size: an engine slows down under hundreds."
+    )
+    pids: int = Field(512, ge=16, description="Processes and threads in one container.")
+    tmp_bytes: int = Field(
+        256 * MIB, ge=MIB, description="The size of /tmp in a container. It is memory, and counts against the tier's."
+    )
+    log_bytes: int = Field(
+        16 * MIB,
+        ge=4096,
+        description="Bytes of one attempt's log that are kept; of what follows only the last line is.",
+    )
+    grace_seconds: float = Field(10.0, ge=0, description="Between TERM and KILL when an attempt is stopped.")
+    networks: tuple[str, ...] = Field(
+        ("none",), description="Networks that definitions may ask for. A JSON list; add `bridge` to let nodes out."
+    )
+    node_folders: tuple[Path, ...] = Field(
+        (), description="Folders of node types (`<publisher>/<name>/node.yaml`) beside those that ship. A JSON list."
+    )
+
+    # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    upload_seconds: float = Field(86400.0, gt=0, description="How long a run waits for its uploads.")
+    queue_seconds: float = Field(86400.0, gt=0, description="How long a node waits for room.")
+    node_seconds: float = Field(3600.0, gt=0, description="How long an attempt may take whose definition does not say.")
+    max_upload_bytes: int = Field(
+        50 * GIB, ge=1, description="Bytes of one upload; a larger one is refused when it arrives."
+    )
+    max_nodes: int = Field(100_000, ge=1, description="Nodes in one flow.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.insecure and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} is not loopback: anybody who reaches it could run containers here. Listen on "
+                "127.0.0.1, or say `insecure` (--insecure) if something in front of it authenticates"
+            )
+        if not self.embedded_store and not self.store_endpoint and not self.store_access_key:
+            raise ValueError("embedded_store is off: name another store with store_endpoint and its keys")
+        return self
+
+    @property
+    def embedded_port(self) -> int:
+        """The port of the embedded store."""
+        if self.store_port is not None:
+            return self.store_port
+        return self.port + 1 if self.port else 0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,408 @@
+"""
+The only place that picks adapters: the server, assembled, started in order and stopped in reverse.
+
+    database → embedded store (its own process) → container engine → engine → API
+
+Everything below gets what it needs as an argument; nothing else in pupload knows which adapter it talks to.
+"""
+
+import asyncio
+import logging
+import math
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from aiohttp import web
+
+import pupload
+from pupload import errors, ports
+from pupload.adapters.db import database
+from pupload.adapters.docker.executor import DockerExecutor
+from pupload.adapters.folder.catalogue import FolderCatalogue
+from pupload.adapters.magic.teller import MagicTeller
+from pupload.adapters.s3 import local, places, stores, supervisor
+from pupload.adapters.system.clock import SystemClock
+from pupload.adapters.system.ids import SystemIds
+from pupload.api import documents, origins
+from pupload.api.app import make_app
+from pupload.api.flow import wire
+from pupload.api.web import Services
+from pupload.domain import tiers
+from pupload.domain.flow import Store
+from pupload.domain.nodedef import NodeDef
+from pupload.domain.validation.limits import Limits as ValidationLimits
+from pupload.engine.admission import Room
+from pupload.engine.engine import Config, Engine, World
+from pupload.engine.orders import Limits as ContainerLimits
+from pupload.service.health import Health
+from pupload.service.nodes import Nodes
+from pupload.service.presenting import Presenter
+from pupload.service.projects import Projects
+from pupload.service.runs import Runs, Terms
+from pupload.service.uploads import Uploads
+from pupload.settings import Settings
+
+log = logging.getLogger(__name__)
+
+NOBODY = "65534:65534"
+
+SHUTDOWN_SECONDS = 5.0
+"""What requests under way get to finish when the server goes down."""
+
+
+def program_version() -> str:
+    """Of the installed package."""
+    try:
+        return version("pupload")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+# ── The server ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: asyncio.Event, dev: bool = False) -> None:
+    """
+    Runs everything until `stop` is set. `on_ready` gets the server's URL once it answers.
+
+    `dev` decides what the settings leave open. Raises `errors.Misconfigured` and `errors.TryLater` when a part does
+    not come up; nothing is left running then.
+    """
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(running_engine(settings, dev=dev))
+        services = make_services(engine, settings, dev=dev, capacity=await engine.world.executor.capacity())
+        app = make_app(
+            services,
+            version=program_version(),
+            body_limit=settings.body_limit,
+            request_seconds=settings.request_seconds,
+            policy=origins.Policy(origins=settings.cors_origins),
+        )
+        url = await stack.enter_async_context(_listening(app, settings))
+        on_ready(url)
+        await stop.wait()
+
+
+@asynccontextmanager
+async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncIterator[Engine]:
+    """The engine on the adapters that the settings name, started; closed on the way out."""
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        data = await asyncio.to_thread(_data_folder, settings)
+        state = await database.Database.open(data / "pupload.db")
+        stack.push_async_callback(state.close)
+        opened = await stack.enter_async_context(_stores(settings, data, clock))
+        executor = DockerExecutor(instance=state.instance, clock=clock, host=settings.docker_host or None)
+        stack.push_async_callback(executor.close)
+        teller = MagicTeller()
+        stack.push_async_callback(teller.close)
+        world = World(
+            runs=state.runs,
+            journal=state.journal,
+            flows=state.flows,
+            stores=opened,
+            executor=executor,
+            teller=teller,
+            clock=clock,
+            ids=SystemIds(),
+        )
+        capacity = await executor.capacity()
+        engine = Engine(world, _config(settings, data, capacity, dev=dev))
+        stack.push_async_callback(engine.close)
+        await engine.start()
+        yield engine
+
+
+def make_services(engine: Engine, settings: Settings, *, dev: bool, capacity: ports.Capacity) -> Services:
+    """What every surface calls, over one engine."""
+    presenter = Presenter(engine)
+    catalogue = make_catalogue(settings)
+    terms = Terms(
+        limits=_validation_limits(settings, capacity, dev=dev),
+        upload_seconds=settings.upload_seconds,
+        queue_seconds=settings.queue_seconds,
+        node_seconds=settings.node_seconds,
+    )
+    runs = Runs(engine=engine, catalogue=catalogue, presenter=presenter, terms=terms)
+    return Services(
+        runs=runs,
+        uploads=Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=settings.max_upload_bytes),
+        projects=Projects(flows=engine.world.flows, runs=runs),
+        nodes=Nodes(catalogue),
+        health=Health(engine),
+    )
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, settings: Settings) -> AsyncIterator[str]:
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
+        try:
+            await site.start()
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            reason = f"cannot listen on {where}: {error.strerror}; is another server running there? Choose a --port"
+            raise errors.Misconfigured(reason=reason) from error
+        host, port = runner.addresses[0][:2]
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+# ── Its parts ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _data_folder(settings: Settings) -> Path:
+    """The data folder, made, and closed to everybody else."""
+    data = settings.data.expanduser().absolute()
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        data.chmod(0o700)
+        (data / "attempts").mkdir(exist_ok=True)
+    except OSError as error:
+        raise errors.Misconfigured(reason=f"the data folder {data} cannot be used: {error.strerror}") from error
+    return data
+
+
+@asynccontextmanager
+async def _stores(settings: Settings, data: Path, clock: ports.Clock) -> AsyncIterator[ports.Stores]:
+    async with AsyncExitStack() as stack:
+        if settings.embedded_store:
+            process = embedded_process(settings, data, clock)
+            await process.start()
+            stack.push_async_callback(process.stop)
+            made = _embedded_stores(settings, process, clock)
+        else:
+            made = _other_stores(settings, clock)
+        stack.push_async_callback(made.close)
+        await made.default().ensure_ready()
+        yield made
+
+
+def embedded_process(settings: Settings, data: Path, clock: ports.Clock) -> supervisor.EmbeddedProcess:
+    """The embedded store's process, not started."""
+    options = ["--max-total", str(settings.store_max_bytes)] if settings.store_max_bytes else []
+    return supervisor.EmbeddedProcess(
+        data=data / "store",
+        clock=clock,
+        hosts=(settings.store_host,),
+        port=settings.embedded_port,
+        bucket=settings.store_bucket,
+        options=options,
+    )
+
+
+def _embedded_stores(settings: Settings, process: supervisor.EmbeddedProcess, clock: ports.Clock) -> stores.S3Stores:
+    public = places.read_endpoint(settings.store_public_url) if settings.store_public_url else None
+
+    def make(*, name: str, bucket: str) -> local.EmbeddedStore:
+        return local.EmbeddedStore(
+            name=name,
+            endpoint=process.endpoint,
+            bucket=bucket,
+            credentials=process.credentials,
+            control=process.control,
+            clock=clock,
+            public_endpoint=public,
+        )
+
+    return stores.S3Stores(default=make(name="default", bucket=process.bucket), clock=clock, make_local=make)
+
+
+def _other_stores(settings: Settings, clock: ports.Clock) -> stores.S3Stores:
+    """The operator's own store as the default one, described the way a flow would."""
+    described: dict[str, str | bool] = {
+        "Endpoint": settings.store_endpoint,
+        "BucketName": settings.store_bucket,
+        "Region": settings.store_region,
+        "AccessKey": settings.store_access_key,
+        "SecretKey": settings.store_secret_key.get_secret_value(),
+        "PathStyle": settings.store_path_style,
+        "PublicEndpoint": settings.store_public_url,
+        "Notifications": settings.store_notifications,
+    }
+    params = {name: value for name, value in described.items() if value != ""}
+    try:
+        return stores.S3Stores(default=Store(name="default", type="s3", params=params), clock=clock)
+    except errors.Refused as error:
+        raise errors.Misconfigured(reason=str(error)) from error
+
+
+def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bool) -> Config:
+    return Config(
+        attempts_root=data / "attempts",
+        max_upload_bytes=settings.max_upload_bytes,
+        room=Room(
+            cpus=math.inf if _or(settings.overcommit_cpu, dev) else capacity.cpus,
+            memory_bytes=int(capacity.memory_bytes * settings.memory_share),
+            gpus=capacity.gpus,
+            attempts=settings.max_attempts_at_once,
+        ),
+        limits=ContainerLimits(
+            user=settings.node_user or (NOBODY if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"),
+            cpus=capacity.cpus,
+            pids=settings.pids,
+            tmp_bytes=settings.tmp_bytes,
+            log_bytes=settings.log_bytes,
+            grace_seconds=settings.grace_seconds,
+        ),
+    )
+
+
+def _or(said: bool | None, otherwise: bool) -> bool:
+    return otherwise if said is None else said
+
+
+def validation_limits(settings: Settings) -> ValidationLimits:
+    """What flows are held to where no engine is at hand to ask: `pup validate`."""
+    return _validation_limits(settings, None, dev=True)
+
+
+def _validation_limits(settings: Settings, capacity: ports.Capacity | None, *, dev: bool) -> ValidationLimits:
+    there = None
+    if capacity is not None:
+        there = tiers.Capacity(
+            cpus=capacity.cpus,
+            memory_bytes=int(capacity.memory_bytes * settings.memory_share),
+            storage_bytes=capacity.storage_bytes,
+            gpus=capacity.gpus,
+            gpu_memory_bytes=capacity.gpu_memory_bytes,
+        )
+    return ValidationLimits(
+        max_nodes=settings.max_nodes,
+        capacity=there,
+        overcommit_cpu=_or(settings.overcommit_cpu, dev),
+        clamp=_or(settings.clamp_tiers, dev),
+        networks=frozenset({"none", *settings.networks}),
+    )
+
+
+# ── Node types ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def shipped_nodes() -> Path:
+    """The folder of the node types that ship with pupload: in a checkout beside the package, else inside it."""
+    package = Path(pupload.__file__).parent
+    beside = package.parent / "nodes"
+    return beside if beside.is_dir() else package / "_nodes"
+
+
+def make_catalogue(settings: Settings) -> FolderCatalogue:
+    """The node types of the operator's folders, then those that ship."""
+    return FolderCatalogue((*settings.node_folders, shipped_nodes()), read_definition)
+
+
+def read_definition(path: Path) -> NodeDef:
+    """The definition in a `node.yaml`. Raises `errors.Refused`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.Malformed(reason=f"{path} cannot be read") from error
+    return wire.read_definition(documents.parse_yaml(text, name=str(path)).value, yaml=True)
+
+
+async def build_node(folder: Path, tag: str, on_line: Callable[[str], None]) -> None:
+    """
+    Builds the image of the node type in `folder` and names it `tag`; `on_line` gets the builder's output.
+
+    Raises `errors.Misconfigured` where there is no docker command or no Dockerfile, `errors.Conflict` when the build
+    fails.
+    """
+    if shutil.which("docker") is None:
+        raise errors.Misconfigured(reason="the docker command is not there; install Docker to build images")
+    if not (folder / "Dockerfile").is_file():
+        raise errors.Misconfigured(reason=f"{folder} has no Dockerfile")
+    process = await asyncio.create_subprocess_exec(
+        *("docker", "build", "--tag", tag, "--network", await _build_network(), str(folder)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    last = ""
+    async for line in process.stdout:
+        text = line.decode("utf-8", "replace").rstrip()
+        on_line(text)
+        last = text or last
+    if await process.wait() != 0:
+        raise errors.Conflict(reason=f"building {tag} failed: {last}")
+
+
+async def _build_network() -> str:
+    """Where the engine's own bridge cannot reach package sources, the machine's network can."""
+    return "host"
+
+
+# ── The doctor ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def doctor(settings: Settings) -> Sequence[tuple[str, ports.ProbeLine]]:
+    """
+    Everything the server needs, tried out: pairs of a part's name and what was found.
+
+    Changes nothing but a scratch object in the store. Raises nothing for what is amiss: that is a line.
+    """
+    lines: list[tuple[str, ports.ProbeLine]] = [("versions", line) for line in _versions()]
+    data = settings.data.expanduser().absolute()
+    lines += [("disk", line) for line in await asyncio.to_thread(_disk, data)]
+    executor = DockerExecutor(instance="doctor", clock=SystemClock(), host=settings.docker_host or None)
+    try:
+        lines += [("engine", line) for line in await executor.probe()]
+    except errors.PuploadError as error:
+        lines.append(("engine", ports.ProbeLine(what="answers", ok=False, detail=str(error))))
+    finally:
+        await executor.close()
+    if (data / "pupload.db").exists():
+        lines += [("database", line) for line in await database.check(data / "pupload.db")]
+    lines += [("store", line) for line in await _probe_store(settings, data)]
+    return lines
+
+
+def _versions() -> list[ports.ProbeLine]:
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    wanted = sys.version_info >= (3, 11)
+    return [
+        ports.ProbeLine(what="pupload", ok=True, detail=program_version()),
+        ports.ProbeLine(what="python", ok=wanted, detail=python if wanted else f"{python}; 3.11 or newer is needed"),
+    ]
+
+
+def _disk(data: Path) -> list[ports.ProbeLine]:
+    there = next(folder for folder in (data, *data.parents) if folder.exists())
+    usage = shutil.disk_usage(there)
+    free = usage.free / 1024**3
+    enough = free >= 5
+    said = f"{free:.1f} GiB free at {there}"
+    mend = "" if enough else "; free at least 5 GiB, or choose another data folder with --data"
+    writable = os.access(there, os.W_OK)
+    return [
+        ports.ProbeLine(what="space", ok=enough, detail=said + mend),
+        ports.ProbeLine(
+            what="writable", ok=writable, detail=str(there) if writable else f"{there} is read-only for you"
+        ),
+    ]
+
+
+async def _probe_store(settings: Settings, data: Path) -> Sequence[ports.ProbeLine]:
+    """The store as it answers: the one of a running server, else one started for the moment."""
+    clock = SystemClock()
+    probing = settings.model_copy(update={"store_port": 0}) if settings.embedded_store else settings
+    try:
+        where = data if not (data / "store" / "control.sock").exists() else None
+        if where is None:
+            return [ports.ProbeLine(what="embedded store", ok=True, detail="in use by a running server; not probed")]
+        fresh = not (data / "store").exists()
+        try:
+            async with _stores(probing, where, clock) as opened:
+                return await opened.default().probe()
+        finally:
+            if fresh and settings.embedded_store:
+                await asyncio.to_thread(shutil.rmtree, data / "store", ignore_errors=True)
+    except errors.PuploadError as error:
+        return [ports.ProbeLine(what="answers", ok=False, detail=str(error))]
