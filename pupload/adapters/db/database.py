@@ -68,8 +68,8 @@ class Database:
 
     async def close(self) -> None:
         """Returns when all that was asked for is written; the folder is free for others then."""
-        await self._writer.close()
         await self._readers.close()
+        await self._writer.close()  # last: whoever is last folds the write-ahead log into the file
         self._lock.release()
 
     async def check(self) -> Sequence[ports.ProbeLine]:
@@ -99,7 +99,7 @@ def path_of(where: str | Path) -> Path:
         url = sqlalchemy.make_url(where)
     except sqlalchemy.exc.ArgumentError as error:
         raise errors.Misconfigured(reason="the database's URL cannot be read") from error
-    if url.get_backend_name() != "sqlite" or not url.database:
+    if url.drivername != "sqlite" or not url.database:
         raise errors.Misconfigured(reason=f"{url.drivername} is no database this version can use: give sqlite:///PATH")
     return Path(url.database).absolute()
 
@@ -154,7 +154,7 @@ def _check(path: Path) -> Sequence[ports.ProbeLine]:
         with sqlite.turned(path):
             lines = _look(path)
     except errors.PuploadError as error:
-        lines = [ports.ProbeLine(what="database", ok=False, detail=f"{error}; restore it from a backup if it stays so")]
+        lines = [ports.ProbeLine(what="database", ok=False, detail=str(error))]
     return [*lines, _look_at_mode(path), _look_at_disk(path)]
 
 

@@ -94,7 +94,7 @@ def turn(error: Exception, path: Path) -> errors.PuploadError:
     if code == sqlite3.SQLITE_FULL:
         return errors.DiskFull(path=str(path.parent))
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return errors.Damaged(what=f"the database {path}", reason=str(error))
+        return errors.Damaged(what=f"the database {path}", reason=f"{error}; restore it from a backup")
     if isinstance(error, sqlite3.OperationalError):
         return errors.DatabaseUnavailable(reason=f"{path.name}: {error}")
     return errors.Broken(reason=f"the database says: {error}")

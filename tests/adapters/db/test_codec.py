@@ -1,0 +1,183 @@
+"""Values as bytes and back."""
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from enum import Enum
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pupload import errors, ports
+from pupload.adapters.db import codec
+from pupload.domain import artifact, events, flow, nodedef, plan, run, tiers
+from tests.contracts.states import NOON, a_run, an_artifact
+
+PLAIN: Mapping[Any, st.SearchStrategy[Any]] = {
+    str: st.text(max_size=12),
+    int: st.integers(min_value=-(1 << 63), max_value=(1 << 63) - 1),
+    float: st.floats(allow_nan=False),
+    bool: st.booleans(),
+    type(None): st.none(),
+    datetime: st.datetimes(timezones=st.just(UTC)),
+}
+
+
+@functools.cache
+def values_of(hint: Any) -> st.SearchStrategy[Any]:
+    """Any value that a field with this type may have."""
+    if hint in PLAIN:
+        return PLAIN[hint]
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return st.one_of([values_of(part) for part in parts])
+    if origin is typing.Literal:
+        return st.sampled_from(parts)
+    if origin is tuple:
+        return st.lists(values_of(parts[0]), max_size=3).map(tuple)
+    if origin is frozenset:
+        return st.frozensets(values_of(parts[0]), max_size=3)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return st.dictionaries(values_of(parts[0]), values_of(parts[1]), max_size=3)
+    if issubclass(hint, Enum):
+        return st.sampled_from(hint)
+    hints = typing.get_type_hints(hint)
+    return st.builds(hint, **{one.name: values_of(hints[one.name]) for one in dataclasses.fields(hint)})
+
+
+KEPT: list[Any] = [
+    kind
+    for module in (artifact, events, flow, nodedef, plan, run, tiers)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__
+    if kind not in (run.Run, run.Decision)  # a run has tables, a decision is not kept
+] + [ports.Project, ports.LogLine]
+
+
+@pytest.mark.parametrize("kind", KEPT, ids=lambda kind: kind.__qualname__)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_every_value_of_the_domain_reads_back(kind: Any, data: st.DataObject) -> None:
+    record: codec.Record[Any] = codec.Record(kind)
+    value = data.draw(values_of(kind))
+    assert record.decode(record.encode(value), "it") == value
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_a_run_reads_back(data: st.DataObject) -> None:
+    given_run = data.draw(values_of(run.Run))
+    nodes = {name: dataclasses.replace(node, id=name) for name, node in given_run.nodes.items()}
+    active = {run.NodeStatus.READY, run.NodeStatus.RUNNING, run.NodeStatus.RETRYING}
+    whole = dataclasses.replace(
+        given_run,
+        nodes=nodes,
+        active=frozenset(name for name, node in nodes.items() if node.status in active),
+        unfinished=sum(not node.status.terminal for node in nodes.values()),
+    )
+    blob = codec.encode_head(whole)
+    found = codec.decode_run(blob, "it", plan=whole.plan, nodes=whole.nodes, artifacts=whole.artifacts)
+    assert found == whole
+
+
+EVENTS: list[Any] = list(events.KINDS.values())
+
+
+@given(st.one_of([values_of(kind) for kind in EVENTS]))
+def test_an_event_reads_back_by_its_name(event: events.Event) -> None:
+    kind, blob = codec.encode_event(event)
+    assert events.KINDS[kind] is type(event)
+    assert codec.decode_event(kind, blob, "it") == event
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_times_are_kept_to_the_microsecond(when: datetime) -> None:
+    assert codec.moment(codec.micros(when)) == when
+    assert codec.maybe_moment(codec.maybe_micros(when)) == when
+
+
+def test_no_time_stays_none() -> None:
+    assert codec.maybe_micros(None) is None
+    assert codec.maybe_moment(None) is None
+
+
+def test_a_time_of_another_zone_is_the_same_moment_in_utc() -> None:
+    local = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    found = codec.ARTIFACT.decode(codec.ARTIFACT.encode(dataclasses.replace(an_artifact(), created_at=local)), "it")
+    assert found.created_at == NOON
+    assert found.created_at.tzinfo is UTC
+
+
+def test_read_only_mappings_are_written_like_dicts() -> None:
+    node = flow.Store(name="s", type="s3", params=types.MappingProxyType({"Endpoint": "http://here"}))
+    record: codec.Record[flow.Store] = codec.Record(flow.Store)
+    assert record.decode(record.encode(node), "it").params == {"Endpoint": "http://here"}
+
+
+def test_a_field_added_later_reads_as_its_default() -> None:
+    old = bytes((codec.SHAPE,)) + msgspec.msgpack.encode({"id": "resize", "status": "READY"})
+    assert codec.NODE.decode(old, "it") == run.NodeRun(id="resize", status=run.NodeStatus.READY)
+
+
+def test_a_field_that_a_newer_version_wrote_is_passed_over() -> None:
+    newer = bytes((codec.SHAPE,)) + msgspec.msgpack.encode({"id": "resize", "colour": "blue"})
+    assert codec.NODE.decode(newer, "it") == run.NodeRun(id="resize")
+
+
+GOOD = codec.NODE.encode(run.NodeRun(id="resize"))
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"",
+        None,
+        "text",
+        GOOD[:1],
+        GOOD[:-1],
+        GOOD + b"\x00",
+        bytes((codec.SHAPE + 1,)) + GOOD[1:],
+        bytes((codec.SHAPE,)) + msgspec.msgpack.encode({"id": "resize", "status": "DANCING"}),
+        bytes((codec.SHAPE,)) + msgspec.msgpack.encode({"id": 7}),
+        bytes((codec.SHAPE,)) + msgspec.msgpack.encode({}),
+        bytes((codec.SHAPE,)) + b"\x91" * 100_000,
+    ],
+    ids=range(11),
+)
+def test_what_does_not_read_back_is_damaged_and_named(blob: object) -> None:
+    with pytest.raises(errors.Damaged, match="node resize of run run_a"):
+        codec.NODE.decode(blob, "node resize of run run_a")
+
+
+@given(st.binary(max_size=60))
+def test_noise_is_damaged_or_a_value_and_nothing_else(noise: bytes) -> None:
+    try:
+        found = codec.NODE.decode(bytes((codec.SHAPE,)) + noise, "it")
+    except errors.Damaged:
+        return
+    assert isinstance(found, run.NodeRun)
+
+
+def test_an_unknown_kind_of_event_is_damaged() -> None:
+    with pytest.raises(errors.Damaged, match=r"event 3.*node\.danced"):
+        codec.decode_event("node.danced", GOOD, "event 3")
+
+
+@pytest.mark.parametrize("value", [run.NodeRun(id="\ud800"), run.NodeRun(id="a", charged=1 << 70)])
+def test_what_cannot_be_written_is_told(value: run.NodeRun) -> None:
+    with pytest.raises(errors.Broken, match="NodeRun cannot be written"):
+        codec.NODE.encode(value)
+
+
+def test_a_head_does_not_grow_with_the_flow() -> None:
+    small = a_run()
+    big = dataclasses.replace(
+        small, nodes={str(n): run.NodeRun(id=str(n)) for n in range(1000)}, active=frozenset(map(str, range(1000)))
+    )
+    assert len(codec.encode_head(big)) == len(codec.encode_head(small))
