@@ -23,6 +23,8 @@ _LOOK_AGAIN_SECONDS = 10.0
 """How often who waits inspects without having been woken: the back-up for lost events."""
 _FIRST_SAMPLE_SECONDS, _LAST_SAMPLE_SECONDS = 0.1, 2.0
 _MAKERS_TURN_SECONDS = 2.0
+_VANISHING_SECONDS = 30.0
+_GLANCE_SECONDS = 0.1
 _NEVER_STARTED_SECONDS = 30.0
 _DYING_SECONDS = 10.0
 _KILLS = 3
@@ -90,10 +92,9 @@ class DockerExecutor:
         asked = confinement.config(order, labels=self._names.labels(order.attempt))
         if order.argv == ():
             asked["Entrypoint"] = await self._entry_point(order.image)
-        if not await self._create(name, asked, order) and not await self._left_to_us(name, order.attempt):
-            return
-        await self._check(name, asked)
-        await self._start(name)
+        if await self._is_ours_to_start(name, asked, order):
+            await self._check(name, asked)
+            await self._start(name)
 
     async def _entry_point(self, image: str) -> list[str]:
         """Said outright, else the engine would put the image's own command in place of no arguments."""
@@ -121,21 +122,22 @@ class DockerExecutor:
             return errors.ImageMissing(image=image, reason="it was removed after it had been found")
         return _cannot(refusal)
 
-    async def _left_to_us(self, name: str, attempt: run.AttemptRef) -> bool:
-        """Whether the container that was found must still be started, its maker having had time to."""
+    async def _is_ours_to_start(self, name: str, asked: confinement.Config, order: ports.ContainerOrder) -> bool:
+        """True when it was made now, or was found and its maker does not start it; False when it was started."""
         with self._events.watch(name) as watch:
-            patience = _Patience(_MAKERS_TURN_SECONDS)
-            while True:
-                found = await self._inspect(name)
-                if found is None:
-                    raise errors.ContainerLost(attempt=attempt.id)
-                if self._names.attempt(found["Config"].get("Labels") or {}) != attempt:
-                    raise errors.ContainerRefused(reason=f"there is another container named {name}")
-                if _status(found) != "created":
-                    return False
+            patience, makers_turn = _Patience(_VANISHING_SECONDS), _Patience(_MAKERS_TURN_SECONDS)
+            while not await self._create(name, asked, order):
+                # The name is taken from the moment when another begins to make it until its removal is done.
+                while (found := await self._inspect(name)) is not None:
+                    if self._names.attempt(found["Config"].get("Labels") or {}) != order.attempt:
+                        raise errors.ContainerRefused(reason=f"there is another container named {name}")
+                    if _status(found) != "created" or makers_turn.over:
+                        return _status(found) == "created"
+                    await watch.changed(within_seconds=makers_turn.left)
                 if patience.over:
-                    return True
-                await watch.changed(within_seconds=patience.left)
+                    raise self._calls.unavailable(f"the name {name} is taken and there is no such container")
+                await watch.changed(within_seconds=_GLANCE_SECONDS)
+            return True
 
     async def _check(self, name: str, asked: confinement.Config) -> None:
         """A second look at what the engine made of the order. Removes it where that is less confined."""

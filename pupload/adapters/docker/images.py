@@ -24,8 +24,8 @@ _REASONS = (
     (("toomanyrequests", "too many requests", "rate limit"), "rate"),
     (("no matching manifest", "does not match the specified platform"), "platform"),
     (("unauthorized", "access denied", "denied:", "authentication required", "no basic auth"), "denied"),
-    (("manifest unknown", "not found", "no such image", "does not exist"), "unknown"),
     (("invalid reference format", "invalid repository name", "must be lowercase"), "name"),
+    (("manifest unknown", "not found", "no such image", "does not exist"), "unknown"),
 )
 """What engines and registries say, in the order of looking."""
 

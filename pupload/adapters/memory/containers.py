@@ -79,11 +79,14 @@ class _Box:
     """None: only somebody else ends it."""
     code: int
     oom: bool
+    over: bool = False
     gone: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ended(self, now: datetime) -> bool:
-        return self.ends_at is not None and self.ends_at <= now
+        """Once true it stays so, wherever somebody sets the clock."""
+        self.over = self.over or (self.ends_at is not None and self.ends_at <= now)
+        return self.over
 
 
 @functools.cache
