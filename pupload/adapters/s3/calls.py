@@ -5,6 +5,7 @@ Signed requests to one bucket: sent, tried again where that can help, and answer
 Neither follows redirects (a signature holds for one host) nor decodes bodies (an object's bytes are what they are).
 """
 
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,13 @@ class Answer:
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes
+
+
+def in_pieces(body: bytes) -> bytes | io.BytesIO | None:
+    """The body as aiohttp likes it: a large one in one go would hold up the loop."""
+    if len(body) > CHUNK_BYTES:
+        return io.BytesIO(body)
+    return body or None
 
 
 class TryAgain(Exception):
@@ -179,7 +187,7 @@ class Caller:
             call.method,
             URL(url, encoded=True),
             headers={**headers, "Host": self.bucket.host},
-            data=call.body or None if call.source is None else call.source(),
+            data=in_pieces(call.body) if call.source is None else call.source(),
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=CONNECT_SECONDS, sock_read=call.patience * self._patience

@@ -246,7 +246,7 @@ class _Trials:
                 session.request(
                     method,
                     URL(url, encoded=True),
-                    data=body,
+                    data=calls.in_pieces(body or b""),
                     headers=headers,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=60),

@@ -5,8 +5,8 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,12 +143,12 @@ class _NewFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with _disk(path):
+        with disk_of(path):
             self._handle, self._name = tempfile.mkstemp(prefix=".fetch-", dir=path.parent)
         self._hash = hashlib.sha256()
 
     def write(self, batch: Sequence[bytes]) -> None:
-        with _disk(self._path):
+        with disk_of(self._path):
             for piece in batch:
                 view = memoryview(piece)
                 while view:
@@ -156,7 +156,7 @@ class _NewFile:
                 self._hash.update(piece)
 
     def finish(self) -> str:
-        with _disk(self._path):
+        with disk_of(self._path):
             os.fchmod(self._handle, 0o444)
             os.close(self._handle)
             self._handle = -1
@@ -169,18 +169,15 @@ class _NewFile:
         Path(self._name).unlink(missing_ok=True)
 
 
-class _disk:  # noqa: N801 - reads as a word of the language
-    """Turns a full disk into `errors.DiskFull`."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
-            raise errors.DiskFull(path=str(self._path)) from error
+@contextmanager
+def disk_of(path: Path) -> Iterator[None]:
+    """Turns a full disk into `errors.DiskFull` that names the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise errors.DiskFull(path=str(path)) from error
+        raise
 
 
 # ── To the store ─────────────────────────────────────────────────────────────────────────────────────────────────
