@@ -7,7 +7,7 @@ holds the secrets of stores, so only its owner may read it; SQLite gives its sid
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,10 @@ class Session:
         """Runs it; the cursor has the rows."""
         return self.connection.execute(self._sql(statement), values)
 
-    def run_many(self, statement: sqlalchemy.Executable, rows: Iterable[Mapping[str, Any]]) -> None:
+    def run_many(self, statement: sqlalchemy.Executable, rows: Sequence[Mapping[str, Any]]) -> None:
         """Runs it once per row of values."""
-        self.connection.executemany(self._sql(statement), rows)
+        if rows:
+            self.connection.executemany(self._sql(statement), rows)
 
     def _sql(self, statement: sqlalchemy.Executable) -> str:
         try:

@@ -107,10 +107,13 @@ class Writer:
         """One transaction. Returns the order that ruined it for the others, None when all have their answer."""
         connection = self._session.connection
         try:
+            if connection.in_transaction:  # the last one could not even be rolled back
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
             for order in group:
                 self._write_one(order)
                 if not connection.in_transaction:  # SQLite gives all up when the disk is full, and on a few more
+                    order.error = order.error or errors.Broken(reason="a write ended the transaction it was in")
                     return order
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, it must reach those who wait

@@ -219,6 +219,7 @@ async def test_a_sound_database_has_good_lines(tmp_path: Path) -> None:
         ("database integrity", "database journal", "database file mode", "database disk", "database writer"), True
     )
     assert not (await opened.check())[-1].ok  # closed by now
+    assert all(line.ok for line in await database.check(opened.path))
 
 
 async def test_what_is_wrong_is_said_with_how_to_mend_it(tmp_path: Path) -> None:

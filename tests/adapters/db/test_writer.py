@@ -160,6 +160,21 @@ async def test_a_bug_reaches_whoever_asked(table: Table) -> None:
     assert await table.writer.do(put(1)) == 1
 
 
+async def test_a_job_that_ends_the_transaction_is_not_called_durable(table: Table) -> None:
+    def job(session: sqlite.Session) -> None:
+        put(1)(session)
+        session.connection.execute("ROLLBACK")
+
+    held = await table.hold()
+    writes = [asyncio.create_task(table.writer.do(one)) for one in (put(2), job, put(3))]
+    await asyncio.sleep(0)
+    table.gate.set()
+    await held
+    found = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(one) for one in found] == [int, errors.Broken, int]
+    assert table.rows() == [2, 3]
+
+
 async def test_closing_writes_what_waits_and_refuses_the_rest(table: Table) -> None:
     held = await table.hold()
     writes = [asyncio.create_task(table.writer.do(put(n))) for n in range(GROUP + 5)]
