@@ -63,19 +63,19 @@ class Blobs:
         """A new blob with these bytes of another. Durable."""
         writer = self.create()
         try:
-            writer.copy_from(self.path(name), start, length)
+            with self.path(name).open("rb", buffering=0) as source:
+                writer.copy_from(source.fileno(), start, length)
             writer.finish()
         except BaseException:
             writer.discard()
             raise
         return writer.name
 
-    def take(self, path: Path) -> str:
-        """Moves a finished, synced file in; only within one file system (`OSError` EXDEV else). Durable."""
+    def link_from(self, path: Path) -> str:
+        """A blob that is a second name of a finished, synced file. Durable. Raises `OSError` where it cannot be."""
         name = secrets.token_hex(16)
-        path.rename(self.path(name))
+        os.link(path, self.path(name), follow_symlinks=False)
         sync_directory(self.path(name).parent)
-        sync_directory(path.parent)
         return name
 
     def remove(self, names: Iterable[str]) -> None:
@@ -119,14 +119,10 @@ class Writer:
             os.fdatasync(self._descriptor)
             self._unsynced = 0
 
-    def copy_from(self, path: Path, start: int, length: int) -> None:
-        """Appends these bytes of a file, in the kernel."""
-        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with refusing_when_full():
-                copy_range(source, self._descriptor, start, length)
-        finally:
-            os.close(source)
+    def copy_from(self, source: int, start: int, length: int) -> None:
+        """Appends these bytes of an open file, in the kernel. Raises `Refusal` InsufficientStorage."""
+        with refusing_when_full():
+            copy_range(source, self._descriptor, start, length)
 
     def finish(self) -> None:
         """Everything is on the disk when it returns."""

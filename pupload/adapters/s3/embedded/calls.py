@@ -54,6 +54,13 @@ _METADATA = "x-amz-meta-"
 _MOST_METADATA = 2048
 _LONGEST_DOCUMENT = 8 << 20
 _DIGITS = re.compile(r"[0-9]{1,15}")
+_UNSENDABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+
+
+def check_header_text(name: str, value: str) -> None:
+    """Raises `Refusal` InvalidArgument unless it can be sent as a header's value."""
+    if _UNSENDABLE.search(value):
+        raise Refusal("InvalidArgument", f"The value of {name} must be UTF-8 without control characters.")
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,8 @@ class Call:
         """
         kept = {name: value for name in _SENT_BACK if (value := self.header(name)) is not None}
         encodings = [one.strip() for one in kept.pop("content-encoding", "").split(",")]
+        if "aws-chunked" in encodings and not self._is_chunked():
+            raise Refusal("InvalidRequest", "aws-chunked needs an x-amz-content-sha256 that says how it is signed.")
         if encoding := ", ".join(one for one in encodings if one and one.lower() != "aws-chunked"):
             kept["content-encoding"] = encoding
         metadata = {name: value for name, value in self.amz_headers().items() if name.startswith(_METADATA)}
@@ -130,8 +139,7 @@ class Call:
         kept.update(metadata)
         kept.setdefault("content-type", "binary/octet-stream")
         for name, value in kept.items():
-            if not value.isprintable() and "\t" not in value:
-                raise Refusal("InvalidArgument", f"The value of {name} must be printable UTF-8.")
+            check_header_text(name, value)
         return kept
 
     # ── The body ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -144,11 +152,7 @@ class Call:
         """
         payload = self.verified.payload_hash
         md5 = self.request.headers.get("Content-MD5")
-        given = {
-            name: checksums.read(name, value)
-            for name in checksums.SIZES
-            if (value := self.header(checksums.PREFIX + name)) is not None
-        }
+        given = {name: checksums.read(name, value) for name, value in self.checksums().items()}
         if len(given) > 1:
             raise Refusal("InvalidRequest", "Expecting a single x-amz-checksum- header.")
         trailing = self._trailing()
@@ -161,6 +165,12 @@ class Call:
             also=also,
             decoder=self._decoder(trailing),
         )
+
+    def checksums(self) -> dict[str, str]:
+        """The checksums in its headers, by name, as they are."""
+        found = self.amz_headers().items()
+        named = {name.removeprefix(checksums.PREFIX): v for name, v in found if name.startswith(checksums.PREFIX)}
+        return {name: value for name, value in named.items() if name not in ("algorithm", "mode", "type")}
 
     async def document(self, *, checksummed: bool = True) -> bytes:
         """

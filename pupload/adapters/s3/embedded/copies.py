@@ -120,7 +120,8 @@ def _cut(blobs: Blobs, source: rows.StoredObject, start: int, length: int) -> tu
         if source.data is not None:
             writer.write([source.data[start : start + length]])
         for blob, offset, count in sending.pieces(source, start, length):
-            writer.copy_from(blobs.path(blob), offset, count)
+            with blobs.path(blob).open("rb", buffering=0) as file:
+                writer.copy_from(file.fileno(), offset, count)
         writer.finish()
         return writer.name, *_hash(blobs.path(writer.name))
     except BaseException:

@@ -2,7 +2,8 @@
 Bytes that change hands without being copied, between this store and the engine on the same machine.
 
 `link` gives an object a path: a hard link to its blob, which nobody ever writes to. `adopt` makes a finished file an
-object: renamed in among the blobs. Where the file system does not allow either, they copy.
+object: it gets a name among the blobs, and loses its own once the row is committed, so that no crash can lose it.
+Where the file system allows no links, they copy.
 """
 
 import errno
@@ -13,12 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pupload.adapters.s3.embedded import blobs, rows
+from pupload.adapters.s3.embedded import blobs, calls, rows
 from pupload.adapters.s3.embedded.conditions import Conditions
 from pupload.adapters.s3.embedded.refusals import Refusal
 from pupload.adapters.s3.embedded.store import Store
 
 _STEP = 1 << 20
+_NO_LINKS = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +49,17 @@ async def link(store: Store, bucket: str, key: str, path: Path, *, if_etag: str 
 
 async def adopt(store: Store, bucket: str, key: str, path: Path, content_type: str) -> Linked:
     """
-    The file is the object afterwards, and no longer at `path`.
+    The file is the object afterwards, and no longer at `path`; it still is there when this fails.
 
-    Its ETag is made from its SHA-256, in the form that tells clients it is no MD5. Raises `Refusal`: NoSuchBucket,
-    InvalidArgument for anything but a regular file with one name, InsufficientStorage.
+    May be repeated after a crash. The object's ETag is made from its SHA-256, in the form that tells clients it is no
+    MD5. Raises `Refusal`: NoSuchBucket, InvalidArgument for anything but a regular file with one name,
+    InsufficientStorage.
     """
-    await store.index.read(lambda db: rows.find_bucket(db, bucket))
-    size = await store.in_thread(lambda: _size(path))
-    async with store.room.promised(size):
-        blob, size, sha256 = await store.in_thread(lambda: _take(store.blobs, path))
+    calls.check_header_text("content_type", content_type)
+    if (done := await _adopted_before(store, bucket, key, path)) is not None:
+        return done
+    async with store.room.promised((await store.in_thread(lambda: _look(path))).st_size):
+        blob, size, sha256, linked = await store.in_thread(lambda: _take(store.blobs, path))
         new = rows.StoredObject(
             bucket=bucket,
             key=key,
@@ -67,7 +71,26 @@ async def adopt(store: Store, bucket: str, key: str, path: Path, content_type: s
             extents=(rows.Extent(blob, size),),
         )
         stored = await store.commit(lambda change: rows.put(change, new, Conditions()), [blob])
-    return Linked(stored, sha256, linked=True)
+    await store.in_thread(lambda: path.unlink(missing_ok=True))
+    return Linked(stored, sha256, linked)
+
+
+async def _adopted_before(store: Store, bucket: str, key: str, path: Path) -> Linked | None:
+    """The object, when the file at `path` is its blob already: a crash came before that name was taken away."""
+    await store.index.read(lambda db: rows.find_bucket(db, bucket))
+    stored = await store.index.read(lambda db: rows.find(db, bucket, key))
+    if stored is None or stored.sha256 is None or len(stored.extents) != 1:
+        return None
+    blob = store.blobs.path(stored.extents[0].blob)
+
+    def is_done() -> bool:
+        found = _look(path)
+        if found.st_nlink != 2 or not os.path.samestat(found, blob.lstat()):
+            return False
+        path.unlink()
+        return True
+
+    return Linked(stored, stored.sha256, linked=True) if await store.in_thread(is_done) else None
 
 
 def _place(path: Path, sources: Sequence[tuple[Path, int]], data: bytes) -> bool:
@@ -78,7 +101,7 @@ def _place(path: Path, sources: Sequence[tuple[Path, int]], data: bytes) -> bool
                 os.link(sources[0][0], path)
                 return True
             except OSError as error:
-                if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP):
+                if error.errno not in _NO_LINKS:
                     raise
         _copy(path, sources, data)
         return False
@@ -101,59 +124,68 @@ def _copy(path: Path, sources: Sequence[tuple[Path, int]], data: bytes) -> None:
         raise
 
 
-def _size(path: Path) -> int:
-    found = _must_stat(path)
-    return found.st_size
-
-
-def _must_stat(path: Path) -> os.stat_result:
+def _look(path: Path) -> os.stat_result:
     try:
         return path.lstat()
     except OSError as error:
-        raise Refusal("InvalidArgument", f"The file cannot be read: {error.strerror}") from error
+        raise _unreadable(error) from error
 
 
-def _take(files: blobs.Blobs, path: Path) -> tuple[str, int, str]:
-    """Blob, size and SHA-256 of the file, which is gone from `path`."""
+def _unreadable(error: OSError) -> Refusal:
+    return Refusal("InvalidArgument", f"The file cannot be read: {error.strerror}")
+
+
+def _take(files: blobs.Blobs, path: Path) -> tuple[str, int, str, bool]:
+    """A blob with the file's bytes, their number and SHA-256, and whether the blob is the file itself."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise Refusal("InvalidArgument", f"The file cannot be read: {error.strerror}") from error
+        raise _unreadable(error) from error
     with os.fdopen(descriptor, "rb", buffering=0) as file, blobs.refusing_when_full():
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise Refusal("InvalidArgument", "Only a regular file with a single name can be adopted.")
-        if found.st_uid != os.geteuid():
-            os.fchown(descriptor, os.geteuid(), os.getegid())
-        os.fchmod(descriptor, 0o444)
+        is_ours = _make_ours(descriptor, found)
         digest, size = hashlib.sha256(), 0
         while piece := file.read(_STEP):
             digest.update(piece)
             size += len(piece)
         os.fsync(descriptor)
-        _check_same(path, found)
-        return _move(files, path, descriptor, size), size, digest.hexdigest()
+        blob = _link_blob(files, path, found) if is_ours else None
+        return blob or _copy_blob(files, descriptor, size), size, digest.hexdigest(), blob is not None
 
 
-def _check_same(path: Path, opened: os.stat_result) -> None:
-    """The name must still be that of the file that was hashed."""
-    now = _must_stat(path)
-    if (now.st_dev, now.st_ino, now.st_nlink) != (opened.st_dev, opened.st_ino, 1):
-        raise Refusal("InvalidArgument", "The file changed while it was adopted.")
-
-
-def _move(files: blobs.Blobs, path: Path, descriptor: int, size: int) -> str:
+def _make_ours(descriptor: int, found: os.stat_result) -> bool:
+    """Owned by us and read-only from now on; False where the system does not let us."""
     try:
-        return files.take(path)
+        if found.st_uid != os.geteuid():
+            os.fchown(descriptor, os.geteuid(), os.getegid())
+        os.fchmod(descriptor, 0o444)
+    except PermissionError:
+        return False
+    return True
+
+
+def _link_blob(files: blobs.Blobs, path: Path, opened: os.stat_result) -> str | None:
+    try:
+        blob = files.link_from(path)
     except OSError as error:
-        if error.errno != errno.EXDEV:
+        if error.errno not in _NO_LINKS:
             raise
+        return None
+    if not os.path.samestat(opened, files.path(blob).lstat()):
+        # Another file took the name while this one was hashed.
+        files.remove([blob])
+        raise Refusal("InvalidArgument", "The file changed while it was adopted.")
+    return blob
+
+
+def _copy_blob(files: blobs.Blobs, descriptor: int, size: int) -> str:
     writer = files.create()
     try:
-        writer.copy_from(Path(f"/proc/self/fd/{descriptor}"), 0, size)
+        writer.copy_from(descriptor, 0, size)
         writer.finish()
     except BaseException:
         writer.discard()
         raise
-    path.unlink()
     return writer.name

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from pupload.adapters.s3.embedded import checksums, ranges, replies, rows, sending, xml
-from pupload.adapters.s3.embedded.calls import Call
+from pupload.adapters.s3.embedded.calls import Call, check_header_text
 from pupload.adapters.s3.embedded.conditions import Conditions, still_fresh
 from pupload.adapters.s3.embedded.index import Change
 from pupload.adapters.s3.embedded.refusals import Refusal
@@ -135,8 +135,7 @@ def _headers(call: Call, stored: rows.StoredObject) -> dict[str, str]:
     headers["Content-Type"] = headers.pop("content-type", stored.content_type)
     for parameter, name in _OVERRIDES.items():
         if (value := call.query.get(parameter)) is not None:
-            if not value.isprintable():
-                raise Refusal("InvalidArgument", f"{parameter} must be printable.", ArgumentName=parameter)
+            check_header_text(parameter, value)
             headers.pop(name.lower(), None)
             headers[name] = value
     return headers

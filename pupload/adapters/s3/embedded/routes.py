@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from pupload.adapters.s3.embedded import buckets, copies, listing, multipart, objects
+from pupload.adapters.s3.embedded import buckets, completing, copies, listing, multipart, objects
 from pupload.adapters.s3.embedded.calls import Call
 from pupload.adapters.s3.embedded.refusals import Refusal
 from pupload.adapters.s3.embedded.store import Store
@@ -82,7 +82,7 @@ ROUTES = (
     Route("PUT", "object", multipart.put_part, _names("uploadId partNumber")),
     Route("PUT", "object", copies.copy_part, _names(f"uploadId partNumber {COPY}")),
     Route("POST", "object", multipart.begin, _names("uploads")),
-    Route("POST", "object", multipart.complete, _names("uploadId")),
+    Route("POST", "object", completing.complete, _names("uploadId")),
     Route("DELETE", "object", multipart.abort, _names("uploadId")),
     Route("DELETE", "object", objects.delete),
 )
