@@ -52,7 +52,7 @@ def a_well(edge: str = "photo", **fields: Any) -> flows.DataWell:
     return flows.DataWell(edge=edge, **fields)
 
 
-def a_store(name: str = "bucket", **params: str | bool) -> flows.Store:
+def a_store(name: str = "bucket", /, **params: str | bool) -> flows.Store:
     """An S3 store that could be used."""
     usual: dict[str, str | bool] = {"Endpoint": "s3.example.org", "BucketName": "media"}
     return flows.Store(name=name, type="s3", params={**usual, **params})
@@ -73,7 +73,7 @@ def a_flag(name: str = "width", **fields: Any) -> nodedef.FlagDef:
     return nodedef.FlagDef(name=name, **fields)
 
 
-def a_definition(uses: str = "pupload/resize", **fields: Any) -> nodedef.NodeDef:
+def a_definition(uses: str = "pupload/resize", /, **fields: Any) -> nodedef.NodeDef:
     """
     A definition; without ports and flags it is a bare one, which takes any.
 

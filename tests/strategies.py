@@ -34,8 +34,8 @@ retries = st.builds(
     Retry,
     delay=st.sampled_from([None, "1s", "250ms"]),
     max=st.sampled_from([None, "10s", "2m"]),
-    on_exit_codes=st.lists(st.integers(0, 255), max_size=2).map(tuple),
-    never_on_exit_codes=st.lists(st.integers(0, 255), max_size=2).map(tuple),
+    on_exit_codes=st.lists(st.integers(1, 100), max_size=2).map(tuple),
+    never_on_exit_codes=st.lists(st.integers(101, 255), max_size=2).map(tuple),
     more_memory=st.booleans(),
 )
 

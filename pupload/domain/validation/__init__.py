@@ -14,6 +14,8 @@ from pupload.domain.validation import edges, flows, nodes, stores, subject, type
 from pupload.domain.validation.findings import Finding, in_order
 from pupload.domain.validation.limits import Limits
 
+__all__ = ["Finding", "Limits", "RULES", "validate"]
+
 RULES = (
     *flows.RULES,
     *stores.RULES,
