@@ -59,6 +59,8 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPage:
+    """Some of the runs that match, newest first."""
+
     runs: Sequence[RunSummary]
     total: int
     """Of all runs that match, not of this page."""

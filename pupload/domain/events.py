@@ -102,7 +102,10 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCreated:
+    """The run was accepted and saved."""
+
     flow: str
+    """The flow's name."""
     nodes: int
     resumed_from: str | None = None
 
@@ -121,16 +124,21 @@ class RunRunning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCompleted:
-    pass
+    """Every node succeeded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFailed:
+    """The run ended because something went wrong for good."""
+
     error: str
+    """The first thing that did, for a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStopped:
+    """The run was cancelled, and nothing of it runs any more."""
+
     reason: str
 
 

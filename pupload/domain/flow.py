@@ -2,7 +2,7 @@
 What the user wrote: a flow, its nodes, wells and stores.
 
 These values hold the user's words as they are, so that validation can point at each one; `pupload.domain.plan` turns
-a valid flow into what runs. Names are those of docs/reference/flow.md in the style of Python.
+a valid flow into what runs. Names are those of docs/reference/flow-format.md in the style of Python.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ class Store:
     type: str
     """`s3` or `local`."""
     params: Mapping[str, str | bool] = field(default_factory=dict, repr=False)
-    """Keys as in docs/reference/flow.md, such as `Endpoint`; not shown, for they hold secrets."""
+    """Keys as in docs/reference/flow-format.md, such as `Endpoint`; not shown, for they hold secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

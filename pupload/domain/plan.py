@@ -60,6 +60,8 @@ class EdgePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPlan:
+    """How a failed attempt is tried again."""
+
     delay_seconds: float = 1.0
     max_seconds: float = 60.0
     on_exit_codes: tuple[int, ...] = ()
