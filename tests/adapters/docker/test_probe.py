@@ -1,0 +1,104 @@
+from typing import Any
+
+import pytest
+
+from pupload import errors, ports
+from pupload.adapters.docker import probe
+
+VERSION = {
+    "Version": "28.5.2",
+    "ApiVersion": "1.51",
+    "Components": [{"Name": "Engine", "Version": "28.5.2"}, {"Name": "runc", "Version": "1.3.3"}],
+}
+INFO = {
+    "Architecture": "x86_64",
+    "NCPU": 8,
+    "CgroupVersion": "2",
+    "CgroupDriver": "systemd",
+    "MemoryLimit": True,
+    "SwapLimit": True,
+    "CpuCfsQuota": True,
+    "PidsLimit": True,
+    "DefaultRuntime": "runc",
+    "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"],
+    "Driver": "overlay2",
+    "LiveRestoreEnabled": True,
+}
+
+
+def line(what: str, version: dict[str, Any] | None = None, **info: Any) -> ports.ProbeLine:
+    told = probe.lines({**VERSION, **(version or {})}, {**INFO, **info})
+    (found,) = [line for line in told if line.what == what]
+    return found
+
+
+def test_a_good_engine_has_nothing_to_mend() -> None:
+    assert all(line.ok for line in probe.lines(VERSION, INFO))
+
+
+@pytest.mark.parametrize(
+    ("runc", "ok"),
+    [
+        ("1.1.5+ds1", False),
+        ("1.2.7", False),
+        ("1.2.8", True),
+        ("1.3.2", False),
+        ("1.3.3", True),
+        ("1.4.0", True),
+        ("2.0.0", True),
+    ],
+)
+def test_an_old_runc_lets_nodes_escape(runc: str, ok: bool) -> None:
+    found = line("runtime", {"Components": [{"Name": "runc", "Version": runc}]})
+    assert found.ok == ok
+    assert runc in found.detail
+
+
+def test_another_runtime_is_named() -> None:
+    assert line("runtime", DefaultRuntime="runsc").detail == "runsc"
+
+
+def test_an_old_interface_is_told() -> None:
+    assert not line("engine API", {"ApiVersion": "1.40"}).ok
+
+
+def test_limits_that_cannot_be_held_are_named() -> None:
+    found = line("limits", MemoryLimit=False, PidsLimit=False)
+    assert not found.ok
+    assert "memory, processes" in found.detail
+
+
+def test_swap_that_is_not_limited_is_told_and_no_fault() -> None:
+    found = line("limits", SwapLimit=False)
+    assert found.ok
+    assert "swap" in found.detail
+
+
+@pytest.mark.parametrize("options", [[], ["name=seccomp,profile=unconfined"]])
+def test_missing_seccomp_is_a_fault(options: list[str]) -> None:
+    assert not line("seccomp", SecurityOptions=options).ok
+
+
+def test_guards_are_listed() -> None:
+    assert line("seccomp").detail == "builtin, apparmor"
+
+
+@pytest.mark.parametrize("option", ["rootless", "userns"])
+def test_separate_users_are_told(option: str) -> None:
+    assert "better protection" not in line("users", SecurityOptions=[f"name={option}"]).detail
+    assert "better protection" in line("users").detail
+
+
+def test_a_copying_storage_driver_is_told() -> None:
+    assert not line("storage driver", Driver="vfs").ok
+
+
+def test_no_cgroups_is_told() -> None:
+    assert not line("control groups", CgroupDriver="none").ok
+
+
+def test_an_engine_that_does_not_answer_is_one_line_with_what_to_do() -> None:
+    error = errors.ExecutorUnavailable(host="unix:///x", reason="No such file or directory")
+    (found,) = probe.unreachable(error, "unix:///x")
+    assert not found.ok
+    assert "systemctl start docker" in found.detail
