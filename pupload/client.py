@@ -15,6 +15,7 @@ upload or a stream that breaks off goes on where it was.
 import asyncio
 import hashlib
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -374,7 +375,7 @@ def _unreachable(url: str, error: Exception) -> errors.PuploadError:
         return error
     origin = url.partition("?")[0] if "?" not in url else "{0.scheme}://{0.netloc}".format(urlsplit(url))
     if isinstance(error, aiohttp.ClientConnectorError):
-        reason = error.os_error.strerror or "no connection"
+        reason = os.strerror(error.os_error.errno) if error.os_error.errno else "no connection"
     elif isinstance(error, TimeoutError):
         reason = "it does not answer"
     elif isinstance(error, aiohttp.ClientError):

@@ -247,3 +247,9 @@ class _Builder:
 
 def _escape(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
+
+
+def write_yaml(value: Any) -> str:
+    """The YAML of plain values, in their order."""
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return text

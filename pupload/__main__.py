@@ -1,0 +1,5 @@
+"""`python -m pupload` is `pup`."""
+
+from pupload.cli.main import main
+
+main()

@@ -1,0 +1,237 @@
+"""Commands on a project's folder: init, validate, push, controller, node."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pupload import errors, wiring
+from pupload.api.flow import wire
+from pupload.cli import failures, project, samples, serving
+from pupload.cli.failures import Usage
+from pupload.cli.output import Output
+from pupload.cli.project import Loaded, Project
+from pupload.client import Client
+from pupload.domain import flow, nodedef, validation
+from pupload.domain.validation.findings import Finding
+
+# ── init ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def init(out: Output, name: str | None, *, start: Path) -> int:
+    """Makes a project in a new folder, or in this one."""
+    folder = (start / name) if name else start
+    title = folder.absolute().name
+    contents = samples.files(title)
+    there = [path for path in (project.FILE, *contents) if (folder / path).exists()]
+    if there:
+        raise Usage(reason=f"{folder / there[0]} is there already; nothing was changed")
+    try:
+        for path, text in contents.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
+        settings: dict[str, Any] = {"ProjectName": title, "ID": str(uuid.uuid4()), "Controllers": []}
+        project.write_settings(folder, settings)
+    except OSError as error:
+        raise failures.Failed(reason=f"cannot make {folder}: {error.strerror}") from error
+    if out.as_json:
+        out.json({"project": str(folder.absolute()), "files": [project.FILE, *contents]})
+    out.say(f"made the project {title} in {folder}")
+    for path in (project.FILE, *contents):
+        out.say(f"  {path}")
+    go = f"cd {name} && " if name else ""
+    out.say(f"next: {go}pup validate, then pup test resize --input photo=PICTURE --output results")
+    return failures.OK
+
+
+# ── validate ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def validate(out: Output, name: str | None, *, start: Path) -> int:
+    """Says what is wrong with the project's flows."""
+    loaded = project.load(start)
+    flows = [loaded.find_flow(name)] if name else list(loaded.flows)
+    if not flows:
+        raise failures.Failed(reason=f"the project {loaded.root} has no flows")
+    judged = [(each, *judge(loaded, each)) for each in flows]
+    bad = sum(any(finding.is_error for finding in findings) for _, findings, _ in judged)
+    if out.as_json:
+        out.json([_as_json(each, findings, places) for each, findings, places in judged])
+    for each, findings, places in judged:
+        title = each.value.name or each.path.stem
+        wrong = any(finding.is_error for finding in findings)
+        mark, verdict, style = ("✗", "invalid", "red") if wrong else ("✓", "valid", "green")
+        out.say(f"{mark} {title}: {verdict}", style=style)
+        show_findings(out, findings, places)
+        for sentence in each.warnings:
+            out.say(f"  {each.document.name}: WARNING {sentence}")
+    for definition in loaded.definitions:
+        for sentence in definition.warnings:
+            out.say(f"  {definition.document.name}: WARNING {sentence}")
+    return failures.FAILED if bad else failures.OK
+
+
+def judge(loaded: Project, asked: Loaded[flow.Flow]) -> tuple[Sequence[Finding], Sequence[str]]:
+    """What is wrong with the flow, and the file and line of each."""
+    settings = serving.settings()
+    own = loaded.used_by(asked.value)
+    shipped = _shipped(asked.value, {each.value.uses for each in own})
+    findings = validation.validate(
+        asked.value, [*(each.value for each in own), *shipped], limits=wiring.validation_limits(settings)
+    )
+    return findings, [project.place(finding, asked, own) for finding in findings]
+
+
+def _shipped(asked: flow.Flow, known: set[str]) -> Sequence[nodedef.NodeDef]:
+    """The definitions that every server has, of those that the flow uses and the project does not define."""
+    catalogue = asyncio.run(wiring.make_catalogue(serving.settings()).all())
+    used = {node.uses for node in asked.nodes} - known
+    return [definition for definition in catalogue if definition.uses in used]
+
+
+def show_findings(out: Output, findings: Sequence[Finding], places: Sequence[str]) -> None:
+    """A line for each finding."""
+    for finding, where in zip(findings, places, strict=True):
+        kind = "ERROR" if finding.is_error else "WARNING"
+        style = "red" if finding.is_error else "yellow"
+        out.say(f"  {where}: {kind} [{finding.code}] {finding.name}: {finding.description}", style=style)
+
+
+def _as_json(asked: Loaded[flow.Flow], findings: Sequence[Finding], places: Sequence[str]) -> dict[str, Any]:
+    return {
+        "Flow": asked.value.name,
+        "File": str(asked.path),
+        "Valid": not any(finding.is_error for finding in findings),
+        "Findings": [
+            {
+                "Type": str(finding.type),
+                "Code": finding.code,
+                "Name": finding.name,
+                "Description": finding.description,
+                "Path": finding.path,
+                "Place": where,
+            }
+            for finding, where in zip(findings, places, strict=True)
+        ],
+        "Warnings": list(asked.warnings),
+    }
+
+
+# ── push and controllers ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def push(out: Output, url: str, *, start: Path) -> int:
+    """Stores the project on a server."""
+    loaded = project.load(start)
+    if not loaded.id:
+        raise Usage(reason=f"{project.FILE} has no ID; put a UUID there, such as {uuid.uuid4()}")
+    body = {
+        "ID": loaded.id,
+        "ProjectName": loaded.name,
+        "Flows": [wire.write_flow(each.value) for each in loaded.flows],
+        "NodeDefs": [wire.write_definition(each.value) for each in loaded.definitions],
+        "GlobalStores": loaded.settings.get("GlobalStores") or [],
+    }
+
+    async def work() -> None:
+        async with Client(url) as client:
+            await client.push(loaded.id, body)
+
+    asyncio.run(work())
+    if out.as_json:
+        out.json({"project": loaded.id, "url": url, "flows": [each.value.name for each in loaded.flows]})
+    out.say(f"pushed {len(loaded.flows)} flows and {len(loaded.definitions)} node definitions to {url}")
+    return failures.OK
+
+
+def add_controller(out: Output, name: str, url: str, *, start: Path) -> int:
+    """Makes a server known to the project."""
+    Client(url)  # refuses what is no address
+    folder = project.root(start)
+    known = project.controllers(folder)
+    if any(controller.name == name for controller in known):
+        raise Usage(reason=f"there is a controller {name} already")
+    _write_controllers(folder, (*known, project.Controller(name=name, url=url.rstrip("/"))))
+    return list_controllers(out, start=start)
+
+
+def remove_controller(out: Output, name: str, *, start: Path) -> int:
+    """Makes the project forget a server."""
+    folder = project.root(start)
+    known = project.controllers(folder)
+    kept = tuple(controller for controller in known if controller.name != name)
+    if len(kept) == len(known):
+        raise Usage(reason=f"there is no controller {name}")
+    _write_controllers(folder, kept)
+    return list_controllers(out, start=start)
+
+
+def list_controllers(out: Output, *, start: Path) -> int:
+    """Lists the servers the project knows; the first is the default."""
+    known = project.controllers(project.root(start))
+    if out.as_json:
+        out.json([{"Name": each.name, "URL": each.url} for each in known])
+    elif known:
+        out.table(("NAME", "URL"), [(each.name, each.url) for each in known])
+    else:
+        out.say("No controllers configured.")
+    return failures.OK
+
+
+def _write_controllers(folder: Path, known: Sequence[project.Controller]) -> None:
+    settings = project.read_settings(folder)
+    settings["Controllers"] = [{"Name": each.name, "URL": each.url} for each in known]
+    project.write_settings(folder, settings)
+
+
+# ── node ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def list_nodes(out: Output, *, start: Path) -> int:
+    """Lists the node types that flows can use here: the project's, then those that ship with pupload."""
+    own = project.load(start).definitions if project.find_root(start) else ()
+    found = [(each.value, str(each.path)) for each in own]
+    known = {each.uses for each, _ in found}
+    shipped = asyncio.run(wiring.make_catalogue(serving.settings()).all())
+    found += [(each, "pupload") for each in shipped if each.uses not in known]
+    if out.as_json:
+        out.json([{**wire.write_definition(each), "Source": source} for each, source in found])
+    out.table(("NODE", "IMAGE", "TIER", "FROM"), [(each.uses, each.image, each.tier, source) for each, source in found])
+    return failures.OK
+
+
+def build_nodes(out: Output, names: Sequence[str], *, start: Path) -> int:
+    """Builds the images of node types that come with a Dockerfile."""
+    folders = dict(_buildable(start))
+    unknown = [name for name in names if name not in folders]
+    if unknown:
+        known = ", ".join(folders) or "none"
+        raise Usage(reason=f"there is no node type {unknown[0]} with a Dockerfile; there is: {known}")
+    wanted = names or list(folders)
+    if not wanted:
+        raise Usage(reason="there is nothing to build: no nodes/<publisher>/<name>/Dockerfile")
+    built = []
+    for name in wanted:
+        definition = wiring.read_definition(folders[name] / "node.yaml")
+        if not definition.image:
+            raise errors.Malformed(reason=f"{folders[name] / 'node.yaml'} names no Image")
+        out.say(f"building {name} as {definition.image}")
+        asyncio.run(wiring.build_node(folders[name], definition.image, lambda line: out.note(f"  {line}")))
+        built.append({"Node": name, "Image": definition.image})
+    if out.as_json:
+        out.json(built)
+    out.say(f"built {', '.join(each['Image'] for each in built)}")
+    return failures.OK
+
+
+def _buildable(start: Path) -> Sequence[tuple[str, Path]]:
+    """Node types with a Dockerfile by name: the project's over those that ship."""
+    folder = project.find_root(start)
+    places = [wiring.shipped_nodes(), *([folder / "nodes"] if folder else [])]
+    return [
+        (f"{path.parent.parent.name}/{path.parent.name}", path.parent)
+        for place in places
+        for path in sorted(place.glob("*/*/node.yaml"))
+        if (path.parent / "Dockerfile").is_file()
+    ]

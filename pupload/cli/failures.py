@@ -1,0 +1,28 @@
+"""How commands end: the exit codes, and which error means which."""
+
+from pupload import errors
+
+OK = 0
+FAILED = 1
+"""The command was understood and went wrong: an invalid flow, a run that failed, a check that found something."""
+USAGE = 2
+"""The command line cannot be carried out as written."""
+UNREACHABLE = 3
+"""The server, or something it needs, does not answer."""
+INTERRUPTED = 130
+"""Ctrl-C."""
+
+
+class Usage(errors.Refused):
+    """{reason}"""
+
+
+class Failed(errors.PuploadError):
+    """{reason}"""
+
+
+def code_of(error: errors.PuploadError) -> int:
+    """The exit code."""
+    if isinstance(error, Usage):
+        return USAGE
+    return UNREACHABLE if isinstance(error, errors.TryLater) else FAILED

@@ -1,0 +1,342 @@
+# ruff: noqa: PLC0415 - a command's module is imported when the command is given, so that `pup --help` is there at once
+"""
+The words of `pup`: its commands, their arguments, and how they end.
+
+Exit codes: 0 all well, 1 failed or invalid, 2 the command line is wrong, 3 not reachable, 130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="pup",
+    help="Runs flows of containers on files.\n\nExit codes: 0 all well, 1 failed or invalid, 2 the command line is "
+    "wrong, 3 a server cannot be reached, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+controllers = typer.Typer(help="The servers that the project knows; the first is the default.", no_args_is_help=True)
+nodes = typer.Typer(help="Node types.", no_args_is_help=True)
+app.add_typer(controllers, name="controller")
+app.add_typer(nodes, name="node")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        help="The server: an address or a controller's name. Else PUPLOAD_URL, the project's first, or port 1234.",
+    ),
+]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", show_default=False)]
+Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The data folder. [default: pupload-data]")]
+Host = Annotated[str | None, typer.Option("--host", help="The address to listen on. [default: 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option("--port", help="The port; 0 takes a free one. [default: 1234]")]
+StorePort = Annotated[
+    int | None, typer.Option("--store-port", help="The embedded store's port. [default: one above --port]")
+]
+Insecure = Annotated[
+    bool | None,
+    typer.Option("--insecure", help="Listen beyond this machine without authentication.", show_default=False),
+]
+
+
+def main() -> None:
+    """The entry point: runs a command and exits."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Carries out a command line. Returns the exit code; what went wrong is one line on stderr."""
+    from pupload import errors
+    from pupload.cli import failures
+
+    try:
+        code = typer.main.get_command(app).main(arguments, prog_name="pup", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted")
+        return failures.INTERRUPTED
+    except errors.PuploadError as error:
+        _fail(error.message)
+        return failures.code_of(error)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read the output has had enough
+        return failures.OK
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        if sentence := error.format_message():
+            _fail(sentence)
+        return failures.USAGE
+    return code if isinstance(code, int) else failures.OK
+
+
+def _fail(sentence: str) -> None:
+    from pupload.cli.output import Output
+
+    Output().fail(sentence)
+
+
+def _out(as_json: bool) -> Any:
+    from pupload.cli.output import Output
+
+    return Output(as_json=as_json)
+
+
+def _url(option: str) -> Any:
+    import os
+
+    from pupload.cli import servers
+
+    variable = os.environ.get("PUPLOAD_URL", "")  # noqa: TID251 - where the command line is, so is its environment
+    return servers.resolve(option, variable, start=Path.cwd())
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"pup {version('pupload')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _pup(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+# ── A project ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def init(
+    name: Annotated[
+        str | None, typer.Argument(help="The new folder; without it, this one.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Make a project: a folder with two sample flows that work."""
+    from pupload.cli import authoring
+
+    return authoring.init(_out(as_json), name, start=Path.cwd())
+
+
+@app.command()
+def validate(
+    flow: Annotated[
+        str | None, typer.Argument(help="A flow's name; without it, all of them.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Say what is wrong with the project's flows, with file and line. Needs no server."""
+    from pupload.cli import authoring
+
+    return authoring.validate(_out(as_json), flow, start=Path.cwd())
+
+
+@app.command("test")
+def try_flow(
+    flow: Annotated[str, typer.Argument(help="A flow's name.", show_default=False)],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", "-i", metavar="EDGE=PATH", help="A file for an edge. Once for each.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the results are put.")] = Path(
+        "results"
+    ),
+    every: Annotated[bool, typer.Option("--all", help="Bring what nodes pass to each other as well.")] = False,
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Run a flow on files and bring the results here. Starts a server for the time where none answers."""
+    from pupload.cli import trial
+
+    return trial.test(
+        _out(as_json), flow, inputs=inputs or [], into=output, every=every, address=_url(url), start=Path.cwd()
+    )
+
+
+@app.command()
+def push(
+    controller: Annotated[
+        str | None, typer.Argument(help="A controller's name, or an address.", show_default=False)
+    ] = None,
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Store the project on a server, in place of what was there."""
+    from pupload.cli import authoring
+
+    return authoring.push(_out(as_json), _url(controller or url).url, start=Path.cwd())
+
+
+@controllers.command("add")
+def controller_add(
+    name: Annotated[str, typer.Argument(show_default=False)],
+    url: Annotated[str, typer.Argument(show_default=False)],
+    as_json: Json = False,
+) -> int:
+    """Make a server known to the project."""
+    from pupload.cli import authoring
+
+    return authoring.add_controller(_out(as_json), name, url, start=Path.cwd())
+
+
+@controllers.command("list")
+def controller_list(as_json: Json = False) -> int:
+    """List the servers that the project knows."""
+    from pupload.cli import authoring
+
+    return authoring.list_controllers(_out(as_json), start=Path.cwd())
+
+
+@controllers.command("remove")
+def controller_remove(name: Annotated[str, typer.Argument(show_default=False)], as_json: Json = False) -> int:
+    """Make the project forget a server."""
+    from pupload.cli import authoring
+
+    return authoring.remove_controller(_out(as_json), name, start=Path.cwd())
+
+
+@nodes.command("list")
+def node_list(as_json: Json = False) -> int:
+    """List the node types that flows can use: the project's, and those that ship with pupload."""
+    from pupload.cli import authoring
+
+    return authoring.list_nodes(_out(as_json), start=Path.cwd())
+
+
+@nodes.command("build")
+def node_build(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[PUBLISHER/NAME]...", help="Without it, all.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Build the images of node types that come with a Dockerfile."""
+    from pupload.cli import authoring
+
+    return authoring.build_nodes(_out(as_json), names or [], start=Path.cwd())
+
+
+# ── A server ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def dev(
+    host: Host = None,
+    port: Port = None,
+    store_port: StorePort = None,
+    data: Data = None,
+    insecure: Insecure = None,
+    as_json: Json = False,
+) -> int:
+    """Run a server here, everything in one command: for trying and developing flows."""
+    from pupload.cli import serving
+
+    given = {"host": host, "port": port, "store_port": store_port, "data": data, "insecure": insecure}
+    return serving.serve(_out(as_json), dev=True, start=Path.cwd(), **given)
+
+
+@app.command()
+def serve(
+    host: Host = None,
+    port: Port = None,
+    store_port: StorePort = None,
+    data: Data = None,
+    insecure: Insecure = None,
+    as_json: Json = False,
+) -> int:
+    """Run a server for others: as `dev`, but what does not fit the machine is refused."""
+    from pupload.cli import serving
+
+    given = {"host": host, "port": port, "store_port": store_port, "data": data, "insecure": insecure}
+    return serving.serve(_out(as_json), dev=False, start=Path.cwd(), **given)
+
+
+@app.command()
+def doctor(data: Data = None, as_json: Json = False) -> int:
+    """Try everything a server needs: each line is ok, or says how to mend it."""
+    from pupload.cli import serving
+
+    return serving.doctor(_out(as_json), data=data)
+
+
+# ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def status(run_id: RunId, url: Url = "", as_json: Json = False) -> int:
+    """Show a run."""
+    from pupload.cli import runs
+
+    return runs.status(_out(as_json), _url(url).url, run_id)
+
+
+@app.command()
+def logs(
+    run_id: RunId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    node: Annotated[str, typer.Option("--node", help="Only this node's lines.")] = "",
+    attempt: Annotated[int, typer.Option("--attempt", min=0, help="Only this attempt's lines; 0: all.")] = 0,
+    since: Annotated[int, typer.Option("--since", min=0, help="Only lines after this cursor.")] = 0,
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Print what a run's nodes wrote. With --json, one object in each line."""
+    from pupload.cli import runs
+
+    return runs.logs(_out(as_json), _url(url).url, run_id, node=node, attempt=attempt, since=since, follow=follow)
+
+
+@app.command()
+def cancel(
+    run_id: RunId,
+    drain: Annotated[bool, typer.Option("--drain", help="Let what runs finish; start nothing.")] = False,
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Stop a run."""
+    from pupload.cli import runs
+
+    return runs.cancel(_out(as_json), _url(url).url, run_id, drain=drain)
+
+
+@app.command()
+def resume(
+    run_id: RunId,
+    from_node: Annotated[
+        str | None, typer.Option("--from", metavar="NODE", help="Run this node and all behind it again.")
+    ] = None,
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Go on where a failed or stopped run ended, in a new run."""
+    from pupload.cli import runs
+
+    return runs.resume(_out(as_json), _url(url).url, run_id, from_node=from_node)
+
+
+@app.command("list")
+def list_(
+    status: Annotated[str, typer.Option("--status", help="Only runs with this status.")] = "",
+    flow: Annotated[str, typer.Option("--flow", help="Only runs of this flow.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")] = 20,
+    offset: Annotated[int, typer.Option("--offset", min=0, help="How many to pass over.")] = 0,
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """List runs, newest first."""
+    from pupload.cli import runs
+
+    return runs.listing(_out(as_json), _url(url).url, status=status, flow=flow, limit=limit, offset=offset)

@@ -1,0 +1,220 @@
+"""`pup test`: run one of the project's flows on real files, and bring the results here."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pupload import errors, wiring
+from pupload.api.flow import wire
+from pupload.cli import authoring, failures, output, project, runs, serving
+from pupload.cli.board import Board
+from pupload.cli.failures import Usage
+from pupload.cli.output import Output
+from pupload.cli.project import Loaded, Project
+from pupload.cli.servers import Address
+from pupload.client import Answer, Client, file_name
+from pupload.domain import flow
+
+UPLOADS_AT_ONCE = 2
+
+STOPPING_SECONDS = 20.0
+"""How long a run that is cancelled by Ctrl-C gets to stop."""
+
+LAST_LINES = 15
+"""Of a failed node's log."""
+
+
+def test(
+    out: Output, name: str, *, inputs: Sequence[str], into: Path, every: bool, address: Address, start: Path
+) -> int:
+    """Runs the flow; fails unless it completes."""
+    loaded = project.load(start)
+    asked = loaded.find_flow(name)
+    files = read_inputs(inputs, asked.value)
+    return asyncio.run(_test(out, loaded, asked, files, into=into, every=every, address=address))
+
+
+def read_inputs(inputs: Sequence[str], asked: flow.Flow) -> Mapping[str, Path]:
+    """Files by edge, of `edge=path` each. Raises `Usage` unless they are just what the flow takes, and there."""
+    taken = taken_edges(asked)
+    files: dict[str, Path] = {}
+    for text in inputs:
+        edge, equals, path = text.partition("=")
+        if not equals or not path:
+            raise Usage(reason=f"--input {text} should read edge=path")
+        if edge not in taken:
+            raise Usage(reason=f"the flow takes no upload on edge {edge}; it takes: {', '.join(taken) or 'none'}")
+        if edge in files:
+            raise Usage(reason=f"--input for edge {edge} is given twice")
+        files[edge] = Path(path).expanduser()
+        if not files[edge].is_file():
+            raise Usage(reason=f"there is no file {path} (for edge {edge})")
+    missing = [edge for edge in taken if edge not in files]
+    if missing:
+        raise Usage(reason=f"give a file for {', '.join(missing)}: --input {missing[0]}=PATH")
+    return files
+
+
+def taken_edges(asked: flow.Flow) -> Sequence[str]:
+    """The edges that wait for an upload, in the flow's order."""
+    produced = {port.edge for node in asked.nodes for port in node.outputs}
+    otherwise = {well.edge for well in asked.wells if well.source not in (None, "upload")}
+    used = (port.edge for node in asked.nodes for port in node.inputs)
+    return list(dict.fromkeys(edge for edge in used if edge not in produced and edge not in otherwise))
+
+
+def result_edges(asked: flow.Flow, *, every: bool) -> Sequence[str]:
+    """The edges whose artifacts are results: what nodes make and no node takes, or a well keeps; or all they make."""
+    taken = {port.edge for node in asked.nodes for port in node.inputs}
+    kept = {well.edge for well in asked.wells}
+    made = (port.edge for node in asked.nodes for port in node.outputs)
+    return list(dict.fromkeys(edge for edge in made if every or edge not in taken or edge in kept))
+
+
+async def _test(
+    out: Output,
+    loaded: Project,
+    asked: Loaded[flow.Flow],
+    files: Mapping[str, Path],
+    *,
+    into: Path,
+    every: bool,
+    address: Address,
+) -> int:
+    _term_is_interrupt()
+    definitions = loaded.used_by(asked.value)
+    order = wire.write_order(asked.value, [each.value for each in definitions])
+    async with _server(out, loaded, address) as url, Client(url) as client:
+        try:
+            run = await client.start(order)
+        except errors.Invalid as error:
+            places = [project.place(finding, asked, definitions) for finding in error.findings]
+            authoring.show_findings(out, error.findings, places)
+            raise
+        saved: dict[str, Path] = {}
+        try:
+            with Board(out, run["NodeState"]) as board:
+                run = await _see_through(client, run, files, board)
+                if run["Status"] == "COMPLETE":
+                    saved = await _download(client, run, result_edges(asked.value, every=every), into, board)
+        except (asyncio.CancelledError, errors.PuploadError, OSError):
+            # Nobody will look after this run any more.
+            await _stop(client, run["ID"])
+            raise
+        return await _report(out, client, run, saved)
+
+
+def _term_is_interrupt() -> None:
+    """TERM ends the command like Ctrl-C does, so that the run is cancelled."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+async def _see_through(client: Client, run: Answer, files: Mapping[str, Path], board: Board) -> Answer:
+    """Uploads the files, and returns the run when it has ended."""
+    gate = asyncio.Semaphore(UPLOADS_AT_ONCE)
+    sizes = {edge: await asyncio.to_thread(os.path.getsize, path) for edge, path in files.items()}
+
+    async def upload(edge: str, path: Path) -> None:
+        async with gate:
+            tell = board.transfer(f"uploading {edge}", sizes[edge])
+            # A run that has ended by itself takes no more uploads: its own error tells more.
+            with contextlib.suppress(errors.Conflict):
+                await client.upload(run["ID"], edge, path, on_progress=tell)
+
+    waiting = asyncio.ensure_future(client.wait(run["ID"], on_event=board.see))
+    uploads = [asyncio.ensure_future(upload(edge, path)) for edge, path in files.items()]
+    try:
+        await asyncio.gather(*uploads)
+        return await waiting
+    finally:
+        for task in (*uploads, waiting):
+            task.cancel()
+        await asyncio.gather(*uploads, waiting, return_exceptions=True)
+
+
+async def _download(client: Client, run: Answer, edges: Sequence[str], into: Path, board: Board) -> dict[str, Path]:
+    saved: dict[str, Path] = {}
+    for edge in edges:
+        artifact = run["Artifacts"].get(edge)
+        if artifact is None:
+            continue
+        name = file_name(artifact)
+        if into / name in saved.values():
+            name = f"{len(saved)}-{name}"
+        tell = board.transfer(f"downloading {edge}", artifact["Size"])
+        saved[edge] = await client.download(artifact, into / name, on_progress=tell)
+    return saved
+
+
+async def _stop(client: Client, run_id: str) -> None:
+    """Cancels the run and waits a little until it has stopped."""
+    with contextlib.suppress(errors.PuploadError, TimeoutError):
+        async with asyncio.timeout(STOPPING_SECONDS):
+            await client.cancel(run_id)
+            await client.wait(run_id)
+
+
+async def _report(out: Output, client: Client, run: Answer, saved: Mapping[str, Path]) -> int:
+    if out.as_json:
+        out.json({"Run": run, "Files": {edge: str(path) for edge, path in saved.items()}})
+    for edge, path in saved.items():
+        artifact = run["Artifacts"][edge]
+        out.say(f"{edge}: {path} ({artifact['ContentType']}, {output.size(artifact['Size'])})")
+    for warning in run["Warnings"]:
+        out.note(f"warning: {warning}")
+    if run["Status"] == "COMPLETE":
+        out.say(f"{run['ID']} COMPLETE", style="green")
+        return failures.OK
+    for node, state in run["NodeState"].items():
+        if state["Status"] == "ERROR" and not out.as_json:
+            for record in (await client.logs(run["ID"], node=node))["Logs"][-LAST_LINES:]:
+                runs.show_log(out, record)
+    raise failures.Failed(reason=": ".join(filter(None, (f"{run['ID']} {run['Status']}", run["Error"]))))
+
+
+# ── The server ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def _server(out: Output, loaded: Project, address: Address) -> AsyncIterator[str]:
+    """A server that answers: the one at the address; where none was named and none answers, one of our own."""
+    try:
+        async with Client(address.url) as client:
+            await client.health()
+    except errors.ServerUnreachable:
+        if address.chosen:
+            raise
+    else:
+        yield address.url
+        return
+    out.say(f"no server answers at {address.url}: starting one for this test")
+    async with _own_server(loaded) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _own_server(loaded: Project) -> AsyncIterator[str]:
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    stop = asyncio.Event()
+    with TemporaryDirectory(prefix="pup-test-", ignore_cleanup_errors=True) as data:
+        nodes = (loaded.root / "nodes",) if (loaded.root / "nodes").is_dir() else None
+        chosen = serving.settings(port=0, store_port=0, data=Path(data), node_folders=nodes)
+        serving_it = asyncio.ensure_future(wiring.serve(chosen, on_ready=ready.set_result, stop=stop, dev=True))
+        try:
+            awaited: set[asyncio.Future[Any]] = {ready, serving_it}
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                await serving_it
+            yield await ready
+        finally:
+            stop.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving_it
