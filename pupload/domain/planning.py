@@ -5,48 +5,16 @@ Chance and the time come in as arguments: the same arguments make the same plan.
 here but in `pupload.domain.validation`; of two definitions or wells for the same thing the first is taken.
 """
 
-import hashlib
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote
 
-from pupload.domain import command, duration, graph, mime, nodedef, plan, template, tiers
+from pupload.domain import command, duration, graph, mime, nodedef, plan, tiers
 from pupload.domain.flow import DEFAULT_STORE, Binding, DataWell, Flow, Node
+from pupload.domain.keys import Keys, tells_edges_apart
 from pupload.domain.validation.limits import Limits
 
 DAY_SECONDS = 86400.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Keys:
-    """Writes the keys of one run's objects."""
-
-    run_id: str
-    flow_name: str
-    now: datetime
-    tokens: Callable[[], str]
-    params: Mapping[str, str]
-
-    def default(self, edge: str) -> str:
-        return f"{self.run_id}/{safe(edge)}"
-
-    def upload(self, edge: str) -> str:
-        return f"uploads/{self.run_id}/{safe(edge)}/{self.tokens()}"
-
-    def expanded(self, key: str, *, edge: str, node: str | None) -> str:
-        """The template with its values; those of users are made safe, so that none can climb out of its place."""
-        values = {
-            "RUN_ID": self.run_id,
-            "FLOW_NAME": safe(self.flow_name),
-            "EDGE": safe(edge),
-            "NODE_ID": safe(node or plan.Origin.UPLOAD),
-            "UUID": _uuid_text(self.tokens()) if "UUID" in template.variables(key) else "",
-            **template.moment(self.now),
-            **{template.PARAM + name: safe(value) for name, value in self.params.items()},
-        }
-        return template.substitute(key, lambda name: values.get(name, ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +28,6 @@ class _Type:
     inputs: Mapping[str, plan.PortPlan]
     outputs: Mapping[str, plan.PortPlan]
     defaults: Mapping[str, str]
-    warning: str
 
 
 def make_plan(
@@ -82,9 +49,9 @@ def make_plan(
     What will run. `flow` has no errors (`validation.validate` found none under the same `limits`).
 
     `tokens` gives text that nobody can guess, new with every call; `params` are what keys may name as `param.<name>`;
-    `warnings` are put before those of the plan itself.
+    `warnings` are for whoever looks at the run, such as those that validation found.
     """
-    keys = _Keys(run_id=run_id, flow_name=flow.name, now=now, tokens=tokens, params=params or {})
+    keys = Keys(run_id=run_id, flow_name=flow.name, now=now, tokens=tokens, params=params or {})
     types = _types(flow, definitions, limits or Limits())
     return plan.Plan(
         flow=flow,
@@ -95,14 +62,8 @@ def make_plan(
         upload_seconds=upload_seconds,
         queue_seconds=queue_seconds,
         mishaps=mishaps,
-        warnings=(*warnings, *(kind.warning for kind in types.values() if kind.warning)),
+        warnings=tuple(warnings),
     )
-
-
-def safe(text: str) -> str:
-    """The text as one segment of a key: letters, digits, `.`, `_`, `-` and `~` stay, all else is percent-encoded."""
-    written = quote(text, safe="")
-    return written if written.strip(".") else written.replace(".", "%2E")
 
 
 # ── Nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -130,15 +91,6 @@ def _type(definition: nodedef.NodeDef, limits: Limits) -> _Type:
         inputs={port.name: _input(port) for port in reversed(definition.inputs)},
         outputs={port.name: _output(port) for port in reversed(definition.outputs)},
         defaults={flag.name: flag.default for flag in definition.flags if flag.default is not None},
-        warning="" if tier == wanted else _clamped_text(definition, wanted, tier),
-    )
-
-
-def _clamped_text(definition: nodedef.NodeDef, wanted: tiers.Tier, given: tiers.Tier) -> str:
-    return (
-        f"{definition.uses} asks for tier {wanted.name}, which is larger than this machine: "
-        f"it gets {given.cpus:g} CPUs, {tiers.size_text(given.memory_bytes)} of memory "
-        f"and {tiers.size_text(given.storage_bytes)} of storage"
     )
 
 
@@ -235,7 +187,7 @@ def _node(node: Node, kind: _Type, default_timeout_seconds: float) -> plan.NodeP
 # ── Edges ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _edges(flow: Flow, keys: _Keys) -> dict[str, plan.EdgePlan]:
+def _edges(flow: Flow, keys: Keys) -> dict[str, plan.EdgePlan]:
     """All edges that a node is bound to, in the order in which the flow names them."""
     producers, consumers = graph.producers(flow), graph.consumers(flow)
     wells = {well.edge: well for well in reversed(flow.wells)}
@@ -258,7 +210,7 @@ def _edge_names(nodes: Iterable[Node]) -> dict[str, None]:
 
 def _edge(
     name: str,
-    keys: _Keys,
+    keys: Keys,
     *,
     producer: str | None,
     consumers: tuple[str, ...],
@@ -284,7 +236,7 @@ def _edge(
 
 
 def _key(
-    keys: _Keys,
+    keys: Keys,
     origin: plan.Origin,
     well: DataWell | None,
     *,
@@ -297,13 +249,3 @@ def _key(
     if origin is plan.Origin.STATIC:
         return well.key
     return keys.expanded(well.key, edge=edge, node=producer)
-
-
-def tells_edges_apart(key: str) -> bool:
-    """Whether a key template gives two edges of a run two keys; only then can `DefaultDataWell` use it."""
-    return not {"EDGE", "UUID"}.isdisjoint(template.variables(key))
-
-
-def _uuid_text(token: str) -> str:
-    """A UUID made of the token's chance."""
-    return str(uuid.UUID(bytes=hashlib.sha256(token.encode()).digest()[:16], version=4))

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from hypothesis import given
 
-from pupload.domain import command, planning, tiers
+from pupload.domain import command, keys, planning, tiers
 from pupload.domain.flow import DataWell, Flow
 from pupload.domain.nodedef import NodeDef, Retry
 from pupload.domain.plan import Origin
@@ -78,9 +78,9 @@ def test_wells_say_where_from_and_where_to() -> None:
 def test_uuids_are_fresh_with_every_edge() -> None:
     wells = [a_well("x", key="${UUID}"), a_well("y", key="${UUID}")]
     plan = a_plan(a_flow(a_node(outputs={"1": "x", "2": "y"}), wells=wells))
-    keys = [uuid.UUID(plan.edges[name].key) for name in ("x", "y")]
-    assert [key.version for key in keys] == [4, 4]
-    assert keys[0] != keys[1]
+    made = [uuid.UUID(plan.edges[name].key) for name in ("x", "y")]
+    assert [key.version for key in made] == [4, 4]
+    assert made[0] != made[1]
 
 
 def test_the_default_well_is_for_what_nodes_produce() -> None:
@@ -100,7 +100,7 @@ def test_the_default_wells_key_counts_when_it_tells_edges_apart(key: str, expect
     [("plain-1", "plain-1"), ("a b", "a%20b"), ("größe", "gr%C3%B6%C3%9Fe"), ("50%", "50%25"), ("..", "%2E%2E")],
 )
 def test_edge_names_are_made_safe_for_keys(name: str, segment: str) -> None:
-    assert planning.safe(name) == segment
+    assert keys.safe(name) == segment
     assert a_plan(a_flow(a_node(inputs={"i": name}))).edges[name].key == f"{RUN_ID}/{segment}"
 
 
@@ -159,13 +159,14 @@ def test_more_memory_climbs_as_far_as_the_machine_goes() -> None:
     assert ladder(Limits(capacity=LAPTOP, clamp=True)) == [("c-micro", 1024), ("c-small", 2048), ("c-medium", 4096)]
 
 
-def test_clamping_warns() -> None:
+def test_clamping_makes_a_tier_fit_the_machine() -> None:
     plan = a_plan(None, [a_definition(tier="c-large")], limits=Limits(capacity=LAPTOP, clamp=True))
-    assert plan.nodes["resize"].tier.cpus == 2
-    assert plan.nodes["resize"].tier.name == "c-large"
-    (warning,) = plan.warnings
-    assert warning.startswith("pupload/resize asks for tier c-large, which is larger than this machine")
-    assert warning.endswith("it gets 2 CPUs, 4 GiB of memory and 40 GiB of storage")
+    tier = plan.nodes["resize"].tier
+    assert (tier.name, tier.cpus, tier.memory_bytes) == ("c-large", 2, 4 << 30)
+
+
+def test_warnings_are_kept_with_the_plan() -> None:
+    assert a_plan(warnings=["mind the gap"]).warnings == ("mind the gap",)
 
 
 def test_the_first_of_two_is_taken() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pupload.domain import duration, planning, template
+from pupload.domain import duration, keys, template
 from pupload.domain.flow import SOURCES, DataWell
 from pupload.domain.validation.findings import Finding, found, pointer
 from pupload.domain.validation.subject import FLOW, Subject, shown, utf8_length
@@ -106,7 +106,7 @@ def default_well(subject: Subject) -> Iterator[Finding]:
     for field, value in (("Edge", well.edge), ("Source", well.source)):
         if value:
             yield found("WELL_012", pointer(_DEFAULT, field), field=field, reason="it is for whatever nodes produce")
-    if well.key and not planning.tells_edges_apart(well.key):
+    if well.key and not keys.tells_edges_apart(well.key):
         yield found("WELL_012", pointer(_DEFAULT, "Key"), field="Key", reason="it is the same for all edges")
     elif well.key and CONSTANT.issuperset(template.variables(well.key)):
         yield found("WELL_009", pointer(_DEFAULT, "Key"), edge=_edge(_DEFAULT, well), key=shown(well.key))
@@ -176,7 +176,7 @@ def _bad_key(subject: Subject, well: DataWell) -> str:
     parts = (key,) if well.source == "static" else template.literals(key)
     if not all(part.isprintable() for part in parts):
         return "it holds characters that cannot be printed"
-    values = {**_SAMPLE, "FLOW_NAME": planning.safe(subject.flow.name), "EDGE": planning.safe(well.edge)}
+    values = {**_SAMPLE, "FLOW_NAME": keys.safe(subject.flow.name), "EDGE": keys.safe(well.edge)}
     sample = key if well.source == "static" else template.substitute(key, lambda name: values.get(name, "variable"))
     if sample.startswith("/"):
         return "it begins with a slash"

@@ -1,0 +1,66 @@
+"""
+The keys under which a run's objects are kept.
+
+What comes from users is made safe first, so that no name of an edge, a flow or a parameter can climb out of its place.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+from pupload.domain import template
+
+NO_NODE = "upload"
+"""What `NODE_ID` is where no node makes the object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """Writes the keys of one run."""
+
+    run_id: str
+    flow_name: str
+    now: datetime
+    tokens: Callable[[], str]
+    """Text that nobody can guess, new with every call."""
+    params: Mapping[str, str]
+
+    def default(self, edge: str) -> str:
+        """Where the object of an edge is kept when nobody says otherwise."""
+        return f"{self.run_id}/{safe(edge)}"
+
+    def upload(self, edge: str) -> str:
+        """Where an upload is put before it is sealed."""
+        return f"uploads/{self.run_id}/{safe(edge)}/{self.tokens()}"
+
+    def expanded(self, key: str, *, edge: str, node: str | None) -> str:
+        """The template of a well with its values; a parameter that was not given is empty."""
+        values = {
+            "RUN_ID": self.run_id,
+            "FLOW_NAME": safe(self.flow_name),
+            "EDGE": safe(edge),
+            "NODE_ID": safe(node or NO_NODE),
+            "UUID": _uuid_text(self.tokens()) if "UUID" in template.variables(key) else "",
+            **template.moment(self.now),
+            **{template.PARAM + name: safe(value) for name, value in self.params.items()},
+        }
+        return template.substitute(key, lambda name: values.get(name, ""))
+
+
+def safe(text: str) -> str:
+    """The text as one segment of a key: letters, digits, `.`, `_`, `-` and `~` stay, all else is percent-encoded."""
+    written = quote(text, safe="")
+    return written if written.strip(".") else written.replace(".", "%2E")
+
+
+def tells_edges_apart(key: str) -> bool:
+    """Whether a key template gives two edges of a run two keys; only then can `DefaultDataWell` use it."""
+    return not {"EDGE", "UUID"}.isdisjoint(template.variables(key))
+
+
+def _uuid_text(token: str) -> str:
+    """A UUID made of the token's chance."""
+    return str(uuid.UUID(bytes=hashlib.sha256(token.encode()).digest()[:16], version=4))
