@@ -17,12 +17,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import IO, Any, BinaryIO, Self
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -163,7 +164,7 @@ class Client:
         One PUT, or parts where the server says so; what is there already of an earlier try is not sent again. Raises
         `errors.NotAwaited`, `errors.Conflict`, `errors.StoreRefused` and what opening the file raises.
         """
-        size = path.stat().st_size
+        size = await asyncio.to_thread(os.path.getsize, path)
         sent = _Sent(on_progress)
         place = f"/api/v1/upload/{_step(run_id)}/{_step(edge)}"
         for trial in range(TRIES):
@@ -217,29 +218,20 @@ class Client:
         Its bytes are held against the size and hash of the artifact. Raises `errors.StoreIntegrity` when they are
         others, `errors.StoreRefused`, and what writing the file raises.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(os.makedirs, path.parent, exist_ok=True)
         for trial in range(TRIES):
-            sent = 0
-            with NamedTemporaryFile(dir=path.parent, prefix=".pupload-", delete=False) as file:
-                partial = Path(file.name)
-                try:
+            received = _Sent(on_progress)
+            try:
+                with _partial_file(path) as file:
                     async for piece in self._get(artifact):
                         await asyncio.to_thread(file.write, piece)
-                        sent += len(piece)
-                        if on_progress is not None:
-                            on_progress(len(piece))
-                    file.close()
-                    partial.chmod(0o644)
-                    partial.replace(path)
-                    return path
-                except _BROKEN_OFF as error:
-                    if trial == TRIES - 1:
-                        raise _unreachable(artifact["GetURL"], error) from error
-                    if on_progress is not None:
-                        on_progress(-sent)
-                finally:
-                    partial.unlink(missing_ok=True)
-            await asyncio.sleep(self._pause_seconds * 2**trial)
+                        received.more(0, len(piece))
+                return path
+            except _BROKEN_OFF as error:
+                if trial == TRIES - 1:
+                    raise _unreachable(artifact["GetURL"], error) from error
+                received.again(0)
+                await asyncio.sleep(self._pause_seconds * 2**trial)
         raise AssertionError  # the last try returned or raised
 
     async def _get(self, artifact: Answer) -> AsyncIterator[bytes]:
@@ -294,8 +286,7 @@ class Client:
                     async for event in _events(response):
                         if event.kind == "end":
                             return
-                        if event.kind == "error":
-                            raise errors.TryLater(reason=str(event.data.get("error", "the stream ended")))
+                        _check_event(event)
                         failures = 0
                         last = event.cursor if event.cursor is not None else last
                         yield event
@@ -357,6 +348,11 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
             event = _event(block.decode())
             if event is not None:
                 yield event
+
+
+def _check_event(event: Event) -> None:
+    if event.kind == "error":
+        raise errors.TryLater(reason=str(event.data.get("error", "the stream ended")))
 
 
 def _event(block: str) -> Event | None:
@@ -455,6 +451,20 @@ class _Sent:
         lost = self._by_offset.pop(offset, 0)
         if lost:
             self._tell(-lost)
+
+
+@contextmanager
+def _partial_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that becomes `path` when all went well, and is gone when not."""
+    with NamedTemporaryFile(dir=path.parent, prefix=".pupload-", delete=False) as file:
+        partial = Path(file.name)
+        try:
+            yield file.file
+            file.close()
+            partial.chmod(0o644)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 async def _pieces(path: Path, offset: int, size: int, sent: _Sent) -> AsyncIterator[bytes]:

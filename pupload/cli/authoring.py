@@ -1,3 +1,4 @@
+# ruff: noqa: PLC0415 - what assembles a server is imported where it is needed: it is heavy, and most commands here are not
 """Commands on a project's folder: init, validate, push, controller, node."""
 
 import asyncio
@@ -6,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pupload import errors, wiring
+from pupload import errors
 from pupload.api.flow import wire
-from pupload.cli import failures, project, samples, serving
+from pupload.cli import failures, project, samples
 from pupload.cli.failures import Usage
 from pupload.cli.output import Output
 from pupload.cli.project import Loaded, Project
@@ -74,6 +75,9 @@ def validate(out: Output, name: str | None, *, start: Path) -> int:
 
 def judge(loaded: Project, asked: Loaded[flow.Flow]) -> tuple[Sequence[Finding], Sequence[str]]:
     """What is wrong with the flow, and the file and line of each."""
+    from pupload import wiring
+    from pupload.cli import serving
+
     settings = serving.settings()
     own = loaded.used_by(asked.value)
     shipped = _shipped(asked.value, {each.value.uses for each in own})
@@ -85,6 +89,9 @@ def judge(loaded: Project, asked: Loaded[flow.Flow]) -> tuple[Sequence[Finding],
 
 def _shipped(asked: flow.Flow, known: set[str]) -> Sequence[nodedef.NodeDef]:
     """The definitions that every server has, of those that the flow uses and the project does not define."""
+    from pupload import wiring
+    from pupload.cli import serving
+
     catalogue = asyncio.run(wiring.make_catalogue(serving.settings()).all())
     used = {node.uses for node in asked.nodes} - known
     return [definition for definition in catalogue if definition.uses in used]
@@ -190,6 +197,9 @@ def _write_controllers(folder: Path, known: Sequence[project.Controller]) -> Non
 
 def list_nodes(out: Output, *, start: Path) -> int:
     """Lists the node types that flows can use here: the project's, then those that ship with pupload."""
+    from pupload import wiring
+    from pupload.cli import serving
+
     own = project.load(start).definitions if project.find_root(start) else ()
     found = [(each.value, str(each.path)) for each in own]
     known = {each.uses for each, _ in found}
@@ -203,6 +213,8 @@ def list_nodes(out: Output, *, start: Path) -> int:
 
 def build_nodes(out: Output, names: Sequence[str], *, start: Path) -> int:
     """Builds the images of node types that come with a Dockerfile."""
+    from pupload import wiring
+
     folders = dict(_buildable(start))
     unknown = [name for name in names if name not in folders]
     if unknown:
@@ -227,6 +239,8 @@ def build_nodes(out: Output, names: Sequence[str], *, start: Path) -> int:
 
 def _buildable(start: Path) -> Sequence[tuple[str, Path]]:
     """Node types with a Dockerfile by name: the project's over those that ship."""
+    from pupload import wiring
+
     folder = project.find_root(start)
     places = [wiring.shipped_nodes(), *([folder / "nodes"] if folder else [])]
     return [
