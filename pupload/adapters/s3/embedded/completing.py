@@ -60,9 +60,9 @@ async def complete(store: Store, call: Call) -> web.StreamResponse:
     stored, composite = await store.commit(work)
     store.digests.begin(stored)
     content: list[xml.Element] = [
-        ("Location", f"/{call.bucket}/{call.key}"),
+        ("Location", call.target.raw_path),
         ("Bucket", call.bucket),
-        ("Key", call.key),
+        ("Key", xml.approximate(call.key)),
         ("ETag", replies.quoted(stored.etag)),
     ]
     for name, value in composite.items():

@@ -75,7 +75,7 @@ class Digests:
         try:
             sha256 = await loop.run_in_executor(self._thread, self._read_through, stored)
         except FileNotFoundError:
-            raise Refusal("NoSuchKey", Key=stored.key) from None
+            raise Refusal("NoSuchKey") from None
         await self._index.write(lambda change: rows.set_sha256(change, stored.id, sha256))
         return sha256
 

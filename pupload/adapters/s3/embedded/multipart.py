@@ -42,7 +42,7 @@ async def begin(store: Store, call: Call) -> web.StreamResponse:
     if algorithm:
         kind = call.header("x-amz-checksum-type") or "COMPOSITE"
         headers = {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": kind}
-    content: list[xml.Element] = [("Bucket", call.bucket), ("Key", call.key), ("UploadId", new.id)]
+    content: list[xml.Element] = [("Bucket", call.bucket), ("Key", xml.approximate(call.key)), ("UploadId", new.id)]
     return replies.document(call, "InitiateMultipartUploadResult", content, headers=headers)
 
 

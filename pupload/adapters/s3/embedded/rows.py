@@ -123,7 +123,7 @@ def must_find(db: sqlite3.Connection, bucket: str, key: str) -> StoredObject:
     found = find(db, bucket, key)
     if found is None:
         find_bucket(db, bucket)
-        raise Refusal("NoSuchKey", Key=key)
+        raise Refusal("NoSuchKey")
     return found
 
 

@@ -18,6 +18,7 @@ NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 _DEEPEST = 8
 _AWKWARD = re.compile('[&<>"\x00-\x1f\x7f\ufffe\uffff]')
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -26,6 +27,11 @@ def write(name: str, content: str | Sequence[Element], *, namespace: str = NAMES
     pieces = ['<?xml version="1.0" encoding="UTF-8"?>\n']
     _write(pieces, name, content, f' xmlns="{namespace}"' if namespace else "")
     return "".join(pieces).encode()
+
+
+def approximate(key: str) -> str:
+    """A key where it is told by the way: what XML cannot hold is replaced, so that every client can read the rest."""
+    return _UNWRITABLE.sub("\ufffd", key)
 
 
 def _write(pieces: list[str], name: str, content: str | Sequence[Element], attributes: str = "") -> None:

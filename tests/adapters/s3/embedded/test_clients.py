@@ -1,0 +1,109 @@
+"""
+Clients that were not made for us work with us as they are.
+"""
+
+import io
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import minio
+import pytest
+from yarl import URL
+
+from pupload.adapters.s3 import signing
+from tests.adapters.s3.embedded.process import BUCKET, Server, now
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+@pytest.mark.parametrize("size", [10, 20_000_000])
+def test_the_minio_sdk(server: Server, key: str, size: int, tmp_path: Path) -> None:
+    keys = server.credentials
+    client = minio.Minio(
+        server.address, access_key=keys.access_key, secret_key=keys.secret_key, secure=False, region="us-east-1"
+    )
+    try:
+        assert client.bucket_exists(bucket_name=BUCKET)
+        body = b"minio" * (size // 5)
+        client.put_object(bucket_name=BUCKET, object_name=key, data=io.BytesIO(body), length=size, part_size=6 << 20)
+        assert client.stat_object(bucket_name=BUCKET, object_name=key).size == size
+        client.fget_object(bucket_name=BUCKET, object_name=key, file_path=str(tmp_path / "got"))
+        assert (tmp_path / "got").read_bytes() == body
+        listed = list(client.list_objects(bucket_name=BUCKET, prefix=key))
+        assert [one.object_name for one in listed] == [key]
+        client.remove_object(bucket_name=BUCKET, object_name=key)
+    finally:
+        client._http.clear()
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "SHA1", "SHA256"])
+def test_boto3_with_checksums_of_its_own(s3: "S3Client", key: str, algorithm: str) -> None:
+    answer = s3.put_object(Bucket=BUCKET, Key=key, Body=b"abc" * 50_000, ChecksumAlgorithm=algorithm)  # type: ignore[arg-type]
+    assert answer[f"Checksum{algorithm}"]  # type: ignore[literal-required]
+    # boto3 checks what it reads against what the store says.
+    got = s3.get_object(Bucket=BUCKET, Key=key, ChecksumMode="ENABLED")
+    assert got["Body"].read() == b"abc" * 50_000
+
+
+def test_boto3_uploads_and_downloads_in_parts(s3: "S3Client", key: str) -> None:
+    s3.upload_fileobj(io.BytesIO(b"v" * 9_000_000), BUCKET, key)
+    target = io.BytesIO()
+    s3.download_fileobj(BUCKET, key, target)
+    assert target.getvalue() == b"v" * 9_000_000
+
+
+def test_a_bucket_may_be_named_in_the_host(server: Server, key: str) -> None:
+    server.call("PUT", f"/{BUCKET}/{key}", body=b"12345")
+    path, host = f"/{key}", f"{BUCKET}.localhost:{server.address.split(':')[1]}"
+    signed = signing.sign(
+        server.credentials,
+        method="HEAD",
+        host=host,
+        path=path,
+        headers={},
+        payload_hash=signing.UNSIGNED_PAYLOAD,
+        region="us-east-1",
+        now=now(),
+    )
+    assert server.raw("HEAD", path, headers={**signed, "Host": host}).headers["Content-Length"] == "5"
+
+
+def test_curl_with_a_presigned_url(server: Server, key: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    # Above a megabyte curl asks before it sends.
+    file.write_bytes(b"curl" * 500_000)
+    subprocess.run(["curl", "-sSf", "-T", file, server.presign("PUT", key)], check=True, timeout=30)
+    got = subprocess.run(["curl", "-sSf", server.presign("GET", key)], check=True, capture_output=True, timeout=30)
+    assert got.stdout == file.read_bytes()
+
+
+def test_curl_that_signs_by_itself(server: Server, key: str) -> None:
+    user = f"{server.credentials.access_key}:{server.credentials.secret_key}"
+    options = ["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", user, "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD"]
+    url = f"{server.url}/{BUCKET}/{key}"
+    subprocess.run(["curl", "-sSf", *options, "-X", "PUT", "-d", "body", url], check=True, timeout=30)
+    got = subprocess.run(["curl", "-sSf", *options, url], check=True, capture_output=True, timeout=30)
+    assert got.stdout == b"body"
+
+
+async def test_aiohttp_streams_through_a_presigned_url(server: Server, key: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        headers = {"Content-Length": "300000"}
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(30):
+                yield b"a" * 10_000
+
+        url = URL(server.presign("PUT", key), encoded=True)
+        async with session.put(url, data=pieces(), headers=headers) as response:
+            assert response.status == 200
+        async with session.get(URL(server.presign("GET", key), encoded=True)) as response:
+            assert await response.read() == b"a" * 300_000
+        # Without a length nobody can keep room for it.
+        async with session.put(url, data=pieces()) as response:
+            assert response.status == 411
+            assert "MissingContentLength" in await response.text()
