@@ -211,6 +211,21 @@ async def test_a_fetched_file_is_for_everybody_to_read_and_nobody_to_write(
     assert names_in(tmp_path) == ["out"]
 
 
+async def test_a_fetched_file_takes_the_place_of_one_left_there(store: ports.ObjectStore, tmp_path: Path) -> None:
+    await put(store, "k")
+    (tmp_path / "out").write_bytes(b"left by an earlier attempt")
+    await store.fetch("k", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b"data"
+
+
+async def test_a_file_with_two_names_goes_in_and_stays_as_it_is(store: ports.ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"x" * 50_000)
+    (tmp_path / "other").hardlink_to(tmp_path / "in")
+    put = await store.put_file("k", tmp_path / "in", content_type="a/b")
+    (tmp_path / "other").write_bytes(b"changed")
+    assert put.sha256 == sha256(await store.read("k")).hexdigest() == sha256(b"x" * 50_000).hexdigest()
+
+
 async def test_a_fetched_file_outlives_its_object(store: ports.ObjectStore, tmp_path: Path) -> None:
     await put(store, "k", b"x" * 100_000)
     await store.fetch("k", tmp_path / "out")

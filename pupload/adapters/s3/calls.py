@@ -23,6 +23,8 @@ from pupload.adapters.s3 import errors_table, keys, places, signing, xml
 
 CONNECT_SECONDS = 10.0
 CONNECTIONS = 64
+ATTEMPTS = 6
+"""With the pauses between them three seconds and more: the embedded store is back by then when it had to restart."""
 CHUNK_BYTES = 1 << 20
 _ERROR_BYTES = 64 << 10
 _UNREACHABLE = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
@@ -79,7 +81,7 @@ class Caller:
         region: str,
         credentials: keys.Keys,
         clock: ports.Clock,
-        attempts: int = 4,
+        attempts: int = ATTEMPTS,
         patience_seconds: float = 20.0,
         longest_pause_seconds: float = 5.0,
     ) -> None:
@@ -113,15 +115,26 @@ class Caller:
 
     async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """What `attempt` returns, tried again with growing pauses while it raises `TryAgain`."""
+        try:
+            return await attempt()
+        except TryAgain as failed:
+            known = [failed]
+
+        async def attempt_again() -> T:
+            # What went well at once never pays for the machinery, which costs as much as signing four requests.
+            if known:
+                raise known.pop()
+            return await attempt()
+
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(self._attempts),
-            wait=tenacity.wait_random_exponential(multiplier=0.1, max=self._longest_pause),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=self._longest_pause) + tenacity.wait_random(0, 0.2),
             retry=tenacity.retry_if_exception_type(TryAgain),
             sleep=self._pause,
             reraise=True,
         )
         try:
-            return await retrying(attempt)
+            return await retrying(attempt_again)
         except TryAgain as failed:
             raise failed.error from failed.__cause__
 

@@ -52,7 +52,7 @@ class S3Store:
         single_put_limit: int = SINGLE_PUT_BYTES,
         part_bytes: int = PART_BYTES,
         copy_part_bytes: int = COPY_PART_BYTES,
-        attempts: int = 4,
+        attempts: int = calls.ATTEMPTS,
         patience_seconds: float = 20.0,
     ) -> None:
         """

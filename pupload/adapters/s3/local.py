@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class EmbeddedStore(client.S3Store):
         node_endpoint: places.Endpoint | None = None,
         single_put_limit: int = client.SINGLE_PUT_BYTES,
         part_bytes: int = client.PART_BYTES,
-        attempts: int = 4,
+        attempts: int = calls.ATTEMPTS,
     ) -> None:
         """`control` is the socket's path; it need not be there yet."""
         super().__init__(
@@ -80,14 +80,22 @@ class EmbeddedStore(client.S3Store):
         if if_etag is not None:
             order["if_etag"] = if_etag
         try:
-            await self._control.ask("/link", order)
+            await self._link(order, path)
         except ControlSilent:
-            # It may have made the link before it fell silent.
-            await asyncio.to_thread(path.unlink, missing_ok=True)
             return await super().fetch(key, path, if_etag=if_etag)
         except ControlRefused as refused:
             raise self._turn(refused, key, path) from refused
         return None
+
+    async def _link(self, order: Mapping[str, str], path: Path) -> None:
+        try:
+            await self._control.ask("/link", order)
+        except ControlRefused as refused:
+            if refused.code != "InvalidArgument" or not await asyncio.to_thread(path.exists):
+                raise
+            # A file that an earlier attempt left there: links, unlike renames, do not take a file's place.
+            await asyncio.to_thread(path.unlink)
+            await self._control.ask("/link", order)
 
     async def put_file(self, key: str, path: Path, *, content_type: str) -> ports.ObjectStat:
         order = {
@@ -103,13 +111,16 @@ class EmbeddedStore(client.S3Store):
                 return await super().put_file(key, path, content_type=content_type)
             return await self._adopted_before(key, silent)
         except ControlRefused as refused:
+            if refused.code == "InvalidArgument" and await asyncio.to_thread(path.is_file):
+                # A file with a second name cannot be taken over: whoever has that name could write to it.
+                return await super().put_file(key, path, content_type=content_type)
             raise self._turn(refused, key, path) from refused
         return ports.ObjectStat(
             key=key,
             size=found["size"],
             etag=found["etag"].strip('"'),
             content_type=found.get("content_type") or content_type,
-            modified_at=self._clock.now(),
+            modified_at=datetime.fromtimestamp(found["modified_ms"] // 1000, UTC),
             sha256=found["sha256"],
         )
 

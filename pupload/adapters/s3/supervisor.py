@@ -64,6 +64,7 @@ class EmbeddedProcess:
         self._watching: asyncio.Task[None] | None = None
         self._readers: list[asyncio.Task[None]] = []
         self._private: tempfile.TemporaryDirectory[str] | None = None
+        self._serving = asyncio.Event()
         self.control = self._control_path()
 
     @property
@@ -84,6 +85,10 @@ class EmbeddedProcess:
     def pid(self) -> int | None:
         """Of the process as it now is; None while there is none."""
         return None if self._process is None or self._process.returncode is not None else self._process.pid
+
+    async def serving(self) -> None:
+        """Returns when it serves: at once, or when it was started again."""
+        await self._serving.wait()
 
     async def start(self) -> None:
         """Returns when it serves. Raises `errors.Misconfigured` with its last words when it does not come up."""
@@ -148,6 +153,7 @@ class EmbeddedProcess:
                 self._endpoint = places.Endpoint(parts.scheme, parts.netloc)
                 self._port = parts.port or self._port
                 self._readers.append(asyncio.create_task(self._read_on(process.stdout)))
+                self._serving.set()
                 return
         code = await process.wait()
         await asyncio.gather(*self._readers)
@@ -174,6 +180,7 @@ class EmbeddedProcess:
         while self._process is not None:
             began = self._clock.monotonic()
             code = await self._process.wait()
+            self._serving.clear()
             if self._clock.monotonic() - began > _STEADY_SECONDS:
                 pause = _SHORTEST_PAUSE
             _log.error("the embedded store ended (exit code %s)%s; it is started again", code, self._words())
@@ -192,6 +199,7 @@ class EmbeddedProcess:
                 _log.error("the embedded store could not be started again: %s", error)
 
     async def _end(self) -> None:
+        self._serving.clear()
         process, self._process = self._process, None
         if process is not None:
             await _terminate(process, self._stop_seconds)

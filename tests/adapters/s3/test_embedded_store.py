@@ -1,0 +1,259 @@
+"""The embedded store from the engine's side: its process, its socket, and what holds when either is gone."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+
+from pupload import errors
+from pupload.adapters.s3 import local, places, signing, supervisor
+from pupload.adapters.system import clock
+from tests.adapters.s3 import faulty
+
+BODY = os.urandom(200_000)
+DIGEST = sha256(BODY).hexdigest()
+
+
+@pytest.fixture
+async def process(tmp_path: Path) -> AsyncIterator[supervisor.EmbeddedProcess]:
+    process = supervisor.EmbeddedProcess(data=tmp_path / "store", clock=clock.SystemClock())
+    await process.start()
+    yield process
+    await process.stop()
+
+
+@pytest.fixture
+async def store(process: supervisor.EmbeddedProcess) -> AsyncIterator[local.EmbeddedStore]:
+    store = a_store(process)
+    await store.ensure_ready()
+    yield store
+    await store.close()
+
+
+def a_store(process: supervisor.EmbeddedProcess, control: Path | None = None) -> local.EmbeddedStore:
+    return local.EmbeddedStore(
+        name="default",
+        endpoint=process.endpoint,
+        bucket=process.bucket,
+        credentials=process.credentials,
+        control=control or process.control,
+        clock=clock.SystemClock(),
+    )
+
+
+async def until_back(process: supervisor.EmbeddedProcess, old_pid: int) -> None:
+    """Returns when another process serves."""
+    await wait_for_end(old_pid)
+    while process.pid in (None, old_pid):  # the end was not yet told to whoever started it
+        await asyncio.get_running_loop().run_in_executor(None, int)
+    await process.serving()
+
+
+async def wait_for_end(pid: int) -> None:
+    """Returns when the process has ended, whoever is to be told of that."""
+    handle = os.pidfd_open(pid)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(handle, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        asyncio.get_running_loop().remove_reader(handle)
+        os.close(handle)
+
+
+# ── The process ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_it_starts_again_when_it_dies_and_nothing_is_lost(
+    process: supervisor.EmbeddedProcess, store: local.EmbeddedStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.put_bytes("k", BODY, content_type="a/b")
+    endpoint, pid = process.endpoint, process.pid
+    assert pid is not None
+    with caplog.at_level(logging.ERROR):
+        os.kill(pid, signal.SIGKILL)
+        await until_back(process, pid)
+    assert "started again" in caplog.text
+    assert process.endpoint == endpoint
+    assert await store.read("k") == BODY
+
+
+async def test_its_keys_stay_the_same_and_are_for_nobody_else(tmp_path: Path) -> None:
+    seen = []
+    for _ in range(2):
+        process = supervisor.EmbeddedProcess(data=tmp_path, clock=clock.SystemClock())
+        await process.start()
+        seen.append(process.credentials)
+        await process.stop()
+    assert seen[0] == seen[1]
+    assert mode_of(tmp_path / "credentials.json") == 0o600
+
+
+async def test_it_says_why_it_does_not_come_up(process: supervisor.EmbeddedProcess, tmp_path: Path) -> None:
+    port = int(process.endpoint.host.rpartition(":")[2])
+    second = supervisor.EmbeddedProcess(data=tmp_path / "other", clock=clock.SystemClock(), port=port)
+    with pytest.raises(errors.Misconfigured) as raised:
+        await second.start()
+    assert "address already in use" in str(raised.value)
+    assert second.pid is None
+    await second.stop()
+
+
+async def test_it_ends_when_it_is_stopped(process: supervisor.EmbeddedProcess) -> None:
+    pid = process.pid
+    assert pid is not None
+    await process.stop()
+    await process.stop()
+    assert process.pid is None
+    assert not is_there(Path(f"/proc/{pid}"))
+
+
+async def test_it_ends_with_us_however_we_ended(process: supervisor.EmbeddedProcess) -> None:
+    """Our end of its standard input is closed by the system when we are gone."""
+    watched = process._process
+    assert watched is not None
+    assert watched.stdin is not None
+    assert process._watching is not None
+    process._watching.cancel()
+    watched.stdin.close()
+    assert await asyncio.wait_for(watched.wait(), 20) == 0
+
+
+async def test_a_deep_folder_gets_a_short_socket(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    process = supervisor.EmbeddedProcess(data=deep, clock=clock.SystemClock())
+    assert len(os.fsencode(process.control)) <= 100
+    assert mode_of(process.control.parent) == 0o700
+    await process.start()
+    store = a_store(process)
+    await store.ensure_ready()
+    async with aclosing(cast(Any, store.arrivals())) as arrivals:
+        assert await anext(arrivals) == ""
+    await store.close()
+    await process.stop()
+    assert not is_there(process.control.parent)
+
+
+def test_what_it_does_not_know_yet_it_does_not_tell(tmp_path: Path) -> None:
+    process = supervisor.EmbeddedProcess(data=tmp_path, clock=clock.SystemClock())
+    for ask in (lambda: process.endpoint, lambda: process.credentials):
+        with pytest.raises(errors.Broken):
+            ask()
+
+
+# ── Links ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_bytes_change_hands_without_being_copied(store: local.EmbeddedStore, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(BODY)
+    inode = inode_of(tmp_path / "in")
+    put = await store.put_file("k", tmp_path / "in", content_type="image/png")
+    assert not is_there(tmp_path / "in")
+    assert await store.fetch("k", tmp_path / "out", if_etag=put.etag) is None
+    assert inode_of(tmp_path / "out") == inode
+    assert put == await store.stat("k")
+
+
+async def test_without_the_socket_bytes_go_over_http(
+    process: supervisor.EmbeddedProcess, store: local.EmbeddedStore, tmp_path: Path
+) -> None:
+    deaf = a_store(process, control=tmp_path / "no-such.sock")
+    (tmp_path / "in").write_bytes(BODY)
+    put = await deaf.put_file("k", tmp_path / "in", content_type="image/png")
+    assert put.sha256 == DIGEST
+    assert await deaf.fetch("k", tmp_path / "out", if_etag=put.etag) == DIGEST
+    assert (tmp_path / "out").read_bytes() == BODY
+    await deaf.close()
+
+
+async def test_a_path_that_cannot_be_is_refused_and_no_object_is_made(
+    store: local.EmbeddedStore, tmp_path: Path
+) -> None:
+    with pytest.raises(errors.StoreRefused):
+        await store.put_file("k", tmp_path / "nothing", content_type="a/b")
+    with pytest.raises(errors.ObjectAbsent):
+        await store.stat("k")
+
+
+# ── Arrivals ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_no_arrival_is_lost_when_the_store_dies(
+    process: supervisor.EmbeddedProcess, store: local.EmbeddedStore
+) -> None:
+    async with aclosing(cast(Any, store.arrivals())) as arrivals:
+        assert await anext(arrivals) == ""
+        await store.put_bytes("before", b"x", content_type="a/b")
+        assert await anext(arrivals) == "before"
+        pid = process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await until_back(process, pid)
+        await store.put_bytes("after", b"x", content_type="a/b")
+        assert await anext(arrivals) == "after"
+
+
+class Told:
+    """A control socket that says what the test wants, one connection after the other."""
+
+    def __init__(self, *connections: list[dict[str, Any]]) -> None:
+        self.connections = list(connections)
+        self.asked: list[str | None] = []
+
+    async def arrivals(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.query.get("after"))
+        response = web.StreamResponse()
+        await response.prepare(request)
+        if not self.connections:
+            await asyncio.Event().wait()
+        for line in self.connections.pop(0):
+            await response.write(json.dumps(line).encode() + b"\n")
+        return response
+
+
+async def test_listening_goes_on_from_the_last_number_and_tells_gaps(tmp_path: Path) -> None:
+    told = Told(
+        [{"seq": 7}, {}, {"seq": 8, "bucket": "b", "key": "one"}, {"seq": 9, "bucket": "other", "key": "not ours"}],
+        [{"seq": 10, "bucket": "b", "key": "two"}],
+        [{"reset": True, "seq": 3}, {"seq": 4, "bucket": "b", "key": "three"}],
+    )
+    app = web.Application()
+    app.router.add_get("/arrivals", told.arrivals)
+    runner = web.AppRunner(app, handler_cancellation=True)
+    await runner.setup()
+    await web.UnixSite(runner, str(tmp_path / "c.sock")).start()
+    store = local.EmbeddedStore(
+        name="default",
+        endpoint=places.Endpoint("http", "127.0.0.1:1"),
+        bucket="b",
+        credentials=signing.Credentials("a", "b"),
+        control=tmp_path / "c.sock",
+        clock=faulty.QuickClock(),
+    )
+    async with aclosing(cast(Any, store.arrivals())) as arrivals:
+        heard = [await anext(arrivals) for _ in range(5)]
+    assert heard == ["", "one", "two", "", "three"]
+    assert told.asked == [None, "9", "10"]
+    await store.close()
+    await runner.cleanup()
+
+
+def mode_of(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def inode_of(path: Path) -> int:
+    return path.stat().st_ino
+
+
+def is_there(path: Path) -> bool:
+    return path.exists()
