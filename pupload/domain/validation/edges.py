@@ -6,9 +6,10 @@ An edge that nobody produces is an upload, and one that nobody consumes is a res
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from pupload.domain import mime
+from pupload.domain.flow import Binding, Node
 from pupload.domain.nodedef import Port
 from pupload.domain.validation.findings import Finding, found, pointer
 from pupload.domain.validation.subject import FLOW, Subject, shown, utf8_length
@@ -21,7 +22,7 @@ _COMPARED = 16
 def names(subject: Subject) -> Iterator[Finding]:
     """An edge's name can be part of URLs and keys."""
     seen: set[str] = set()
-    for path, _, binding in subject.all_bindings():
+    for path, _, binding in chain(subject.inputs, subject.outputs):
         if binding.edge not in seen and (reason := _bad_name(binding.edge)):
             yield found("EDGE_005", pointer(path, "Edge"), edge=shown(binding.edge), reason=reason)
         if binding.edge:
@@ -31,7 +32,7 @@ def names(subject: Subject) -> Iterator[Finding]:
 def producer(subject: Subject) -> Iterator[Finding]:
     """What a well without a source keeps, a node produces."""
     seen: set[str] = set()
-    for path, _, binding in subject.bindings(outputs=False):
+    for path, _, binding in subject.inputs:
         well = subject.wells.get(binding.edge)
         if well is None or well.source is not None or binding.edge in subject.producers or binding.edge in seen:
             continue
@@ -41,26 +42,25 @@ def producer(subject: Subject) -> Iterator[Finding]:
 
 def one_producer(subject: Subject) -> Iterator[Finding]:
     """At most one output or source lies on an edge."""
-    first: dict[str, str] = {}
-    for path, node, binding in subject.bindings(outputs=True):
-        name = f"output {shown(binding.name)} of node {shown(node.id)}"
+    first: dict[str, tuple[Node, Binding]] = {}
+    for path, node, binding in subject.outputs:
         if binding.edge in first:
             yield found(
                 "EDGE_006",
                 pointer(path, "Edge"),
                 edge=shown(binding.edge),
-                first=first[binding.edge],
-                second=name,
+                first=_output(*first[binding.edge]),
+                second=_output(node, binding),
             )
         elif binding.edge:
-            first[binding.edge] = name
+            first[binding.edge] = (node, binding)
     for position, well in enumerate(subject.flow.wells):
         if well.source is not None and well.edge in first:
             yield found(
                 "EDGE_006",
                 pointer(FLOW, "DataWells", position, "Source"),
                 edge=shown(well.edge),
-                first=first[well.edge],
+                first=_output(*first[well.edge]),
                 second=f"a datawell with source {shown(well.source)}",
             )
 
@@ -70,7 +70,7 @@ def kept(subject: Subject) -> Iterator[Finding]:
     if subject.limits.default_store:
         return
     seen: set[str] = set()
-    for path, _, binding in subject.all_bindings():
+    for path, _, binding in chain(subject.inputs, subject.outputs):
         edge = binding.edge
         produced_by_default = edge in subject.producers and subject.flow.default_well is not None
         if edge and edge not in subject.wells and edge not in seen and not produced_by_default:
@@ -82,11 +82,12 @@ def kept(subject: Subject) -> Iterator[Finding]:
 class _Side:
     """One end of an edge that says what it gives or takes."""
 
-    name: str
+    node: str
+    port: str
     types: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.name} ({', '.join(map(shown, self.types))})"
+        return f"{shown(self.port)} of node {shown(self.node)} ({', '.join(map(shown, self.types))})"
 
 
 def types(subject: Subject) -> Iterator[Finding]:
@@ -96,13 +97,13 @@ def types(subject: Subject) -> Iterator[Finding]:
     Ports without (valid) types say nothing and are not compared.
     """
     givers: dict[str, _Side] = {}
-    for _, node, binding in subject.bindings(outputs=True):
+    for _, node, binding in subject.outputs:
         use = subject.uses.get(node.uses)
         side = _side(use.outputs.get(binding.name) if use else None, node.id)
         if side is not None:
             givers.setdefault(binding.edge, side)
     others: dict[str, dict[tuple[str, ...], _Side]] = {}
-    for path, node, binding in subject.bindings(outputs=False):
+    for path, node, binding in subject.inputs:
         use = subject.uses.get(node.uses)
         side = _side(use.inputs.get(binding.name) if use else None, node.id)
         well = subject.wells.get(binding.edge)
@@ -136,6 +137,11 @@ def _bad_name(name: str) -> str:
     return ""
 
 
+def _output(node: Node, binding: Binding) -> str:
+    """What a sentence calls an output."""
+    return f"output {shown(binding.name)} of node {shown(node.id)}"
+
+
 def _side(port: Port | None, node: str) -> _Side | None:
     valid = tuple(text for text in port.types if mime.valid(text)) if port is not None else ()
-    return _Side(f"{port.name} of node {shown(node)}", valid) if port is not None and valid else None
+    return _Side(node, port.name, valid) if port is not None and valid else None

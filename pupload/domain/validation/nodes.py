@@ -7,7 +7,7 @@ from pupload.domain import duration
 from pupload.domain.flow import Binding, FlagValue, Node
 from pupload.domain.validation import flags
 from pupload.domain.validation.findings import Finding, found, pointer
-from pupload.domain.validation.subject import FLOW, Subject, is_name, shown
+from pupload.domain.validation.subject import Subject, is_name, shown
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -15,7 +15,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 def ids(subject: Subject) -> Iterator[Finding]:
     """Every node has an id of its own that can be part of names."""
     seen: set[str] = set()
-    for path, node in _nodes(subject):
+    for path, node in subject.nodes:
         at = pointer(path, "ID")
         if not node.id:
             yield found("NODE_008", at)
@@ -28,14 +28,14 @@ def ids(subject: Subject) -> Iterator[Finding]:
 
 def uses(subject: Subject) -> Iterator[Finding]:
     """What a node uses is defined."""
-    for path, node in _nodes(subject):
+    for path, node in subject.nodes:
         if node.uses not in subject.uses:
             yield found("NODE_001", pointer(path, "Uses"), uses=shown(node.uses), node=shown(node.id))
 
 
 def inputs(subject: Subject) -> Iterator[Finding]:
     """A node binds the inputs its definition requires, and only those it declares, if it declares any."""
-    for path, node in _nodes(subject):
+    for path, node in subject.nodes:
         use = subject.uses.get(node.uses)
         if use is None or not use.inputs:
             continue
@@ -51,7 +51,7 @@ def inputs(subject: Subject) -> Iterator[Finding]:
 
 def outputs(subject: Subject) -> Iterator[Finding]:
     """A node binds the outputs its definition requires, and only those it declares, if it declares any."""
-    for path, node in _nodes(subject):
+    for path, node in subject.nodes:
         use = subject.uses.get(node.uses)
         if use is None or not use.outputs:
             continue
@@ -67,7 +67,7 @@ def outputs(subject: Subject) -> Iterator[Finding]:
 
 def flag_names(subject: Subject) -> Iterator[Finding]:
     """A node sets the flags its definition requires, and only those it declares, if it declares any."""
-    for path, node in _nodes(subject):
+    for path, node in subject.nodes:
         use = subject.uses.get(node.uses)
         if use is None or not use.flags:
             continue
@@ -83,7 +83,7 @@ def flag_names(subject: Subject) -> Iterator[Finding]:
 
 def flag_values(subject: Subject) -> Iterator[Finding]:
     """Flags have values that their definition allows and an argument can hold."""
-    for path, node in _nodes(subject):
+    for path, node in subject.nodes:
         use = subject.uses.get(node.uses)
         for index, given in enumerate(node.flags):
             definition = use.flags.get(given.name) if use else None
@@ -103,7 +103,7 @@ def flag_values(subject: Subject) -> Iterator[Finding]:
 
 def bound_once(subject: Subject) -> Iterator[Finding]:
     """A node binds each port and sets each flag once."""
-    for path, node in _nodes(subject):
+    for path, node in subject.nodes:
         yield from _repeated(path, node, "Inputs", "input", node.inputs)
         yield from _repeated(path, node, "Outputs", "output", node.outputs)
         yield from _repeated(path, node, "Flags", "flag", node.flags)
@@ -111,7 +111,7 @@ def bound_once(subject: Subject) -> Iterator[Finding]:
 
 def names(subject: Subject) -> Iterator[Finding]:
     """What a node binds and sets has a name for files and variables, where no definition says so already."""
-    for path, node in _nodes(subject):
+    for path, node in subject.nodes:
         use = subject.uses.get(node.uses)
         kinds: tuple[tuple[str, str, Sequence[Binding | FlagValue], bool], ...] = (
             ("Inputs", "an input", node.inputs, bool(use and use.inputs)),
@@ -132,7 +132,7 @@ def names(subject: Subject) -> Iterator[Finding]:
 
 def timeout(subject: Subject) -> Iterator[Finding]:
     """A node's timeout is a duration above zero."""
-    for path, node in _nodes(subject):
+    for path, node in subject.nodes:
         if node.timeout is None:
             continue
         try:
@@ -145,11 +145,9 @@ def timeout(subject: Subject) -> Iterator[Finding]:
 RULES = (ids, uses, inputs, outputs, flag_names, flag_values, bound_once, names, timeout)
 
 
-def _nodes(subject: Subject) -> Iterator[tuple[str, Node]]:
-    return ((f"{FLOW}/Nodes/{position}", node) for position, node in enumerate(subject.flow.nodes))
-
-
 def _repeated(path: str, node: Node, field: str, kind: str, items: Sequence[Binding | FlagValue]) -> Iterator[Finding]:
+    if len(items) < 2:
+        return
     seen: set[str] = set()
     for index, item in enumerate(items):
         if item.name in seen:

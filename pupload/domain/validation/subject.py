@@ -1,7 +1,7 @@
 """What the rules look at: a flow, its definitions, what the deployment allows, and look-ups made once for all."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pupload.domain import graph
@@ -41,6 +41,12 @@ class Subject:
     paths: Sequence[str]
     """The pointer of each definition."""
     limits: Limits
+    nodes: Sequence[tuple[str, Node]]
+    """Every node and its pointer."""
+    inputs: Sequence[tuple[str, Node, Binding]]
+    """Every bound input: its pointer, its node, itself."""
+    outputs: Sequence[tuple[str, Node, Binding]]
+    """Every bound output likewise."""
     uses: Mapping[str, Use]
     """By `Publisher/Name`, in the flow's order; the first definition where there are several."""
     wells: Mapping[str, DataWell]
@@ -49,28 +55,28 @@ class Subject:
     producers: Mapping[str, tuple[str, ...]]
     consumers: Mapping[str, tuple[str, ...]]
 
-    def bindings(self, *, outputs: bool) -> Iterator[tuple[str, Node, Binding]]:
-        """Every bound port of one kind: its pointer, its node, itself."""
-        kind = "Outputs" if outputs else "Inputs"
-        for position, node in enumerate(self.flow.nodes):
-            for index, binding in enumerate(node.outputs if outputs else node.inputs):
-                yield f"{FLOW}/Nodes/{position}/{kind}/{index}", node, binding
-
-    def all_bindings(self) -> Iterator[tuple[str, Node, Binding]]:
-        """Every bound port, inputs first."""
-        yield from self.bindings(outputs=False)
-        yield from self.bindings(outputs=True)
-
 
 def make(flow: Flow, definitions: Sequence[NodeDef], limits: Limits, pointers: Sequence[str] | None) -> Subject:
     """The subject; `pointers` says where each definition stands, by default in the request's NodeDefs."""
     paths = [f"/NodeDefs/{position}" for position in range(len(definitions))] if pointers is None else pointers
+    nodes = [(f"{FLOW}/Nodes/{position}", node) for position, node in enumerate(flow.nodes)]
     own = {DEFAULT_STORE} if limits.default_store else set()
     return Subject(
         flow=flow,
         definitions=definitions,
         paths=paths,
         limits=limits,
+        nodes=nodes,
+        inputs=[
+            (f"{path}/Inputs/{index}", node, binding)
+            for path, node in nodes
+            for index, binding in enumerate(node.inputs)
+        ],
+        outputs=[
+            (f"{path}/Outputs/{index}", node, binding)
+            for path, node in nodes
+            for index, binding in enumerate(node.outputs)
+        ],
         uses=_uses(flow, definitions, paths),
         wells={well.edge: well for well in reversed(flow.wells)},
         stores=frozenset(own.union(store.name for store in flow.stores)),
