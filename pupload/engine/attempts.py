@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from pupload import errors
 from pupload.domain import events
@@ -254,7 +254,7 @@ class Attempts:
         """Asks again while the other side does not answer: that is not the node's fault and may pass."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type((errors.StoreUnavailable, errors.ExecutorUnavailable)),
-            wait=wait_exponential_jitter(initial=0.2, max=10.0),
+            wait=wait_exponential(multiplier=0.2, max=10.0),
             stop=stop_after_delay(PATIENCE_SECONDS),
             before_sleep=before_sleep_log(log, logging.WARNING),
             sleep=self._sleep,

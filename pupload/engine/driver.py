@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
 from pupload import errors
 from pupload.domain import commands, deadlines, events
@@ -165,7 +165,7 @@ class Driver:
         async for attempt in AsyncRetrying(
             # A database that is away for a while must not lose what a node came to: this waits as long as it takes.
             retry=retry_if_exception_type((errors.Stale, errors.TryLater)),
-            wait=wait_exponential_jitter(initial=0.05, max=5.0),
+            wait=wait_exponential(multiplier=0.05, max=5.0),
             before_sleep=before_sleep_log(log, logging.WARNING),
             sleep=self._sleep,
         ):

@@ -1,0 +1,1 @@
+"""What pupload can be asked to do."""
