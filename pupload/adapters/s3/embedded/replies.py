@@ -38,7 +38,7 @@ def refusal(refused: Refusal, extra: Mapping[str, str], *, resource: str, has_bo
     content = [
         ("Code", refused.code),
         ("Message", refused.message),
-        *refused.details.items(),
+        *((name, xml.approximate(value)) for name, value in refused.details.items()),
         ("Resource", resource),
         ("RequestId", extra.get("x-amz-request-id", "")),
     ]
