@@ -50,6 +50,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """What a store answered, read to its end."""
+
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes

@@ -20,18 +20,24 @@ class Error:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectPage:
+    """Some of the objects of a listing; without a token it is the last page."""
+
     objects: Sequence[ports.ObjectStat]
     next_token: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartPage:
+    """Some of the parts of an upload; without a marker it is the last page."""
+
     parts: Sequence[ports.Part]
     next_marker: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadPage:
+    """Some of the unfinished uploads; without markers it is the last page."""
+
     uploads: Sequence[ports.MultipartUpload]
     next_markers: tuple[str, str] | None
     """Key and upload id to go on after."""

@@ -75,14 +75,17 @@ class Call:
 
     @property
     def bucket(self) -> str:
+        """The bucket that the address names; empty for the service itself."""
         return self.target.bucket
 
     @property
     def key(self) -> str:
+        """The key that the address names; empty for the bucket itself."""
         return self.target.key
 
     @property
     def method(self) -> str:
+        """The HTTP method."""
         return self.request.method
 
     @cached_property

@@ -35,6 +35,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """Some of the keys and common prefixes, in order."""
+
     lines: list[Line]
     is_truncated: bool
 
