@@ -20,7 +20,7 @@ from yarl import URL
 
 from pupload import errors, ports
 from pupload.adapters.memory import objects
-from pupload.adapters.s3 import local, signing, supervisor
+from pupload.adapters.s3 import client, local, signing, supervisor
 from pupload.adapters.system import clock
 
 T = TypeVar("T")
@@ -77,31 +77,57 @@ def _memory_subject() -> Subject:
 
 @contextmanager
 def embedded(folder: Path) -> Iterator[Callable[[], Subject]]:
+    """As the engine on the same machine has it: links, and arrivals over the control socket."""
+    with a_process(folder) as process:
+
+        def store(bucket: str, credentials: signing.Credentials) -> ports.ObjectStore:
+            return local.EmbeddedStore(
+                name="default",
+                endpoint=process.endpoint,
+                bucket=bucket,
+                credentials=credentials,
+                control=process.control,
+                clock=clock.SystemClock(),
+            )
+
+        yield lambda: subject_of(process.credentials, store)
+
+
+@contextmanager
+def distant(folder: Path) -> Iterator[Callable[[], Subject]]:
+    """As any S3 store: bytes over HTTP, nothing but S3."""
+    with a_process(folder) as process:
+
+        def store(bucket: str, credentials: signing.Credentials) -> ports.ObjectStore:
+            return client.S3Store(
+                name="default",
+                endpoint=process.endpoint,
+                bucket=bucket,
+                credentials=credentials,
+                clock=clock.SystemClock(),
+            )
+
+        yield lambda: subject_of(process.credentials, store)
+
+
+@contextmanager
+def a_process(folder: Path) -> Iterator[supervisor.EmbeddedProcess]:
     """The real process, watched from a loop of its own so that tests may have theirs."""
     with a_loop() as run:
         process = supervisor.EmbeddedProcess(data=folder / "store", clock=clock.SystemClock())
         run(process.start())
         try:
-            yield lambda: embedded_subject(process)
+            yield process
         finally:
             run(process.stop())
 
 
-def embedded_subject(process: supervisor.EmbeddedProcess) -> Subject:
+def subject_of(
+    credentials: signing.Credentials, make: Callable[[str, signing.Credentials], ports.ObjectStore]
+) -> Subject:
     bucket = f"b{uuid.uuid4().hex}"
-
-    def store(credentials: signing.Credentials) -> local.EmbeddedStore:
-        return local.EmbeddedStore(
-            name="default",
-            endpoint=process.endpoint,
-            bucket=bucket,
-            credentials=credentials,
-            control=process.control,
-            clock=clock.SystemClock(),
-        )
-
-    wrong = signing.Credentials(process.credentials.access_key, "not-the-secret")
-    return Subject(store(process.credentials), use_over_http, lambda: store(wrong), 5 << 20)
+    wrong = signing.Credentials(credentials.access_key, "not-the-secret")
+    return Subject(make(bucket, credentials), use_over_http, lambda: make(bucket, wrong), 5 << 20)
 
 
 # ── For all of them ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -109,6 +135,7 @@ def embedded_subject(process: supervisor.EmbeddedProcess) -> Subject:
 SUBJECTS: Mapping[str, Callable[[Path], AbstractContextManager[Callable[[], Subject]]]] = {
     "memory": memory,
     "embedded": embedded,
+    "distant": distant,
 }
 
 

@@ -198,7 +198,7 @@ def _ensure_cors(client: "S3Client", name: str, store: str) -> None:
 
 def _cors_rules(client: "S3Client", name: str) -> "list[CORSRuleTypeDef]":
     try:
-        return client.get_bucket_cors(Bucket=name)["CORSRules"]  # type: ignore[return-value]
+        return list(client.get_bucket_cors(Bucket=name).get("CORSRules", []))  # type: ignore[arg-type]
     except botocore.exceptions.ClientError as error:
         if _refusal(error).code == "NoSuchCORSConfiguration":
             return []

@@ -1,8 +1,8 @@
 """
 Arrivals from stores that speak MinIO's bucket notifications: the `minio` SDK listens in a thread.
 
-The SDK connects anew by itself and says nothing of it; what arrived in between is lost. So every connection is told
-to the reader as an empty key: look at everything.
+The SDK would connect anew by itself, at once, and say nothing of it; what arrived in between is lost. So it is held
+to one connection, and each new one is told to the reader as an empty key: look at everything.
 """
 
 import asyncio
@@ -64,14 +64,14 @@ def _thread_safe(arrived: "asyncio.Queue[str | None]") -> Callable[[str | None],
 
 
 class _Ear:
-    """A thread that listens until it is stopped or the store is gone, which it tells by None."""
+    """A thread that listens on one connection until that ends or it is stopped, which it tells by None."""
 
     def __init__(
         self, bucket: places.Bucket, region: str, credentials: keys.Keys, tell: Callable[[str | None], None]
     ) -> None:
         self._bucket = bucket
         self._tell = tell
-        self._connections = _Connections(tell)
+        self._connection = _OneConnection(tell)
         current = credentials.current()
         self._client = minio.Minio(
             bucket.endpoint.host,
@@ -80,7 +80,7 @@ class _Ear:
             session_token=current.session_token,
             secure=bucket.endpoint.scheme == "https",
             region=region,
-            http_client=self._connections,
+            http_client=self._connection,
         )
         # A daemon: it may sit in a read when the interpreter ends.
         self._thread = threading.Thread(target=self._listen, name="s3-arrivals", daemon=True)
@@ -90,7 +90,7 @@ class _Ear:
 
     def stop(self) -> None:
         """The thread ends soon; nobody waits for it."""
-        self._connections.stop()
+        self._connection.stop()
 
     def _listen(self) -> None:
         try:
@@ -99,8 +99,8 @@ class _Ear:
                     for key in _keys_in(event):
                         self._tell(key)
         except Exception as error:  # noqa: BLE001 - whatever it is, the reader must hear that the stream has ended
-            if not self._connections.stopped:
-                _log.warning("arrivals of bucket %s are not heard: %s", self._bucket.name, type(error).__name__)
+            if not self._connection.stopped:
+                _log.info("arrivals of bucket %s are not heard for now: %s", self._bucket.name, type(error).__name__)
         finally:
             self._tell(None)
 
@@ -109,31 +109,31 @@ def _keys_in(event: dict[str, Any]) -> list[str]:
     return [unquote_plus(record["s3"]["object"]["key"]) for record in event.get("Records", ())]
 
 
-class _Connections(urllib3.PoolManager):
-    """Knows the connection that is listened on: to end it, and to tell when it is another one."""
+class _OneConnection(urllib3.PoolManager):
+    """Knows the connection that is listened on: to end it, and to keep the SDK from making another by itself."""
 
     def __init__(self, tell: Callable[[str | None], None]) -> None:
         timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENCE_SECONDS)
         super().__init__(timeout=timeout, retries=False)
-        self._stopped = threading.Event()
         self._tell = tell
+        self._stopped = threading.Event()
         self._response: urllib3.BaseHTTPResponse | None = None
-
-    def urlopen(  # type: ignore[override]  # as in the class above, whose own base differs
-        self, method: str, url: str, redirect: bool = True, **more: Any
-    ) -> urllib3.BaseHTTPResponse:
-        if self._stopped.is_set():
-            raise urllib3.exceptions.HTTPError("stopped")
-        response = super().urlopen(method, url, redirect, **more)
-        self._response = response
-        self._tell("")
-        if self._stopped.is_set():
-            self.stop()
-        return response
 
     @property
     def stopped(self) -> bool:
         return self._stopped.is_set()
+
+    def urlopen(  # type: ignore[override]  # as in the class above, whose own base differs
+        self, method: str, url: str, redirect: bool = True, **more: Any
+    ) -> urllib3.BaseHTTPResponse:
+        if self._response is not None or self.stopped:
+            raise urllib3.exceptions.HTTPError("the connection has ended")
+        self._response = super().urlopen(method, url, redirect, **more)
+        if self._response.status == 200:
+            self._tell("")
+        if self._stopped.is_set():
+            self.stop()
+        return self._response
 
     def stop(self) -> None:
         self._stopped.set()
