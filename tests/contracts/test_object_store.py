@@ -133,6 +133,33 @@ async def test_absent_is_absent_whatever_is_asked(store: ports.ObjectStore, tmp_
     assert names_in(tmp_path) == []
 
 
+@pytest.mark.parametrize("key", ["", "k" * 1025, "ü" * 513, "\ud800"])
+async def test_what_is_no_key_is_refused_and_nothing_befalls_the_bucket(
+    store: ports.ObjectStore, key: str, tmp_path: Path
+) -> None:
+    etag = (await put(store, "k")).etag
+    (tmp_path / "in").write_bytes(b"x")
+    for ask in (
+        lambda: store.stat(key),
+        lambda: store.read(key),
+        lambda: everything(store.stream(key)),
+        lambda: store.fetch(key, tmp_path / "out"),
+        lambda: put(store, key),
+        lambda: store.put_file(key, tmp_path / "in", content_type="a/b"),
+        lambda: store.copy("k", key, if_etag=etag),
+        lambda: store.copy(key, "copy", if_etag=etag),
+        lambda: store.delete(key),
+        lambda: store.begin_multipart(key),
+    ):
+        with pytest.raises(errors.StoreRefused):
+            await cast(Any, ask)()
+    with pytest.raises(errors.StoreRefused):
+        store.presign_put(key, expires_seconds=60)
+    with pytest.raises(errors.StoreRefused):
+        store.presign_get(key, expires_seconds=60)
+    assert [stat.key async for stat in store.list()] == ["k"]
+
+
 async def test_deleting_twice_is_as_good_as_once(store: ports.ObjectStore) -> None:
     await put(store, "k")
     await store.delete("k")

@@ -18,6 +18,7 @@ from pupload import errors, ports
 from pupload.domain import flow
 
 _PIECE_BYTES = 1 << 20
+_LONGEST_KEY_BYTES = 1024
 _DEFAULT_TYPE = "application/octet-stream"
 
 
@@ -82,6 +83,7 @@ class Objects:
     def _url(
         self, method: str, key: str, expires_seconds: int, audience: ports.Audience, more: dict[str, str | None]
     ) -> str:
+        self._check_key(key)
         until = self._clock.now() + timedelta(seconds=expires_seconds)
         query = {"method": method, "until": until.isoformat(), "for": audience, **more}
         given = {name: value for name, value in query.items() if value is not None}
@@ -149,6 +151,7 @@ class Objects:
         return self._keep(target, found.data, content_type or found.stat.content_type, etag=found.stat.etag)
 
     async def delete(self, key: str) -> None:
+        self._check_key(key)
         self._objects.pop(key, None)
 
     async def list(self, prefix: str = "") -> AsyncIterator[ports.ObjectStat]:
@@ -156,7 +159,17 @@ class Objects:
             if key.startswith(prefix) and (found := self._objects.get(key)) is not None:
                 yield found.stat
 
+    def _check_key(self, key: str) -> None:
+        """What no store takes as a key: nothing at all, too much, or what cannot be written in UTF-8."""
+        if (
+            not 1 <= len(key.encode(errors="replace")) <= _LONGEST_KEY_BYTES
+            or key != key.encode(errors="replace").decode()
+        ):
+            reason = f"a key has 1 to {_LONGEST_KEY_BYTES} bytes of UTF-8"
+            raise errors.StoreRefused(store=self.name, code="InvalidKey", reason=reason)
+
     def _find(self, key: str, *, if_etag: str | None = None) -> _Object:
+        self._check_key(key)
         found = self._objects.get(key)
         if found is None:
             raise errors.ObjectAbsent(key=key, store=self.name)
@@ -165,6 +178,7 @@ class Objects:
         return found
 
     def _keep(self, key: str, data: bytes, content_type: str, *, etag: str) -> ports.ObjectStat:
+        self._check_key(key)
         stat = ports.ObjectStat(
             key=key,
             size=len(data),
@@ -181,6 +195,7 @@ class Objects:
     # ── Multipart uploads ────────────────────────────────────────────────────────────────────────────────────────
 
     async def begin_multipart(self, key: str, *, content_type: str | None = None) -> str:
+        self._check_key(key)
         upload_id = f"upload-{next(self._numbers)}"
         self._uploads[upload_id] = _Upload(key, content_type or _DEFAULT_TYPE, self._clock.now())
         return upload_id

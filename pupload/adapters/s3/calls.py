@@ -37,8 +37,8 @@ class Call:
     """One request, before it is signed."""
 
     method: str
-    key: str = ""
-    """Decoded; empty for the bucket itself."""
+    key: str | None = None
+    """Decoded; None for the bucket itself."""
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
@@ -169,6 +169,13 @@ class Caller:
         except aiohttp.ClientError as error:
             raise self.unavailable(f"its answer is no HTTP ({type(error).__name__})") from error
 
+    def path_of(self, key: str | None) -> str:
+        """The decoded path. Raises `errors.StoreRefused` for a key that no object can have."""
+        try:
+            return self.bucket.path(key)
+        except ValueError as error:
+            raise errors.StoreRefused(store=self.store, code="InvalidKey", reason=str(error)) from error
+
     def unavailable(self, reason: str) -> errors.StoreUnavailable:
         """The error for a store that does not answer as it should."""
         return errors.StoreUnavailable(store=self.store, endpoint=str(self.bucket.endpoint), reason=reason)
@@ -180,7 +187,7 @@ class Caller:
             self._session = None
 
     async def _request(self, call: Call) -> aiohttp.ClientResponse:
-        path = self.bucket.path(call.key)
+        path = self.path_of(call.key)
         payload_hash = signing.UNSIGNED_PAYLOAD if call.source is not None else sha256(call.body).hexdigest()
         headers = {**call.headers, "User-Agent": "pupload", "Accept-Encoding": "identity"}
         headers |= signing.sign(
@@ -222,7 +229,7 @@ class Caller:
 
     def _refusal(self, call: Call, status: int, body: bytes) -> Exception:
         asked = errors_table.Asked(
-            store=self.store, endpoint=str(self.bucket.endpoint), bucket=self.bucket.name, key=call.key
+            store=self.store, endpoint=str(self.bucket.endpoint), bucket=self.bucket.name, key=call.key or ""
         )
         refusal = errors_table.read_refusal(status, body, is_head=call.method == "HEAD")
         error = errors_table.to_error(refusal, asked)

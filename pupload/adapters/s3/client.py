@@ -137,6 +137,7 @@ class S3Store:
         headers: Mapping[str, str] = {},
     ) -> str:
         bucket = self._buckets[audience]
+        self._calls.path_of(key)
         return signing.presign(
             self.keys.current(),
             method=method,
@@ -294,6 +295,7 @@ class S3Store:
         return await self.stat(target)
 
     def _copy_headers(self, source: str, if_etag: str) -> dict[str, str]:
+        self._calls.path_of(source)
         where = quote(f"{self.bucket.name}/{source}", safe="/")
         return {"x-amz-copy-source": f"/{where}", "x-amz-copy-source-if-match": f'"{if_etag}"'}
 

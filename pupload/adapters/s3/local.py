@@ -76,6 +76,7 @@ class EmbeddedStore(client.S3Store):
         await self._calls.ask(calls.Call(method="PUT", query=(("cors", ""),), headers=headers, body=_CORS))
 
     async def fetch(self, key: str, path: Path, *, if_etag: str | None = None) -> str | None:
+        self._calls.path_of(key)
         order = {"bucket": self.bucket.name, "key": key, "path": _absolute(path)}
         if if_etag is not None:
             order["if_etag"] = if_etag
@@ -98,6 +99,7 @@ class EmbeddedStore(client.S3Store):
             await self._control.ask("/link", order)
 
     async def put_file(self, key: str, path: Path, *, content_type: str) -> ports.ObjectStat:
+        self._calls.path_of(key)
         order = {
             "bucket": self.bucket.name,
             "key": key,

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 from pupload.adapters.s3 import signing
 
+LONGEST_KEY_BYTES = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -40,6 +42,18 @@ def read_endpoint(text: str, *, secure: bool = True) -> Endpoint:
     return Endpoint(parts.scheme, signing.wire_host(parts.scheme, parts.netloc))
 
 
+def check_key(key: str) -> None:
+    """Raises `ValueError` that tells why no object can have this key."""
+    if not key:
+        raise ValueError("a key has at least one character")
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        raise ValueError("a key is text that can be written in UTF-8") from None
+    if size > LONGEST_KEY_BYTES:
+        raise ValueError(f"a key has at most {LONGEST_KEY_BYTES} bytes, not {size}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
     """One bucket at one endpoint."""
@@ -54,8 +68,13 @@ class Bucket:
         """What the `Host` header says."""
         return self.endpoint.host if self.path_style else f"{self.name}.{self.endpoint.host}"
 
-    def path(self, key: str = "") -> str:
-        """The decoded path of an object, or of the bucket itself."""
-        if self.path_style:
-            return f"/{self.name}/{key}" if key else f"/{self.name}"
-        return f"/{key}"
+    def path(self, key: str | None = None) -> str:
+        """
+        The decoded path of an object, or of the bucket itself.
+
+        Raises `ValueError` for a key that no object can have: what was meant for it must not befall the bucket.
+        """
+        if key is None:
+            return f"/{self.name}" if self.path_style else "/"
+        check_key(key)
+        return f"/{self.name}/{key}" if self.path_style else f"/{key}"

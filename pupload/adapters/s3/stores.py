@@ -30,16 +30,19 @@ class S3Stores:
         clock: ports.Clock,
         make_local: MakesLocal | None = None,
         check_endpoint: Callable[[places.Endpoint], None] | None = None,
+        lends_own_keys: bool = True,
     ) -> None:
         """
         `default` may be described the way flows do. `make_local` is None where there is no embedded store.
-        `check_endpoint` raises `errors.Refused` for addresses that the operator does not let flows reach.
+        `check_endpoint` raises `errors.Refused` for addresses that the operator does not let flows reach. A flow's
+        store without keys is asked with those of this machine (boto3's chain), unless `lends_own_keys` is False.
         """
         self._clock = clock
         self._make_local = make_local
         self._check_endpoint = check_endpoint
+        self._lends_own_keys = lends_own_keys
         self._open: dict[object, ports.ObjectStore] = {}
-        self._default = self._make(default) if isinstance(default, flow.Store) else default
+        self._default = self._make(default, lends_own_keys=True) if isinstance(default, flow.Store) else default
 
     def default(self) -> ports.ObjectStore:
         return self._default
@@ -48,7 +51,7 @@ class S3Stores:
         described = (store.name, store.type.lower(), frozenset(store.params.items()))
         found = self._open.get(described)
         if found is None:
-            found = self._open[described] = self._make(store)
+            found = self._open[described] = self._make(store, lends_own_keys=self._lends_own_keys)
         return found
 
     async def close(self) -> None:
@@ -57,9 +60,11 @@ class S3Stores:
             await store.close()
         self._open.clear()
 
-    def _make(self, store: flow.Store) -> ports.ObjectStore:
+    def _make(self, store: flow.Store, *, lends_own_keys: bool) -> ports.ObjectStore:
         params = _Params(store)
         if store.type.lower() == "s3":
+            if params.credentials() is None and not lends_own_keys:
+                raise params.refused("AccessKey and SecretKey are missing; this server does not lend its own")
             return self._make_s3(params)
         if store.type.lower() == "local":
             return self._make_embedded(params)

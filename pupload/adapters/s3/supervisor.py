@@ -120,6 +120,7 @@ class EmbeddedProcess:
         hosts = [word for host in self._hosts for word in ("--host", host)]
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # not from the folder we happen to stand in, which may be a user's
             "-m",
             "pupload.adapters.s3.embedded",
             *("--data", str(self.data), *hosts, "--port", str(self._port)),

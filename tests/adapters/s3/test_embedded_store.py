@@ -50,24 +50,22 @@ def a_store(process: supervisor.EmbeddedProcess, control: Path | None = None) ->
     )
 
 
-async def until_back(process: supervisor.EmbeddedProcess, old_pid: int) -> None:
-    """Returns when another process serves."""
-    await wait_for_end(old_pid)
-    while process.pid in (None, old_pid):  # the end was not yet told to whoever started it
-        await asyncio.get_running_loop().run_in_executor(None, int)
-    await process.serving()
-
-
-async def wait_for_end(pid: int) -> None:
-    """Returns when the process has ended, whoever is to be told of that."""
+async def kill(process: supervisor.EmbeddedProcess) -> None:
+    """Kills it as a crash would; returns when another one serves."""
+    pid = process.pid
+    assert pid is not None
     handle = os.pidfd_open(pid)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(handle, ended.set)
     try:
+        os.kill(pid, signal.SIGKILL)
         await ended.wait()
     finally:
         asyncio.get_running_loop().remove_reader(handle)
         os.close(handle)
+    while process.pid in (None, pid):  # the end was not yet told to whoever started it
+        await asyncio.get_running_loop().run_in_executor(None, int)
+    await process.serving()
 
 
 # ── The process ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,11 +75,9 @@ async def test_it_starts_again_when_it_dies_and_nothing_is_lost(
     process: supervisor.EmbeddedProcess, store: local.EmbeddedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     await store.put_bytes("k", BODY, content_type="a/b")
-    endpoint, pid = process.endpoint, process.pid
-    assert pid is not None
+    endpoint = process.endpoint
     with caplog.at_level(logging.ERROR):
-        os.kill(pid, signal.SIGKILL)
-        await until_back(process, pid)
+        await kill(process)
     assert "started again" in caplog.text
     assert process.endpoint == endpoint
     assert await store.read("k") == BODY
@@ -194,10 +190,7 @@ async def test_no_arrival_is_lost_when_the_store_dies(
         assert await anext(arrivals) == ""
         await store.put_bytes("before", b"x", content_type="a/b")
         assert await anext(arrivals) == "before"
-        pid = process.pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        await until_back(process, pid)
+        await kill(process)
         await store.put_bytes("after", b"x", content_type="a/b")
         assert await anext(arrivals) == "after"
 

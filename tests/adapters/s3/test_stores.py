@@ -127,6 +127,16 @@ def test_the_operator_says_which_addresses_may_be_asked() -> None:
         some_stores(check_endpoint=check).open(described())
 
 
+def test_the_operator_may_keep_his_own_keys_to_himself() -> None:
+    lending, keeping = some_stores(), some_stores(lends_own_keys=False)
+    without = described("s3", AccessKey="", SecretKey="")
+    assert isinstance(lending.open(without), client.S3Store)
+    with pytest.raises(errors.Refused):
+        keeping.open(without)
+    own = stores.S3Stores(default=without, clock=clock.SystemClock(), lends_own_keys=False)
+    assert isinstance(own.default(), client.S3Store)
+
+
 async def test_closing_closes_all() -> None:
     made = some_stores()
     first = made.open(described())
