@@ -7,6 +7,7 @@ nothing, and a slow reader holds nothing in memory but the group it is at.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from pupload.domain.events import RunCompleted, RunFailed, RunStopped
 from pupload.domain.run import Run
 from pupload.engine.engine import Engine
 from pupload.ports import Entry, LogRecord
@@ -21,7 +22,6 @@ class Follower:
     """Follows runs."""
 
     def __init__(self, engine: Engine) -> None:
-        self._driver = engine.driver
         self._journal = engine.world.journal
 
     async def logs(
@@ -33,9 +33,11 @@ class Follower:
         async def read() -> Sequence[LogRecord]:
             return await self._journal.read_logs(run.id, node=node, attempt=attempt, since=since, limit=GROUP)
 
+        over, told = run.status.terminal, 0
         with self._journal.subscribe(run.id) as subscription:
             while True:
-                over = (await self._driver.look(run.id)).status.terminal
+                while not over and follow and (entries := await self._journal.read(run.id, after=told, limit=GROUP)):
+                    over, told = _ends(entries), entries[-1].seq
                 while records := await read():
                     since = records[-1].cursor
                     yield records
@@ -46,12 +48,21 @@ class Follower:
     async def events(self, find: Find, run_id: str, *, after: int, follow: bool) -> AsyncIterator[Sequence[Entry]]:
         """See `service.runs.Runs.events`."""
         run = await find(run_id)
+        over = run.status.terminal or (after > 0 and _ends(await self._journal.read(run.id, after=after - 1, limit=1)))
         with self._journal.subscribe(run.id) as subscription:
             while True:
-                over = (await self._driver.look(run.id)).status.terminal
                 while entries := await self._journal.read(run.id, after=after, limit=GROUP):
-                    after = entries[-1].seq
+                    over, after = over or _ends(entries), entries[-1].seq
                     yield entries
                 if over or not follow:
                     return
                 await subscription.wait()
+
+
+def _ends(entries: Sequence[Entry]) -> bool:
+    """
+    Whether the run is over after these.
+
+    The journal is asked, not the driver: it is the journal that wakes us, a moment before the driver's memory follows.
+    """
+    return any(isinstance(entry.event, RunCompleted | RunFailed | RunStopped) for entry in entries)
