@@ -1,15 +1,29 @@
 """Every line of the confinement, tried from inside a container that runs."""
 
+from pathlib import Path
+
 import pytest
 
+from pupload import errors
 from tests.adapters.docker import lab as labs
 
 pytestmark = pytest.mark.engine
+
+OUR_NETWORK = str(Path("/proc/self/ns/net").readlink())
 
 
 async def test_there_is_no_network(lab: labs.Lab) -> None:
     said = await lab.said("ls /sys/class/net; ip route; wget -T 1 -q -O - http://169.254.169.254 || echo nothing")
     assert said.split() == ["lo", "nothing"]
+
+
+async def test_the_network_namespace_is_its_own_and_can_talk_to_itself(lab: labs.Lab) -> None:
+    said = await lab.said(
+        "readlink /proc/self/ns/net; ip addr show lo | grep -o 'inet 127.0.0.1/8'; ip addr | grep -c mtu"
+    )
+    namespace, address, interfaces = said.splitlines()
+    assert namespace != OUR_NETWORK
+    assert (address, interfaces) == ("inet 127.0.0.1/8", "1")
 
 
 async def test_a_bridge_is_there_when_ordered(lab: labs.Lab) -> None:
@@ -127,7 +141,5 @@ async def test_it_sees_the_ordered_environment_and_arguments_whole(lab: labs.Lab
 
 async def test_no_arguments_are_not_the_images_own(lab: labs.Lab) -> None:
     """The image has no entry point, so that nothing is left to run."""
-    from pupload import errors
-
     with pytest.raises(errors.ContainerRefused, match="no command"):
         await lab.finish(lab.order(argv=()))
