@@ -36,6 +36,9 @@ def _parse(arguments: list[str]) -> server.Settings:
         parser.add_argument(name, type=int, default=default, help=f"{text} (default {default})")
     parser.add_argument("--wait", type=float, default=limits.wait_seconds, help="seconds a body waits for its turn")
     parser.add_argument("--stall", type=float, default=limits.stall_seconds, help="seconds a body may bring nothing")
+    parser.add_argument(
+        "--lock-wait", type=float, default=10.0, help="seconds another process on the data may take to end"
+    )
     given = parser.parse_args(arguments)
     return server.Settings(
         data=given.data.absolute(),
@@ -53,6 +56,7 @@ def _parse(arguments: list[str]) -> server.Settings:
             wait_seconds=given.wait,
             stall_seconds=given.stall,
         ),
+        lock_seconds=given.lock_wait,
     )
 
 

@@ -8,7 +8,7 @@ everything.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from pupload.adapters.s3.embedded.index import Index
@@ -32,7 +32,9 @@ class Bell:
         return self._rung
 
 
-async def follow(index: Index, bell: Bell, after: int | None, *, heartbeat_seconds: float) -> AsyncIterator[list[Any]]:
+async def follow(
+    index: Index, bell: Bell, after: int | None, *, heartbeat_seconds: float
+) -> AsyncGenerator[list[Any], None]:
     """
     Batches of lines for the reader, for ever; an empty object when nothing happened for so long.
 

@@ -6,6 +6,7 @@ Errors are JSON: `{"code", "message"}` with a status that means what it says.
 """
 
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from pupload.adapters.s3.embedded.refusals import Refusal
 from pupload.adapters.s3.embedded.store import Store
 
 HEARTBEAT_SECONDS = 15.0
+
+_log = logging.getLogger(__name__)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,6 +47,11 @@ async def _tell_refusals(request: web.Request, handler: _Handler) -> web.StreamR
         return await handler(request)
     except Refusal as refused:
         return web.json_response({"code": refused.code, "message": refused.message}, status=refused.status)
+    except (web.HTTPException, ConnectionError):
+        raise
+    except Exception:  # noqa: BLE001 - whatever it is, the engine gets an answer and we a trace
+        _log.exception("%s failed", request.path)
+        return web.json_response({"code": "InternalError", "message": "The store failed; see its log."}, status=500)
 
 
 class _Control:

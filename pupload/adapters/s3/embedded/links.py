@@ -141,18 +141,26 @@ def _take(files: blobs.Blobs, path: Path) -> tuple[str, int, str, bool]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise _unreadable(error) from error
-    with os.fdopen(descriptor, "rb", buffering=0) as file, blobs.refusing_when_full():
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise Refusal("InvalidArgument", "Only a regular file with a single name can be adopted.")
         is_ours = _make_ours(descriptor, found)
-        digest, size = hashlib.sha256(), 0
-        while piece := file.read(_STEP):
-            digest.update(piece)
-            size += len(piece)
-        os.fsync(descriptor)
-        blob = _link_blob(files, path, found) if is_ours else None
-        return blob or _copy_blob(files, descriptor, size), size, digest.hexdigest(), blob is not None
+        size, sha256 = _hash(descriptor)
+        with blobs.refusing_when_full():
+            os.fsync(descriptor)
+            blob = _link_blob(files, path, found) if is_ours else None
+            return blob or _copy_blob(files, descriptor, size), size, sha256, blob is not None
+    finally:
+        os.close(descriptor)
+
+
+def _hash(descriptor: int) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    while piece := os.read(descriptor, _STEP):
+        digest.update(piece)
+        size += len(piece)
+    return size, digest.hexdigest()
 
 
 def _make_ours(descriptor: int, found: os.stat_result) -> bool:

@@ -54,7 +54,8 @@ class Pins:
         while self._doomed and self._doomed[0][0] < oldest:
             _, names = self._doomed.popleft()
             self._waiting.update(name for name in names if name in self._pinned)
-            self._remove([name for name in names if name not in self._pinned])
+            if unread := [name for name in names if name not in self._pinned]:
+                self._remove(unread)
 
     def _let_go(self, names: Sequence[str]) -> None:
         self._pinned.subtract(names)

@@ -74,11 +74,13 @@ class Room:
 
     def free_bytes(self) -> int:
         """Of the disk, as of half a second ago at most."""
-        now = asyncio.get_running_loop().time()
-        if now - self._looked_at > _LOOK_AGAIN_SECONDS:
-            found = os.statvfs(self._disk)
-            self._free = found.f_bavail * found.f_frsize
-            self._looked_at = now
+        recent = asyncio.get_running_loop().time() - self._looked_at < _LOOK_AGAIN_SECONDS
+        return self._free if recent else self._look()
+
+    def _look(self) -> int:
+        found = os.statvfs(self._disk)
+        self._free = found.f_bavail * found.f_frsize
+        self._looked_at = asyncio.get_running_loop().time()
         return self._free
 
     def _check(self, size: int) -> None:
@@ -87,5 +89,7 @@ class Room:
             raise Refusal("EntityTooLarge", ProposedSize=str(size), MaxSizeAllowed=str(limits.max_object))
         if limits.max_total and self.used_bytes + self._promised + size > limits.max_total:
             raise Refusal("InsufficientStorage", "The store holds as much as its operator allows.")
-        if self.free_bytes() - self._promised - size < limits.min_free:
+        wanted = limits.min_free + self._promised + size
+        # Before it says no it looks again.
+        if self.free_bytes() < wanted and self._look() < wanted:
             raise Refusal("InsufficientStorage", "The disk of the store is full.")

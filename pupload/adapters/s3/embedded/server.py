@@ -25,7 +25,6 @@ _Runner = web.AppRunner | web.ServerRunner
 
 _log = logging.getLogger(__name__)
 
-_LOCK_WAIT_SECONDS = 10.0
 _SHUTDOWN_SECONDS = 5.0
 _LONGEST_HEADER = 16 * 1024
 
@@ -44,6 +43,8 @@ class Settings:
     domains: Sequence[str] = ("localhost",)
     """Names below which a bucket may be named in a Host."""
     limits: Limits = field(default_factory=Limits)
+    lock_seconds: float = 10.0
+    """How long another process on the same data may take to end."""
 
 
 class Locked(Exception):
@@ -55,7 +56,7 @@ async def serve(settings: Settings, *, clock: Callable[[], datetime], ready: Cal
     stop = asyncio.Event()
     _stop_when_told(stop)
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = await _lock(settings.data / "lock")
+    lock = await _lock(settings.data / "lock", settings.lock_seconds)
     try:
         store = Store(settings.data, region=settings.region, limits=settings.limits, clock=clock)
         try:
@@ -113,10 +114,10 @@ async def _listen_for_engine(store: Store, path: Path) -> _Runner:
     return runner
 
 
-async def _lock(path: Path) -> int:
+async def _lock(path: Path, wait_seconds: float) -> int:
     """Two processes on one directory would sweep each other's blobs away. One that is ending is waited for."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    end = asyncio.get_running_loop().time() + _LOCK_WAIT_SECONDS
+    end = asyncio.get_running_loop().time() + wait_seconds
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

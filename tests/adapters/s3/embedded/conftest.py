@@ -43,8 +43,7 @@ def start() -> Iterator[Start]:
 
     yield start_one
     for one in started:
-        if one.process.poll() is None:
-            one.kill()
+        one.kill()
     shutil.rmtree(folder)
 
 

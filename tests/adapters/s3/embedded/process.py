@@ -7,8 +7,8 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,13 +58,17 @@ class Server:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self.hear_ready()
+        keys = json.loads((data / "credentials.json").read_text())
+        self.credentials = signing.Credentials(keys["access_key"], keys["secret_key"])
+
+    def hear_ready(self) -> None:
+        """Waits until it says that it serves, and where."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("ready http://"), line
         self.url = line.split()[1]
         self.address = urlsplit(self.url).netloc
-        keys = json.loads((data / "credentials.json").read_text())
-        self.credentials = signing.Credentials(keys["access_key"], keys["secret_key"])
 
     def kill(self) -> None:
         """As the power going out does it, for the process."""
@@ -211,6 +215,19 @@ class Server:
     def blobs(self) -> set[Path]:
         """The blob files there are."""
         return {path for path in (self.data / "blobs").rglob("*") if path.is_file()}
+
+    def sizes(self) -> list[int]:
+        """Those of the blobs there are; a store unlinks what it does not need a moment after it answered."""
+        found = []
+        for path in self.blobs():
+            with suppress(FileNotFoundError):
+                found.append(path.stat().st_size)
+        return found
+
+    def until(self, comes: Callable[[], bool]) -> None:
+        """Keeps the store busy until that is so. Tests have a time limit."""
+        while not comes():
+            self.call("HEAD", f"/{BUCKET}")
 
     def memory_bytes(self, field: str) -> int:
         """`VmRSS`: now; `VmHWM`: the most so far."""
