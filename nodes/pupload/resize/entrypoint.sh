@@ -103,15 +103,18 @@ MAGICK_MEMORY_LIMIT=$(memory_limit)
 # Scratch files belong to the one place that can be written.
 export MAGICK_MEMORY_LIMIT MAGICK_TEMPORARY_PATH=/tmp HOME=/tmp
 
+too_large() { die 71 "this ${columns:-?}x${rows:-?} $from picture does not fit into the memory of this tier; try a larger one"; }
+
 # What ImageMagick complained of, in words for the person whose picture it is.
 explain() {
     reason=$(printf '%s\n' "$1" | sed -n '1{s/^[a-z]*-im6.q16: //;s/ [`@].*//;p;}')
     case $1 in
-    *'cache resources exhausted'* | *'emory allocation failed'* | *'nable to acquire'*)
-        die 71 "this ${columns:-?}x${rows:-?} $from picture does not fit into the memory of this tier; try a larger one ($reason)" ;;
+    *'cache resources exhausted'* | *'emory allocation failed'* | *'nable to acquire'*) too_large ;;
     *'exceeds limit'*) die 65 "the picture is more than $MOST_EDGE pixels wide or high" ;;
     *'nable to open'* | *'nable to write'* | *'o space left'*) die 70 "could not read or write a file: $reason" ;;
-    *) die 65 "the $from picture cannot be decoded: it is damaged or not complete ($reason)" ;;
+    *[!\ ]*) die 65 "the $from picture cannot be decoded: it is damaged or not complete ($reason)" ;;
+    # Its PNG reader refuses a size over the limit without a word.
+    *) die 65 "the $from picture cannot be decoded: it is damaged, or more than $MOST_EDGE pixels wide or high" ;;
     esac
 }
 
@@ -130,9 +133,14 @@ if [ "$box" != x ]; then
     # JPEG can be decoded at half, a quarter or an eighth of its size: never below twice what is wanted.
     largest=$width
     [ "${height:-0}" -le "${width:-0}" ] || largest=$height
-    hint="-define jpeg:size=$((largest * 2))x$((largest * 2))"
+    if [ "$from" = jpeg ] && [ $((largest * 2)) -lt "$columns" ] && [ $((largest * 2)) -lt "$rows" ]; then
+        hint="-define jpeg:size=$((largest * 2))x$((largest * 2))"
+    fi
     resize="-resize $box$only_shrink"
 fi
+
+# Ten bytes a pixel: not all of ImageMagick's readers say so when they run out of memory.
+if [ -z "${hint:-}" ] && [ $((columns * rows * 10)) -gt "$MAGICK_MEMORY_LIMIT" ]; then too_large; fi
 
 # Out go EXIF, GPS, XMP, comments, times; the colour profile stays, for without it the colours would be wrong.
 case $format in
