@@ -39,7 +39,7 @@ class Runs:
         self._catalogue = catalogue
         self._presenter = presenter
         self._terms = terms
-        self._follower = Follower(engine)
+        self._follower = Follower(engine.world.journal)
 
     async def validate(self, order: Order) -> Sequence[Finding]:
         """Everything that is wrong with the flow or remarkable about it; runs nothing, stores nothing."""

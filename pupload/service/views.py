@@ -1,4 +1,6 @@
-"""What the service answers with: values of the domain, with what only the moment of asking can give (URLs, log tails)."""
+"""
+What the service answers with: values of the domain, with what only the moment of asking can give (URLs, log tails).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
