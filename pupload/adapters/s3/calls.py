@@ -115,6 +115,21 @@ class Caller:
 
         return await self.patiently(attempt)
 
+    async def ask_for(self, call: Call, read: Callable[[bytes], T]) -> T:
+        """What `read` makes of the answer's body. Raises as `ask`; `errors.StoreRefused` where it cannot be read."""
+        answer = await self.ask(call)
+        with self.reading():
+            return read(answer.body)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turns the `ValueError` of an answer that is not what S3 would say."""
+        try:
+            yield
+        except ValueError as error:
+            reason = f"its answer cannot be read ({error})"
+            raise errors.StoreRefused(store=self.store, code="Unreadable", reason=reason) from error
+
     async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """What `attempt` returns, tried again with growing pauses while it raises `TryAgain`."""
         try:

@@ -3,7 +3,7 @@
 import os
 import socket
 from datetime import timedelta
-from hashlib import sha256
+from hashlib import md5, sha256
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -272,12 +272,11 @@ async def test_a_large_file_goes_in_parts_and_one_that_fails_ends_it(tmp_path: P
 
 
 async def test_a_completion_whose_answer_was_lost_is_recognised() -> None:
-    parts = [ports.Part(number=1, size=5, etag="e")]
-    now = faulty.QuickClock().now().strftime("%a, %d %b %Y %H:%M:%S GMT")
-    made = says(200, b"12345", ETag='"e-1"', Last_Modified=now)
-    async with scene(hangs_up, error(404, "NoSuchUpload"), made) as at:
-        assert (await at.store.complete_multipart("k", "u1", parts)).etag == "e-1"
-    async with scene(error(404, "NoSuchUpload"), says(200, b"1234", Last_Modified=now)) as at:
+    parts = [ports.Part(number=1, size=5, etag=md5(b"12345").hexdigest())]
+    etag = f"{md5(md5(b'12345').digest()).hexdigest()}-1"
+    async with scene(hangs_up, error(404, "NoSuchUpload"), says(200, b"12345", ETag=etag)) as at:
+        assert (await at.store.complete_multipart("k", "u1", parts)).etag == etag
+    async with scene(error(404, "NoSuchUpload"), says(200, b"12345", ETag='"another-1"')) as at:
         with pytest.raises(errors.ObjectAbsent):
             await at.store.complete_multipart("k", "u1", parts)
 
@@ -410,3 +409,10 @@ def test_an_endpoint_is_read_with_or_without_scheme(text: str, secure: bool, end
 def test_an_endpoint_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         places.read_endpoint(text)
+
+
+async def test_a_size_that_is_not_told_is_not_guessed() -> None:
+    async with scene(says(200, ETag='"e"')) as at:
+        with pytest.raises(errors.StoreRefused) as refused:
+            await at.store.stat("k")
+        assert "Content-Length" in str(refused.value)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from pupload import ports
 from tests.adapters.s3 import faulty
-from tests.adapters.s3.faulty import error, in_turn, says, scene
+from tests.adapters.s3.faulty import error, head, in_turn, says, scene
 
 
 def lacking(lines: list[ports.ProbeLine]) -> dict[str, str]:
@@ -26,7 +26,7 @@ async def test_where_nothing_can_be_put_nothing_else_is_tried() -> None:
 
 async def test_each_lack_is_named_and_hides_no_other() -> None:
     """A store that says yes to everything and does nothing."""
-    lines = await probed(lambda _: says(200, ETag='"e"'))
+    lines = await probed(lambda request: head(9) if request.method == "HEAD" else says(200, ETag='"e"'))
     lacks = lacking(lines)
     assert "put an object" not in lacks
     assert len(lines) == 16
