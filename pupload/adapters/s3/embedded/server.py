@@ -23,8 +23,6 @@ from pupload.adapters.s3.embedded.store import Store
 
 _Runner = web.AppRunner | web.ServerRunner
 
-_log = logging.getLogger(__name__)
-
 _SHUTDOWN_SECONDS = 5.0
 _LONGEST_HEADER = 16 * 1024
 
@@ -79,6 +77,7 @@ async def _serve(store: Store, settings: Settings, stop: asyncio.Event, ready: C
         server = web.Server(
             front,
             access_log=None,
+            logger=_silent(),
             auto_decompress=False,
             keepalive_timeout=75,
             max_line_size=_LONGEST_HEADER,
@@ -99,6 +98,13 @@ async def _serve(store: Store, settings: Settings, stop: asyncio.Event, ready: C
     finally:
         for one in reversed(runners):
             await one.cleanup()
+
+
+def _silent() -> logging.Logger:
+    """For aiohttp: it repeats requests it cannot read, signatures and all. Our own faults are logged by `front`."""
+    silent = logging.getLogger(f"{__name__}.http")
+    silent.disabled = True
+    return silent
 
 
 async def _listen_for_engine(store: Store, path: Path) -> _Runner:

@@ -27,6 +27,8 @@ def server() -> Iterator[Server]:
     started = Server(folder / "data", folder / "control")
     yield started
     assert started.stop() == 0
+    # Whatever the tests did to it, it never was at a loss.
+    assert "Traceback" not in started.log(), started.log()
     shutil.rmtree(folder)
 
 

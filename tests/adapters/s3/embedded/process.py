@@ -49,15 +49,18 @@ class Server:
     def __init__(self, data: Path, control: Path, *options: str, start: Sequence[str] = ("-m", MODULE)) -> None:
         self.data = data
         self.socket = control
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, *start, "--data", str(data), "--control", str(control)),
-                *("--bucket", BUCKET, "--min-free", "1000000", *options),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._log = control.with_suffix(".log")
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, *start, "--data", str(data), "--control", str(control)),
+                    *("--bucket", BUCKET, "--min-free", "1000000", *options),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         self.hear_ready()
         keys = json.loads((data / "credentials.json").read_text())
         self.credentials = signing.Credentials(keys["access_key"], keys["secret_key"])
@@ -66,9 +69,13 @@ class Server:
         """Waits until it says that it serves, and where."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("ready http://"), line
+        assert line.startswith("ready http://"), line + self.log()
         self.url = line.split()[1]
         self.address = urlsplit(self.url).netloc
+
+    def log(self) -> str:
+        """What it wrote to stderr so far."""
+        return self._log.read_text()
 
     def kill(self) -> None:
         """As the power going out does it, for the process."""

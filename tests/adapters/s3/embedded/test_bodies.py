@@ -9,6 +9,7 @@ import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -266,3 +267,22 @@ def test_checksums_we_cannot_compute_are_refused_and_never_believed(name: str, m
     monkeypatch.setitem(sys.modules, "awscrt.checksums", None)
     with pytest.raises(Refusal, match="NotImplemented"):
         checksums.start(name)
+
+
+def test_where_awscrt_is_installed_it_computes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crc32c(data: bytes, previous: int = 0) -> int:
+        """Bit by bit, in the place of `awscrt`'s."""
+        value = previous ^ 0xFFFFFFFF
+        for byte in data:
+            value ^= byte
+            for _ in range(8):
+                value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+        return value ^ 0xFFFFFFFF
+
+    monkeypatch.setitem(sys.modules, "awscrt", ModuleType("awscrt"))
+    monkeypatch.setitem(sys.modules, "awscrt.checksums", ModuleType("awscrt.checksums"))
+    monkeypatch.setattr(sys.modules["awscrt.checksums"], "crc32c", crc32c, raising=False)
+    running = checksums.start("crc32c")
+    running.update(b"1234")
+    running.update(b"56789")
+    assert running.digest().hex() == "e3069283"

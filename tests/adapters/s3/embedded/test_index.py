@@ -57,7 +57,8 @@ async def test_who_refuses_takes_no_other_with_it(index: Index) -> None:
 
 
 async def test_waiting_writes_share_commits(tmp_path: Path) -> None:
-    gate, statements = threading.Event(), []
+    gate = threading.Event()
+    statements: list[str] = []
     index = Index(tmp_path / "index.sqlite", settle=lambda change: None)
     try:
         await index.write(lambda change: change.db.set_trace_callback(statements.append))

@@ -132,3 +132,13 @@ def test_errors_and_logs_never_show_a_signature(server: Server, key: str) -> Non
     reply = server.raw(*tampered(server, key))
     assert b"X-Amz-Signature" not in reply.body
     assert server.credentials.secret_key.encode() not in reply.body
+
+
+def test_a_request_that_is_no_http_leaves_no_trace_of_its_url(server: Server) -> None:
+    """The HTTP library repeats what it cannot read, and a URL's query may be a signature."""
+    host, port = server.address.split(":")
+    for request in (b"GET /?X-Amz-Signature=secret HTTP/9.x\r\n\r\n", b"GET /?X-Amz-Signature=secret" + b"a" * 100_000):
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(request)
+            assert b" 400 " in connection.recv(4096)
+    assert "secret" not in server.log()
