@@ -96,6 +96,13 @@ class RunStore(Protocol):
     async def unfinished(self) -> Sequence[str]:
         """The ids of all runs that are not in a terminal state, oldest first."""
 
+    async def condemn(self, run_id: str, reason: str, at: datetime) -> None:
+        """
+        Ends a run that cannot be read back: it is ERROR from now on, for this reason, and its journal says so.
+
+        Nothing else of it is touched, so that what can be read still can. Nothing happens to a run that is over.
+        """
+
     async def delete(self, run_id: str) -> None:
         """Removes the run, its journal and its logs. Nothing happens where there is none."""
 

@@ -10,8 +10,9 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pupload.domain import tiers
 from pupload.domain.run import AttemptRef
 from pupload.domain.tiers import Tier
 
@@ -71,7 +72,7 @@ class Admission:
         `held`: the attempt holds its room already (its container was found after a restart); nothing is waited for.
         """
         if held:
-            self._holders[ref.id] = tier
+            self._hold(ref, tier)
         else:
             await self._wait(ref, tier)
         try:
@@ -83,7 +84,9 @@ class Admission:
     async def _wait(self, ref: AttemptRef, tier: Tier) -> None:
         place = _Place(ref, tier, asyncio.get_running_loop().create_future())
         self._queues.setdefault(ref.run, deque()).append(place)
-        self._give_out()
+        if _fits(tier, self._free()):
+            # Nobody else can have become able to go: thousands may arrive at a full house and cost nothing.
+            self._give_out()
         try:
             await place.given
         except asyncio.CancelledError:
@@ -107,36 +110,57 @@ class Admission:
             self._leave(place)
             if place.ref.run in self._queues:
                 self._queues.move_to_end(place.ref.run)  # the others' turn
-            self._holders[place.ref.id] = place.tier
+            self._hold(place.ref, place.tier)
             place.given.set_result(None)
 
     def _next(self) -> _Place | None:
+        free = self._free()
+        if free.attempts <= 0:
+            return None
         passed: list[_Place] = []
         for queue in self._queues.values():
             place = queue[0]
             if place.given.done():
                 continue
-            if self._fits(place.tier):
+            if _fits(place.tier, free):
                 for other in passed:
                     other.passed += 1
                 return place
-            if place.passed >= PASSES:
-                return None
+            if place.passed >= PASSES and _fits(place.tier, self._room):
+                return None  # whoever can never fit (the machine was larger once) holds up nobody
             passed.append(place)
         return None
 
-    def _fits(self, tier: Tier) -> bool:
-        held = list(self._holders.values())
-        return (
-            len(held) < self._room.attempts
-            and sum(one.cpus for one in held) + tier.cpus <= self._room.cpus
-            and sum(one.memory_bytes for one in held) + tier.memory_bytes <= self._room.memory_bytes
-            and self._gpus_fit(tier, held)
+    def _hold(self, ref: AttemptRef, tier: Tier) -> None:
+        free = self._free()
+        self._holders[ref.id] = replace(tier, gpu_vendor=_vendor(tier, free.gpus)) if tier.gpus else tier
+
+    def _free(self) -> Room:
+        """What nobody holds."""
+        held, room = list(self._holders.values()), self._room
+        gpus = dict(room.gpus)
+        for tier in held:
+            if tier.gpus:
+                gpus[tier.gpu_vendor] = gpus.get(tier.gpu_vendor, 0) - tier.gpus
+        return Room(
+            cpus=room.cpus - sum(tier.cpus for tier in held),
+            memory_bytes=room.memory_bytes - sum(tier.memory_bytes for tier in held),
+            gpus=gpus,
+            attempts=room.attempts - len(held),
         )
 
-    def _gpus_fit(self, tier: Tier, held: list[Tier]) -> bool:
-        if not tier.gpus:
-            return True
-        used = sum(one.gpus for one in held)
-        there = sum(self._room.gpus.values()) if tier.gpu_vendor == "any" else self._room.gpus.get(tier.gpu_vendor, 0)
-        return used + tier.gpus <= there
+
+def _fits(tier: Tier, free: Room) -> bool:
+    return (
+        free.attempts > 0
+        and tier.cpus <= free.cpus
+        and tier.memory_bytes <= free.memory_bytes
+        and (not tier.gpus or free.gpus.get(_vendor(tier, free.gpus), 0) >= tier.gpus)
+    )
+
+
+def _vendor(tier: Tier, free: Mapping[str, int]) -> str:
+    """Whose GPUs the tier takes: of any vendor, the one with the most that are free."""
+    if tier.gpu_vendor != tiers.ANY_VENDOR or not free:
+        return tier.gpu_vendor
+    return max(free, key=lambda vendor: (free[vendor], vendor))

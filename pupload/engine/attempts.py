@@ -8,24 +8,26 @@ The same steps serve an attempt that was under way when the last controller died
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential
+from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
 from pupload import errors
 from pupload.domain import events
+from pupload.domain.artifact import Artifact
 from pupload.domain.plan import NodePlan
-from pupload.domain.run import Attempt, AttemptRef, Run
+from pupload.domain.run import Attempt, AttemptRef, Failure, NodeStatus, Run
 from pupload.domain.tiers import Tier
 from pupload.engine import orders, verdict
 from pupload.engine.admission import Admission
 from pupload.engine.driver import Driver
 from pupload.engine.logs import LogPump
 from pupload.engine.staging import Folder, Staging
-from pupload.engine.tasks import Tasks
+from pupload.engine.tasks import Tasks, all_of, ended
 from pupload.ports import Clock, Executor, Exit, Journal
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,12 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 3600.0
 """How long an attempt waits for a store or engine that does not answer, before it counts as failed."""
+
+AWAY = (errors.StoreUnavailable, errors.ExecutorUnavailable, errors.DatabaseUnavailable)
+"""What passes of itself, and is not the node's fault."""
+
+CLOSING_SECONDS = 5.0
+"""What cleaning up gets when the engine is closed; what is left is found at the next start."""
 
 
 class Phase(Enum):
@@ -51,10 +59,15 @@ class _Work:
     phase: Phase = Phase.QUEUED
     stopped: bool = False
     task: "asyncio.Task[None] | None" = None
-    staging: "asyncio.Task[dict[str, str]] | None" = None
+    moving: "asyncio.Task[Any] | None" = None
+    """Bytes on their way in or out."""
+    given_up: bool = False
+    """Nobody wants the outputs any more."""
     image: str = ""
-    container: bool = field(default=False)
+    container: bool = False
     """Whether there may be a container to remove."""
+    stored: dict[str, Artifact] = field(default_factory=dict)
+    """Outputs that their stores have, by port."""
 
 
 class Attempts:
@@ -81,6 +94,7 @@ class Attempts:
         self._works: dict[str, _Work] = {}
         self._tasks = Tasks()
         self._cleaning = Tasks()
+        self._preparing: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._works)
@@ -96,32 +110,51 @@ class Attempts:
     async def close(self) -> None:
         """Lets go of all attempts; their containers go on, and the next start takes them up."""
         await self._tasks.close()
-        await self._cleaning.idle()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self._cleaning.idle()
+        await self._cleaning.close()
 
     def start(self, run: Run, node: str, number: int) -> None:
         """Makes the attempt, once however often it is asked for."""
         ref = AttemptRef(run=run.id, node=node, number=number)
-        if ref.id not in self._works:
-            work = _Work(ref)
-            self._works[ref.id] = work
-            work.task = self._tasks.start(self._make(run, work), name=f"attempt {ref.id}")
+        if ref.id in self._works:
+            return
+        admitted = run.nodes[node].attempts[number - 1].admitted_at is not None
+        work = _Work(ref, phase=Phase.STAGING if admitted else Phase.QUEUED)
+        self._works[ref.id] = work
+        work.task = self._tasks.start(self._make(run, work), name=f"attempt {ref.id}")
+        # Not in the task's own hands: one that is cancelled before its first step never gets to its `finally`.
+        work.task.add_done_callback(lambda _: self._works.pop(ref.id))
 
-    def stop(self, run_id: str, node: str, number: int) -> None:
+    def stop(self, run: Run, node: str, number: int) -> None:
         """Ends the attempt: out of the queue, or its staging is given up, or its container is stopped."""
-        work = self._works.get(AttemptRef(run=run_id, node=node, number=number).id)
-        if work is None:
+        ref = AttemptRef(run=run.id, node=node, number=number)
+        work = self._works.get(ref.id)
+        if work is None or work.task is None or work.task.done():
+            # Whoever made it died of an error of ours: its end must be told all the same, or the run has none.
+            self._tasks.start(self._bury(run, ref), name=f"bury {ref.id}")
             return
         work.stopped = True
-        if work.phase is Phase.QUEUED and work.task is not None:
+        if work.phase is Phase.QUEUED:
             work.task.cancel()
-        elif work.phase is Phase.STAGING and work.staging is not None:
-            work.staging.cancel()
+        elif work.phase is Phase.STAGING and work.moving is not None:
+            work.moving.cancel()
         elif work.phase is Phase.EXECUTING:
-            self._tasks.start(self._stop_container(work.ref), name=f"stop {work.ref.id}")
+            self._tasks.start(self._stop_container(ref), name=f"stop {ref.id}")
+        elif work.phase is Phase.STORING and run.ending is not None:
+            # Its work is done and worth keeping, unless the whole run is to end.
+            work.given_up = True
+            if work.moving is not None:
+                work.moving.cancel()
 
     def prepare(self, run: Run, node: str) -> None:
         """Has the node's image at hand, if it can be; an attempt will say so if it cannot."""
-        self._tasks.start(self._prepare(run.plan.nodes[node].image), name=f"prepare {node}")
+        image = run.plan.nodes[node].image
+        if image not in self._preparing:
+            self._preparing.add(image)
+            task = self._tasks.start(self._prepare(image), name=f"prepare {image}")
+            task.add_done_callback(lambda _: self._preparing.discard(image))
 
     async def _prepare(self, image: str) -> None:
         try:
@@ -129,27 +162,37 @@ class Attempts:
         except errors.PuploadError as error:
             log.info("image %s is not at hand: %s", image, error)
 
+    async def _bury(self, run: Run, ref: AttemptRef) -> None:
+        await self._try_to_clean(run, _Work(ref, container=True))
+        reason = "internal error: nobody saw to it any more"
+        end = events.AttemptFailed(node=ref.node, attempt=ref.number, failure=Failure.RUNTIME, reason=reason)
+        await self._driver.report(ref.run, end)
+
     # ── The steps ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _make(self, run: Run, work: _Work) -> None:
         ref, node = work.ref, run.plan.nodes[work.ref.node]
         attempt = run.nodes[ref.node].attempts[ref.number - 1]
         tier = orders.tier_of(node, run.nodes[ref.node])
-        try:
-            async with self._admission.place(ref, tier, held=attempt.admitted_at is not None):
-                work.phase = Phase.STAGING
-                admitted = events.NodeAdmitted(node=ref.node, attempt=ref.number)
-                if attempt.admitted_at is None and not await self._driver.report(ref.run, admitted):
-                    return
-                end = await self._come_to_an_end(run, node, attempt, tier, work)
-                if isinstance(end, events.AttemptFailed):
-                    # What failed is gone before it is told, so that the next attempt finds a clean place.
-                    await self._clean(work)
-                await self._driver.report(ref.run, end)
-            if isinstance(end, events.NodeSucceeded):
-                self._cleaning.start(self._clean(work), name=f"clean up {ref.id}")
-        finally:
-            del self._works[ref.id]
+        async with self._admission.place(ref, tier, held=attempt.admitted_at is not None):
+            work.phase = Phase.STAGING
+            if attempt.admitted_at is None and not await self._is_admitted(ref):
+                return
+            end = await self._come_to_an_end(run, node, attempt, tier, work)
+            if isinstance(end, events.AttemptFailed):
+                # What failed is gone before it is told, so that the next attempt finds a clean place.
+                await self._try_to_clean(run, work)
+            await self._driver.report(ref.run, end)
+        if isinstance(end, events.NodeSucceeded):
+            self._cleaning.start(self._clean(work), name=f"clean up {ref.id}")
+
+    async def _is_admitted(self, ref: AttemptRef) -> bool:
+        """Whether the attempt is still wanted now that there is room; the run knows that it has it."""
+        if await self._driver.report(ref.run, events.NodeAdmitted(node=ref.node, attempt=ref.number)):
+            return True
+        # It was no news. Either it is not wanted, or it was saved before in a commit whose answer was lost.
+        node = (await self._driver.look(ref.run)).nodes[ref.node]
+        return node.status is NodeStatus.RUNNING and node.last is not None and node.last.number == ref.number
 
     async def _come_to_an_end(
         self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: _Work
@@ -171,7 +214,6 @@ class Attempts:
         self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: _Work
     ) -> events.NodeSucceeded | events.AttemptFailed:
         ref = work.ref
-        folder = self._staging.folder(ref)
         if attempt.executing_at is None:
             await self._begin(run, node, tier, work)
         work.container = True
@@ -179,25 +221,26 @@ class Attempts:
         if work.stopped:
             self._tasks.start(self._stop_container(ref), name=f"stop {ref.id}")
         pump = self._pump(node, ref)
-        pumping = asyncio.ensure_future(pump.run())
+        pumping = asyncio.ensure_future(self._patiently(pump.run))
         try:
-            ended = await self._patiently(lambda: self._executor.wait(ref))
+            exit_ = await self._patiently(lambda: self._executor.wait(ref))
             work.phase = Phase.STORING
             await pumping
-            failed = verdict.of_exit(ref, ended, tier, pump.last_line)
-            return failed or await self._succeed(run, node, ref, folder, ended, since=_began(attempt, self._clock))
+            failed = verdict.of_exit(ref, exit_, tier, pump.last_line)
+            since = attempt.executing_at or attempt.admitted_at
+            return failed or await self._succeed(run, node, work, exit_, since=since)
         finally:
-            pumping.cancel()
+            await ended(pumping)
 
     async def _begin(self, run: Run, node: NodePlan, tier: Tier, work: _Work) -> None:
         """The container runs afterwards, and the run knows."""
         ref = work.ref
         user = node.user or self._limits.user
         folder = await self._staging.make_folder(ref, owner=orders.owner_of(user))
-        work.staging = asyncio.ensure_future(self._stage(run, node, folder, work))
+        staging = work.moving = asyncio.ensure_future(self._stage(run, node, folder, work))
         if work.stopped:
-            work.staging.cancel()
-        paths = await work.staging
+            staging.cancel()
+        paths = await staging
         order = orders.container(run, node, ref, tier, folder, paths, image=work.image, limits=self._limits)
         work.container = True
         await self._patiently(lambda: self._executor.ensure_started(order))
@@ -205,24 +248,36 @@ class Attempts:
         self._driver.tell(ref.run, events.NodeStarted(node=ref.node, attempt=ref.number, image=work.image))
 
     async def _stage(self, run: Run, node: NodePlan, folder: Folder, work: _Work) -> dict[str, str]:
-        fetching = asyncio.ensure_future(self._patiently(lambda: self._staging.fetch_inputs(run, node, folder)))
-        try:
+        paths: dict[str, str] = {}
+
+        async def resolve() -> None:
             work.image = await self._patiently(lambda: self._executor.resolve_image(node.image))
-            return await fetching
-        finally:
-            fetching.cancel()
+
+        async def fetch() -> None:
+            paths.update(await self._patiently(lambda: self._staging.fetch_inputs(run, node, folder)))
+
+        await all_of([resolve(), fetch()])
+        return paths
 
     async def _succeed(
-        self, run: Run, node: NodePlan, ref: AttemptRef, folder: Folder, ended: Exit, *, since: datetime
+        self, run: Run, node: NodePlan, work: _Work, exit_: Exit, *, since: datetime | None
     ) -> events.NodeSucceeded:
-        artifacts = await self._patiently(lambda: self._staging.store_outputs(run, node, ref, folder, since=since))
-        warning = "a process of the node was killed for memory, but the node ended well" if ended.oom else ""
+        ref, folder = work.ref, self._staging.folder(work.ref)
+
+        async def store() -> tuple[Artifact, ...]:
+            return await self._staging.store_outputs(run, node, ref, folder, stored=work.stored, since=since)
+
+        storing = work.moving = asyncio.ensure_future(self._patiently(store))
+        if work.given_up:
+            storing.cancel()
+        artifacts = await storing
+        warning = "a process of the node was killed for memory, but the node ended well" if exit_.oom else ""
         return events.NodeSucceeded(
             node=ref.node,
             attempt=ref.number,
-            exit_code=ended.code,
+            exit_code=exit_.code,
             artifacts=artifacts,
-            peak_memory_bytes=ended.peak_memory_bytes,
+            peak_memory_bytes=exit_.peak_memory_bytes,
             warning=warning,
         )
 
@@ -244,6 +299,14 @@ class Attempts:
     async def _stop_container(self, ref: AttemptRef) -> None:
         await self._patiently(lambda: self._executor.stop(ref, grace_seconds=self._limits.grace_seconds))
 
+    async def _try_to_clean(self, run: Run, work: _Work) -> None:
+        """The same for a failed attempt, and its outputs go too. What it came to is told even where that fails."""
+        await self._staging.withdraw(run, work.stored.values())
+        try:
+            await self._clean(work)
+        except Exception:
+            log.exception("attempt %s could not be cleaned up; the next start will", work.ref.id)
+
     async def _clean(self, work: _Work) -> None:
         """Nothing of the attempt is left afterwards but its log and what it stored."""
         if work.container:
@@ -252,10 +315,11 @@ class Attempts:
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Asks again while the other side does not answer: that is not the node's fault and may pass."""
+        until = self._clock.monotonic() + PATIENCE_SECONDS
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type((errors.StoreUnavailable, errors.ExecutorUnavailable)),
+            retry=retry_if_exception_type(AWAY),
             wait=wait_exponential(multiplier=0.2, max=10.0),
-            stop=stop_after_delay(PATIENCE_SECONDS),
+            stop=lambda _: self._clock.monotonic() >= until,
             before_sleep=before_sleep_log(log, logging.WARNING),
             sleep=self._sleep,
             reraise=True,
@@ -266,8 +330,3 @@ class Attempts:
 
     async def _sleep(self, seconds: float) -> None:
         await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
-
-
-def _began(attempt: Attempt, clock: Clock) -> datetime:
-    """The earliest moment at which this attempt can have stored anything."""
-    return attempt.executing_at or attempt.admitted_at or clock.now() - timedelta(days=1)

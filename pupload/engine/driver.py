@@ -25,8 +25,11 @@ from pupload.ports import Clock, Ids, RunStore
 
 log = logging.getLogger(__name__)
 
-FINISHED_KEPT = 1000
-"""Runs in a terminal state that are kept in memory for whoever asks; older ones are read from the store."""
+FINISHED_KEPT, FINISHED_NODES_KEPT = 1000, 100_000
+"""Runs in a terminal state that are kept in memory for whoever asks, and how many nodes they may have together."""
+
+SECOND_LOOK_SECONDS = 60.0
+"""When a run is looked at again that could not take in a report."""
 
 Act = Callable[[Run, commands.Command], None]
 """Carries an order out, or starts to."""
@@ -52,6 +55,7 @@ class Driver:
         self._on_event: OnEvent = _nothing
         self._live: dict[str, Run] = {}
         self._finished: OrderedDict[str, Run] = OrderedDict()
+        self._finished_nodes = 0
         self._letters: dict[str, deque[_Letter]] = {}
         self._tasks = Tasks()
         self._timers = Timers(clock, lambda run_id: self.tell(run_id, events.TimePassed()))
@@ -67,6 +71,10 @@ class Driver:
     async def close(self) -> None:
         """Stops deciding. What was not saved did not happen."""
         await self._tasks.close()
+        for letters in self._letters.values():
+            for letter in letters:
+                letter.answer.cancel()
+        self._letters.clear()
 
     @property
     def live(self) -> dict[str, Run]:
@@ -75,15 +83,24 @@ class Driver:
 
     async def begin(self, decision: Decision, *, idempotency_key: str | None = None) -> Run:
         """Saves a new run and sets it going; or returns the run that was begun with this key before."""
+        # Whoever asked may go away: a run that was saved must be set going all the same.
+        beginning = self._begin(decision, idempotency_key)
+        return await asyncio.shield(self._tasks.ask(beginning, name=f"begin {decision.run.id}"))
+
+    async def _begin(self, decision: Decision, idempotency_key: str | None) -> Run:
         run = await self._runs.create(decision, idempotency_key=idempotency_key)
         if run.id == decision.run.id:
             self._settle(run, decision)
+        elif not run.status.terminal and run.id not in self._live:
+            run = await self._take_up(run.id)  # saved before, in a commit whose answer was lost
         return run
 
     async def look(self, run_id: str) -> Run:
         """The run as last saved. Raises `errors.UnknownRun`."""
-        known = self._live.get(run_id) or self._finished.get(run_id)
-        return known or await self._runs.load(run_id)
+        return self._known(run_id) or await self._runs.load(run_id)
+
+    def _known(self, run_id: str) -> Run | None:
+        return self._live.get(run_id) or self._finished.get(run_id)
 
     async def recover(self) -> list[Run]:
         """Takes up every unfinished run and gives its outstanding orders again. Returns those runs."""
@@ -91,9 +108,10 @@ class Driver:
         for run_id in await self._runs.unfinished():
             try:
                 run = await self._runs.load(run_id)
-            except errors.Damaged:
-                # One unreadable run must not keep the others from going on.
+            except errors.Damaged as error:
+                # One unreadable run must not keep the others from going on, nor stay unfinished for ever.
                 log.exception("run %s cannot be taken up", run_id)
+                await self._runs.condemn(run_id, f"internal: {error}", self._clock.now())
                 continue
             self._live[run_id] = run
             recovered.append(run)
@@ -107,7 +125,8 @@ class Driver:
 
     def forget(self, run_id: str) -> None:
         """Drops a finished run from memory, so that it is read anew."""
-        self._finished.pop(run_id, None)
+        finished = self._finished.pop(run_id, None)
+        self._finished_nodes -= len(finished.nodes) if finished else 0
 
     def tell(self, run_id: str, report: events.Report) -> None:
         """Puts the report into the run's mailbox."""
@@ -135,15 +154,12 @@ class Driver:
 
     async def _work(self, run_id: str) -> None:
         letters = self._letters[run_id]
-        try:
-            while letters:
-                batch = list(letters)
-                letters.clear()
-                await self._work_in(run_id, batch)
-        finally:
-            for letter in letters:
-                letter.answer.cancel()
-            del self._letters[run_id]
+        while letters:
+            batch = list(letters)
+            await self._work_in(run_id, batch)
+            for _ in batch:
+                letters.popleft()
+        del self._letters[run_id]
 
     async def _work_in(self, run_id: str, batch: list[_Letter]) -> None:
         try:
@@ -155,6 +171,8 @@ class Driver:
                 if not letter.answer.done():
                     letter.answer.set_exception(error)
                     letter.answer.exception()  # whoever only told us does not read it
+            if run_id in self._live:
+                self._timers.set(run_id, self._clock.now() + timedelta(seconds=SECOND_LOOK_SECONDS))
             return
         for letter, means in zip(batch, meant, strict=True):
             if not letter.answer.done():
@@ -174,9 +192,7 @@ class Driver:
         raise AssertionError("unreachable: the retrying has no end")
 
     async def _try_to_save(self, run_id: str, reports: list[events.Report]) -> list[bool]:
-        run = self._live.get(run_id)
-        if run is None:
-            run = await self._runs.load(run_id)
+        run = self._known(run_id) or await self._take_up(run_id)
         version, now, meant, made = run.version, self._clock.now(), [], []
         for report in reports:
             decision = decide(run, report, now=now, chance=self._ids.fraction())
@@ -196,24 +212,41 @@ class Driver:
         self._settle(saved, whole)
         return meant
 
-    async def _sleep(self, seconds: float) -> None:
+    async def _take_up(self, run_id: str) -> Run:
+        """
+        The run as it was saved by somebody else: most likely ourselves, in a commit whose answer was lost.
 
+        The orders that followed from it were never given then, so all that the run implies are given (again).
+        """
+        run = await self._runs.load(run_id)
+        if not run.status.terminal:
+            self._keep(run)
+            self.resume(run)
+        return run
+
+    async def _sleep(self, seconds: float) -> None:
         await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
 
     def _settle(self, run: Run, decision: Decision) -> None:
         """What follows once a decision is saved."""
-        if run.status.terminal:
-            self._live.pop(run.id, None)
-            self._finished[run.id] = run
-            if len(self._finished) > FINISHED_KEPT:
-                self._finished.popitem(last=False)
-        else:
-            self._live[run.id] = run
+        self._keep(run)
         self._timers.set(run.id, deadlines.due(run))
         for event in decision.events:
             self._on_event(event)
         for command in decision.commands:
             self._act(run, command)
+
+    def _keep(self, run: Run) -> None:
+        if not run.status.terminal:
+            self._live[run.id] = run
+            return
+        self._live.pop(run.id, None)
+        self.forget(run.id)
+        self._finished[run.id] = run
+        self._finished_nodes += len(run.nodes)
+        while len(self._finished) > FINISHED_KEPT or self._finished_nodes > FINISHED_NODES_KEPT:
+            _, oldest = self._finished.popitem(last=False)
+            self._finished_nodes -= len(oldest.nodes)
 
 
 def _joined(decisions: list[Decision]) -> Decision:

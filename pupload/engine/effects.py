@@ -37,15 +37,17 @@ class Effects:
             case commands.StartNode(node=node, attempt=number):
                 self._attempts.start(run, node, number)
             case commands.StopNode(node=node, attempt=number):
-                self._attempts.stop(run.id, node, number)
+                self._attempts.stop(run, node, number)
             case commands.CloseRun():
                 self._tasks.start(self._close_run(run), name=f"close {run.id}")
 
     async def _close_run(self, run: Run) -> None:
         """What was put for the run and never sealed goes, unfinished multipart uploads included."""
-        edges = [edge for edge in run.plan.edges.values() if edge.origin is not Origin.NODE and edge.upload_key]
-        self._uploads.unwatch_run(run.id, [edge.name for edge in edges])
-        for edge in edges:
+        outside = [edge for edge in run.plan.edges.values() if edge.origin is not Origin.NODE]
+        self._uploads.unwatch_run(run.id, [edge.name for edge in outside])
+        for edge in outside:
+            if not edge.upload_key:
+                continue
             store = self._staging.store(run, edge.store)
             try:
                 async for upload in store.multiparts(edge.upload_key):

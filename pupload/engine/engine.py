@@ -120,7 +120,10 @@ class Engine:
         for container in found:
             if container.attempt.id not in wanted and not self.attempts.has(container.attempt):
                 log.info("removing the container of %s: no run waits for it", container.attempt.id)
-                await self.world.executor.remove(container.attempt)
+                try:
+                    await self.world.executor.remove(container.attempt)
+                except errors.PuploadError as error:
+                    log.warning("it could not be removed: %s", error)
         await self.staging.sweep(lambda name: name in wanted or self.attempts.has_id(name))
 
     def _count(self, event: events.Event) -> None:

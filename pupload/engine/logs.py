@@ -12,10 +12,11 @@ from dataclasses import replace
 
 from pupload.domain import logline
 from pupload.domain.run import AttemptRef
+from pupload.engine.tasks import all_of
 from pupload.ports import Clock, Executor, Journal, LogLine
 
 GATHERED = 2000
-"""Lines that wait for the journal at most; a node that writes faster is held back."""
+"""Lines that are not yet in the journal at most; a node that writes faster is held back."""
 
 PROGRESS_SECONDS = 1.0
 """How often progress is told at most."""
@@ -53,27 +54,37 @@ class LogPump:
         self._ended = False
 
     async def run(self) -> None:
-        """Pumps until the container has ended and all it wrote is in the journal."""
+        """
+        Pumps until the container has ended and all it wrote is in the journal.
+
+        Raises what the executor and the journal raise; asked again, it goes on after the last line that was written.
+        """
         ref = self._ref
-        # What was written before a restart is there already, and how much of the limit it took hardly matters.
+        self._left += sum(len(line.message) + 1 for line in self._gathered)  # they will be read again
+        self._gathered.clear()
+        self._cut, self._ended = None, False
+        self._more.clear()
+        # What was written before is there already, and how much of the limit it took hardly matters.
         skip = await self._journal.count_logs(ref.run, ref.node, ref.number)
-        writing = asyncio.ensure_future(self._write())
-        try:
-            async for line in self._executor.logs(ref, skip=skip):
-                self._take(line)
-                while len(self._gathered) >= GATHERED:
-                    self._room.clear()
-                    await self._room.wait()
-            self._finish()
-            await writing
-        finally:
-            writing.cancel()
+        await all_of([self._read(skip), self._write()])
+
+    async def _read(self, skip: int) -> None:
+        async for line in self._executor.logs(self._ref, skip=skip):
+            self._take(line)
+            while len(self._gathered) >= GATHERED:
+                self._room.clear()
+                await self._room.wait()
+        self._finish()
 
     def _take(self, line: LogLine) -> None:
         self._left -= len(line.message) + 1
         if self._left < 0:
             self._cut = line
             return
+        self._gather(line)
+        self._more.set()
+
+    def _gather(self, line: LogLine) -> None:
         text = logline.read(line.message)
         progress = text.progress if self._parse is None else self._parse(line.message)
         if progress is not None:
@@ -81,7 +92,6 @@ class LogPump:
         if text.message.strip() and (line.stream == "stderr" or self._last_stream != "stderr"):
             self.last_line, self._last_stream = text.message.strip(), line.stream
         self._gathered.append(replace(line, message=text.message, level=text.level or line.level))
-        self._more.set()
 
     def _tell(self, progress: float) -> None:
         now = self._clock.monotonic()
@@ -93,7 +103,7 @@ class LogPump:
         if self._cut is not None:
             said = "the log was longer than its limit: what follows is its last line"
             self._gathered.append(LogLine(at=self._cut.at, stream="pupload", message=said, level="WARN"))
-            self._gathered.append(self._cut)
+            self._gather(self._cut)
         self._ended = True
         self._more.set()
 
@@ -103,9 +113,10 @@ class LogPump:
             await self._more.wait()
             self._more.clear()
             group = list(self._gathered)
-            self._gathered.clear()
-            self._room.set()
             if group:
                 await self._journal.write_logs(ref.run, ref.node, ref.number, group)
+            for _ in group:
+                self._gathered.popleft()
+            self._room.set()
             if self._ended and not self._gathered:
                 return

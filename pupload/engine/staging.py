@@ -7,12 +7,14 @@ is read or written, whatever a node leaves in it.
 """
 
 import asyncio
+import errno
 import hashlib
+import logging
 import os
 import re
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +24,10 @@ from pupload.domain import mime
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import NodePlan, PortPlan
 from pupload.domain.run import AttemptRef, Run
+from pupload.engine.tasks import all_of
 from pupload.ports import Clock, ObjectStat, ObjectStore, Stores, TypeTeller
+
+log = logging.getLogger(__name__)
 
 INSIDE = "/pupload"
 """Where a container sees its files."""
@@ -82,7 +87,12 @@ class Staging:
     async def make_folder(self, ref: AttemptRef, *, owner: tuple[int, int] | None = None) -> Folder:
         """The attempt's directory, made where it is missing. Raises `errors.DiskFull`."""
         folder = self.folder(ref)
-        await asyncio.to_thread(_make, folder, owner or self._owner)
+        try:
+            await asyncio.to_thread(_make, folder, owner or self._owner)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise errors.DiskFull(path=str(self._root)) from error
+            raise
         return folder
 
     async def remove_folder(self, ref: AttemptRef) -> None:
@@ -109,7 +119,7 @@ class Staging:
                 name = input_name(port, artifact)
                 paths[port.port] = f"{INSIDE}/in/{name}"
                 wanted[name] = artifact
-        await asyncio.gather(*(self._fetch(run, found, folder.inputs / name) for name, found in wanted.items()))
+        await all_of(self._fetch(run, found, folder.inputs / name) for name, found in wanted.items())
         return paths
 
     async def _fetch(self, run: Run, artifact: Artifact, path: Path) -> None:
@@ -125,20 +135,44 @@ class Staging:
             raise errors.StoreIntegrity(edge=artifact.edge, store=artifact.store, reason=reason)
 
     async def store_outputs(
-        self, run: Run, node: NodePlan, ref: AttemptRef, folder: Folder, *, since: datetime
+        self,
+        run: Run,
+        node: NodePlan,
+        ref: AttemptRef,
+        folder: Folder,
+        *,
+        stored: dict[str, Artifact],
+        since: datetime | None,
     ) -> tuple[Artifact, ...]:
         """
         Every output that the node wrote is an object afterwards. Returns their artifacts, in the order of the ports.
 
-        `since` is when the attempt began to execute: an output that is in the store already and is younger was
-        stored by this attempt before a restart. Raises `errors.OutputMissing`, `errors.OutputUnusable`,
-        `errors.WrongType`, and what the store raises. Until its artifact is committed an object means nothing.
+        A file is given away to its store, so `stored` remembers the artifacts by port for whoever asks again. `since`
+        is when an attempt of an earlier start of the engine began, and None for one that began in this: an output
+        that is not there, but is in the store and younger, was stored by that attempt before. Raises
+        `errors.OutputMissing`, `errors.OutputUnusable`, `errors.WrongType`, and what the store raises. Until its
+        artifact is committed an object means nothing.
         """
-        made = await asyncio.gather(*(self._store(run, ref, port, folder, since) for port in node.outputs))
-        return tuple(artifact for artifact in made if artifact is not None)
+
+        async def store(port: PortPlan) -> None:
+            if port.port not in stored:
+                made = await self._store(run, ref, port, folder, since)
+                if made is not None:
+                    stored[port.port] = made
+
+        await all_of(store(port) for port in node.outputs)
+        return tuple(stored[port.port] for port in node.outputs if port.port in stored)
+
+    async def withdraw(self, run: Run, stored: Iterable[Artifact]) -> None:
+        """Objects that were stored and will not be committed are gone afterwards, as far as the store lets us."""
+        for artifact in stored:
+            try:
+                await self.store(run, artifact.store).delete(artifact.key)
+            except errors.PuploadError as error:
+                log.warning("object %s of a failed attempt could not be removed: %s", artifact.key, error)
 
     async def _store(
-        self, run: Run, ref: AttemptRef, port: PortPlan, folder: Folder, since: datetime
+        self, run: Run, ref: AttemptRef, port: PortPlan, folder: Folder, since: datetime | None
     ) -> Artifact | None:
         name = file_name(port)
         path = folder.outputs / name
@@ -146,7 +180,7 @@ class Staging:
         edge = run.plan.edges[port.edge]
         store = self.store(run, edge.store)
         if size is None:
-            found = await _stored_before(store, edge.key, since)
+            found = None if since is None else await _stored_before(store, edge.key, since)
             if found is None and port.required:
                 raise errors.OutputMissing(port=port.port, path=f"{INSIDE}/out/{name}")
             return None if found is None else await self._artifact(store, run, ref, port, found)
@@ -178,7 +212,6 @@ class Staging:
 
 async def sha256_of(store: ObjectStore, found: ObjectStat) -> str:
     """The SHA-256 hex of the object's bytes, read through once. Raises `errors.PreconditionFailed` when it changed."""
-
     digest = hashlib.sha256()
     async for piece in store.stream(found.key, if_etag=found.etag):
         await asyncio.to_thread(digest.update, piece)

@@ -7,10 +7,13 @@ tasks, logs what they died of, and ends them all when its owner closes.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Tasks:
@@ -22,8 +25,14 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
-        """Runs `work` as a task of this bag."""
+    def start(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """Runs `work` as a task of this bag; what it dies of is logged."""
+        task = self.ask(work, name=name)
+        task.add_done_callback(_complain)
+        return task
+
+    def ask(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """The same for work whose outcome somebody awaits: an error is theirs, and is not logged."""
         task = asyncio.create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._ended)
@@ -31,8 +40,8 @@ class Tasks:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s ended with %s: %s", task.get_name(), type(error).__name__, error, exc_info=error)
+        if not task.cancelled():
+            task.exception()  # read, even where whoever asked has gone away
 
     async def idle(self) -> None:
         """Returns when no task runs."""
@@ -41,6 +50,36 @@ class Tasks:
 
     async def close(self) -> None:
         """Ends all tasks and waits for them."""
-        for task in self._running:
-            task.cancel()
-        await self.idle()
+        while self._running:
+            for task in self._running:
+                task.cancel()  # again for those that the others started while they ended
+            await asyncio.wait(self._running)
+
+
+def _complain(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s ended with %s: %s", task.get_name(), type(error).__name__, error, exc_info=error)
+
+
+async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """
+    What each came to, in order.
+
+    Raises the error of the first that fails, once the others have been ended too: nothing goes on behind the back of
+    whoever asked.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            await ended(task)
+
+
+async def ended(task: "asyncio.Future[Any]") -> None:
+    """The task has ended afterwards, cancelled if need be; what it came to is nobody's concern any more."""
+    task.cancel()
+    while not task.done():
+        await asyncio.wait({task})
+    with suppress(asyncio.CancelledError):
+        task.exception()

@@ -7,6 +7,9 @@ from datetime import datetime
 
 from pupload.ports import Clock
 
+SLACK = 1000
+"""How many alarms that were taken back may stay in the heap beside as many as are set."""
+
 
 class Timers:
     """Calls back when a moment has come."""
@@ -30,6 +33,10 @@ class Timers:
             return
         self._set[name] = when
         heapq.heappush(self._heap, (when, name))
+        if len(self._heap) > 2 * len(self._set) + SLACK:
+            # Alarms that were taken back would else stay until their time came, which may be days.
+            self._heap = [(moment, one) for one, moment in self._set.items()]
+            heapq.heapify(self._heap)
         if self._heap[0][1] == name:
             self._sooner.set()
 

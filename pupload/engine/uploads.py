@@ -44,7 +44,11 @@ class _Watch:
     key: str
     """Where the object arrives."""
     pause: float = FIRST_LOOK_SECONDS
+    look_at: float | None = None
+    """When it is looked at next, by the monotonic clock."""
     sealing: "asyncio.Task[bool] | None" = None
+    copied: bool = False
+    """Whether there may be a copy where the run would find it."""
 
 
 class Uploads:
@@ -102,10 +106,17 @@ class Uploads:
         """
         Somebody says that the object is there: looks at once.
 
-        Returns whether it was there. Raises `errors.StoreUnavailable` when the store cannot be asked.
+        Returns whether it was there; False also where nobody waits for it, or no longer. Raises
+        `errors.StoreUnavailable` when the store cannot be asked.
         """
         watch = self._watches.get((run_id, edge))
-        return watch is not None and await self._seal_once(watch)
+        if watch is None:
+            return False
+        try:
+            return await self._seal_once(watch)
+        except errors.PreconditionFailed:
+            self._look_at(watch, FIRST_LOOK_SECONDS)  # it is being put anew at this moment
+            return False
 
     # ── Noticing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -115,6 +126,14 @@ class Uploads:
             self._tasks.start(self._hear(store), name=f"arrivals in store {store.name}")
 
     async def _hear(self, store: ObjectStore) -> None:
+        while True:
+            try:
+                await self._hear_on(store)
+            except Exception:
+                log.exception("arrivals in store %s are not told for now", store.name)
+            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=LAST_LOOK_SECONDS))
+
+    async def _hear_on(self, store: ObjectStore) -> None:
         async for key in store.arrivals():
             if key:
                 watch = self._by_key.get((id(store), key))
@@ -126,23 +145,28 @@ class Uploads:
                     self._look_at(watch, 0.0)
 
     def _look_at(self, watch: _Watch, pause: float) -> None:
+        when = self._clock.monotonic() + pause
+        if watch.look_at is not None and watch.look_at <= when:
+            return
+        watch.look_at = when
         self._order += 1
-        heapq.heappush(self._looks, (self._clock.monotonic() + pause, self._order, (watch.run, watch.edge)))
+        heapq.heappush(self._looks, (when, self._order, (watch.run, watch.edge)))
         self._look_now.set()
 
     async def _look_around(self) -> None:
         while True:
             self._look_now.clear()
-            now = self._clock.monotonic()
-            while self._looks and self._looks[0][0] <= now:
-                watch = self._watches.get(heapq.heappop(self._looks)[2])
-                if watch is not None:
+            while self._looks and self._looks[0][0] <= self._clock.monotonic():
+                when, _, key = heapq.heappop(self._looks)
+                watch = self._watches.get(key)
+                if watch is not None and watch.look_at == when:
+                    watch.look_at = None
                     await self._looking.acquire()
                     self._tasks.start(self._look(watch), name=f"look for {watch.edge} of {watch.run}")
             if not self._looks:
                 await self._look_now.wait()
             else:
-                await self._pause(self._looks[0][0] - now)
+                await self._pause(self._looks[0][0] - self._clock.monotonic())
 
     async def _pause(self, seconds: float) -> None:
         until = self._clock.now() + timedelta(seconds=seconds)
@@ -169,23 +193,28 @@ class Uploads:
     async def _try_to_seal(self, watch: _Watch) -> bool:
         try:
             return await self._seal_once(watch)
-        except errors.TryLater as error:
+        except (errors.TryLater, errors.PreconditionFailed) as error:
             log.warning("upload of edge %s of %s: %s", watch.edge, watch.run, error)
-            if watch.store.notifies:
-                self._look_at(watch, LAST_LOOK_SECONDS)
-            return False
+        except Exception:
+            log.exception("upload of edge %s of %s could not be sealed", watch.edge, watch.run)
+        self._look_at(watch, LAST_LOOK_SECONDS)
+        return False
 
     async def _seal_once(self, watch: _Watch) -> bool:
         """Whether the object was there; one sealing at a time however many notice it."""
         if watch.sealing is None or watch.sealing.done():
-            watch.sealing = asyncio.ensure_future(self._seal(watch))
+            watch.sealing = self._tasks.ask(self._seal(watch), name=f"seal {watch.edge} of {watch.run}")
         return await asyncio.shield(watch.sealing)
 
     async def _seal(self, watch: _Watch) -> bool:
         async with self._sealing:
             if (watch.run, watch.edge) not in self._watches:
                 return True
-            run = await self._driver.look(watch.run)
+            try:
+                run = await self._driver.look(watch.run)
+            except errors.UnknownRun:
+                self.unwatch_run(watch.run, [watch.edge])  # it was deleted
+                return False
             plan = run.plan.edges[watch.edge]
             report: events.Report
             try:
@@ -200,7 +229,7 @@ class Uploads:
             await self._driver.report(watch.run, report)
             self.unwatch_run(watch.run, [watch.edge])
             if plan.upload_key:
-                self._tasks.start(self._remove(watch), name=f"remove upload {watch.edge} of {watch.run}")
+                self._tasks.start(self._tidy(watch, plan), name=f"remove upload {watch.edge} of {watch.run}")
             return True
 
     async def _sealed(self, run: Run, plan: EdgePlan, watch: _Watch) -> Artifact:
@@ -208,11 +237,10 @@ class Uploads:
         The artifact that the object became. Raises `errors.ObjectAbsent`, `errors.WrongType`, `errors.TooLarge`.
         """
         store = watch.store
-        found = await store.stat(watch.key)
-        if found.size > self._max_bytes:
-            raise errors.TooLarge(what=f"upload of edge {plan.name}", limit=self._max_bytes)
+        found = await self._stat(store, watch.key, plan.name)
         if plan.upload_key:
-            found = await self._copy(store, found, plan.key)
+            watch.copied = True
+            found = await self._copy(store, found, plan.key, plan.name)
         head = await store.read(found.key, length=self._teller.head_bytes) if found.size else b""
         content_type = await self._teller.tell(head, size=found.size)
         self._check_type(run, plan, content_type)
@@ -227,12 +255,18 @@ class Uploads:
             created_at=self._clock.now(),
         )
 
-    async def _copy(self, store: ObjectStore, found: ObjectStat, target: str) -> ObjectStat:
+    async def _stat(self, store: ObjectStore, key: str, edge: str) -> ObjectStat:
+        found = await store.stat(key)
+        if found.size > self._max_bytes:
+            raise errors.TooLarge(what=f"upload of edge {edge}", limit=self._max_bytes)
+        return found
+
+    async def _copy(self, store: ObjectStore, found: ObjectStat, target: str, edge: str) -> ObjectStat:
         while True:
             try:
                 return await store.copy(found.key, target, if_etag=found.etag)
             except errors.PreconditionFailed:
-                found = await store.stat(found.key)  # put once more in this moment: the newer one counts
+                found = await self._stat(store, found.key, edge)  # put once more in this moment: the newer one counts
 
     def _check_type(self, run: Run, plan: EdgePlan, found: str) -> None:
         for consumer in plan.consumers:
@@ -241,9 +275,13 @@ class Uploads:
                     expected = f"{' or '.join(port.types)} by input {port.port} of node {consumer}"
                     raise errors.WrongType(subject=f"upload of edge {plan.name}", found=found, expected=expected)
 
-    async def _remove(self, watch: _Watch) -> None:
+    async def _tidy(self, watch: _Watch, plan: EdgePlan) -> None:
+        """The upload goes; and so does its copy where the run did not take it: it was refused, or came too late."""
         try:
+            run = await self._driver.look(watch.run)
+            if watch.copied and watch.edge not in run.artifacts:
+                await watch.store.delete(plan.key)
             await watch.store.delete(watch.key)
         except errors.PuploadError as error:
-            # Nothing depends on it: closing the run removes it once more.
+            # Nothing depends on it, and closing the run removes the upload once more.
             log.info("upload %s could not be removed yet: %s", watch.key, error)

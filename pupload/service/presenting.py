@@ -1,6 +1,7 @@
 """A run made ready to be shown: with URLs signed for this moment and the last lines of its logs."""
 
 from datetime import timedelta
+from urllib.parse import quote
 
 from pupload.domain import deadlines, mime
 from pupload.domain.artifact import Artifact
@@ -39,7 +40,7 @@ class Presenter:
         plan = run.plan.edges[edge]
         webhook = plan.origin is Origin.WEBHOOK
         url = (
-            f"/api/v1/upload/{run.id}/{edge}/receive?token={plan.upload_key.rpartition('/')[2]}"
+            f"/api/v1/upload/{run.id}/{quote(edge, safe='')}/receive?token={plan.upload_key.rpartition('/')[2]}"
             if webhook
             else self._staging.store(run, plan.store).presign_put(plan.upload_key, expires_seconds=URL_SECONDS)
         )

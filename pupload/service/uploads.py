@@ -1,7 +1,7 @@
 """Uploads: leave to put an object, parts for large ones, and the word that it is there."""
 
 import hmac
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from hashlib import sha256
 
 from pupload import errors
@@ -24,6 +24,14 @@ MAX_PARTS = 10_000
 
 MAX_WEBHOOK_BYTES = 64 * MIB
 """A body POSTed to us passes through our memory; larger objects are put into the store by a presigned URL."""
+
+
+_OTHERWISE = {
+    Origin.UPLOAD: ": it takes an upload, not a webhook's body",
+    Origin.WEBHOOK: ": it takes the body of a webhook's POST",
+    Origin.STATIC: ": its object lies in the store, or does not",
+}
+"""How the object of a waiting edge comes, for whoever brings it the wrong way."""
 
 
 class Uploads:
@@ -49,23 +57,28 @@ class Uploads:
         if size is None or size <= store.single_put_limit:
             return UploadTicket(waiting=waiting)
         key = run.plan.edges[edge].upload_key
-        upload_id, received = await self._begun(store, key)
         part_size = max(PART_BYTES, -(-size // MAX_PARTS // MIB) * MIB)
+        sizes = {n: min(part_size, size - offset) for n, offset in enumerate(range(0, size, part_size), 1)}
+        upload_id, received = await self._begun(store, key, sizes)
         parts = [
             PartTicket(
                 number=number,
-                offset=offset,
-                size=min(part_size, size - offset),
+                offset=(number - 1) * part_size,
+                size=length,
                 url=store.presign_part(key, upload_id, number, expires_seconds=URL_SECONDS),
             )
-            for number, offset in enumerate(range(0, size, part_size), 1)
+            for number, length in sizes.items()
         ]
         return UploadTicket(waiting=waiting, upload_id=upload_id, part_size=part_size, parts=parts, received=received)
 
-    async def _begun(self, store: ObjectStore, key: str) -> tuple[str, Sequence[Part]]:
+    async def _begun(self, store: ObjectStore, key: str, sizes: Mapping[int, int]) -> tuple[str, Sequence[Part]]:
+        """The multipart upload that goes on, or a new one: parts of another plan would spoil the object."""
         async for upload in store.multiparts(key):
             if upload.key == key:
-                return upload.upload_id, await store.parts(key, upload.upload_id)
+                received = await store.parts(key, upload.upload_id)
+                if all(sizes.get(part.number) == part.size for part in received):
+                    return upload.upload_id, received
+                await store.abort_multipart(key, upload.upload_id)
         return await store.begin_multipart(key), ()
 
     async def complete(self, run_id: str, edge: str, *, upload_id: str | None = None) -> RunView:
@@ -79,16 +92,14 @@ class Uploads:
         if edge in run.artifacts and run.plan.edges[edge].origin is not Origin.NODE:
             return await self._runs.status(run.id)
         run, store = await self._waiting(run_id, edge)
-        if upload_id is not None:
-            key = run.plan.edges[edge].upload_key
-            try:
-                await store.complete_multipart(key, upload_id, await store.parts(key, upload_id))
-            except errors.ObjectAbsent as error:
-                hint = f" by multipart upload {upload_id[:64]}"
-                raise errors.NotAwaited(edge=edge, run=run.id, hint=hint) from error
-        if not await self._engine.uploads.arrived(run.id, edge):
-            raise errors.Conflict(reason=f"the upload of edge {edge} is not there yet")
-        return await self._runs.status(run.id)
+        joined = upload_id is None or await _join(store, run.plan.edges[edge].upload_key, upload_id)
+        there = await self._engine.uploads.arrived(run.id, edge)
+        # Where it was not, somebody else may just have sealed it: the store tells of a new object at once.
+        if there or edge not in deadlines.awaited(await self._runs.find(run.id)):
+            return await self._runs.status(run.id)
+        if not joined:
+            raise errors.NotAwaited(edge=edge, run=run.id, hint=f" by multipart upload {str(upload_id)[:64]}")
+        raise errors.Conflict(reason=f"the upload of edge {edge} is not there yet")
 
     async def abort(self, run_id: str, edge: str, *, upload_id: str) -> None:
         """The parts received are thrown away; the edge goes on waiting."""
@@ -113,12 +124,12 @@ class Uploads:
         """
         run, store = await self._waiting(run_id, edge, origin=Origin.WEBHOOK)
         plan = run.plan.edges[edge]
-        if not hmac.compare_digest(plan.upload_key.rpartition("/")[2].encode(), token.encode()):
+        if not _same(plan.upload_key.rpartition("/")[2], token):
             raise errors.Forbidden(reason="the token of this URL is not the one that was given out")
         data = await _read(body, size, min(MAX_WEBHOOK_BYTES, self._max_bytes), edge)
         if plan.secret:
             wanted = hmac.new(plan.secret.encode(), data, sha256).hexdigest()
-            if not hmac.compare_digest(wanted.encode(), (signature or "").removeprefix("sha256=").encode()):
+            if not _same(wanted, (signature or "").removeprefix("sha256=").lower()):
                 raise errors.Forbidden(reason="the signature is not that of this body")
         await store.put_bytes(plan.upload_key, data, content_type="application/octet-stream")
         await self._engine.uploads.arrived(run.id, edge)
@@ -130,6 +141,20 @@ class Uploads:
         if plan is None or plan.origin is not origin or edge not in deadlines.awaited(run):
             raise errors.NotAwaited(edge=edge[:128], run=run.id, hint=_why(run, edge))
         return run, self._engine.staging.store(run, plan.store)
+
+
+async def _join(store: ObjectStore, key: str, upload_id: str) -> bool:
+    """Puts the parts together. Returns whether there is such an upload; there is none any more once that was done."""
+    try:
+        await store.complete_multipart(key, upload_id, await store.parts(key, upload_id))
+    except errors.ObjectAbsent:
+        return False
+    return True
+
+
+def _same(wanted: str, given: str) -> bool:
+    """Tells nothing by how long it takes; `given` may be any text."""
+    return hmac.compare_digest(wanted.encode(), given.encode(errors="replace"))
 
 
 async def _read(body: AsyncIterator[bytes], size: int | None, limit: int, edge: str) -> bytes:
@@ -149,6 +174,9 @@ def _why(run: Run, edge: str) -> str:
         return ": the flow has no such edge"
     if edge in run.artifacts:
         return ": it has its object already"
-    if run.plan.edges[edge].origin is Origin.NODE:
+    origin = run.plan.edges[edge].origin
+    if origin is Origin.NODE:
         return ": a node produces it"
+    if edge in deadlines.awaited(run):
+        return _OTHERWISE[origin]
     return f": the run is {run.status}"

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from pupload import errors
-from pupload.domain import run
+from pupload.domain import events, run
 from tests.contracts.states import (
     NOON,
     Bench,
@@ -188,6 +188,28 @@ async def test_unfinished_runs_come_oldest_first(state: Bench) -> None:
             await state.runs.save(moved(first, "resize", run.NodeStatus.READY), if_version=1)
     await state.again()
     assert await state.runs.unfinished() == ["run_4", "run_3", "run_1", "run_0"]
+
+
+async def test_a_condemned_run_is_over_and_says_why(state: Bench) -> None:
+    first = await state.runs.create(created(a_run()))
+    await state.runs.create(created(a_run("run_b")))
+    before = await state.journal.read("run_a")
+    await state.runs.condemn("run_a", "internal: unreadable", NOON + timedelta(minutes=1))
+    await state.runs.condemn("run_a", "said twice", NOON + timedelta(minutes=2))
+    await state.runs.condemn("run_none", "never was", NOON)
+    await state.again()
+    assert await state.runs.unfinished() == ["run_b"]
+    (summary,) = (await state.runs.list(status=run.Status.ERROR)).runs
+    assert (summary.id, summary.error, summary.finished_at) == (
+        "run_a",
+        "internal: unreadable",
+        NOON + timedelta(minutes=1),
+    )
+    entries = await state.journal.read("run_a")
+    assert entries[:-1] == before
+    assert (entries[-1].seq, entries[-1].event) == (len(before) + 1, events.RunFailed(error="internal: unreadable"))
+    with pytest.raises(errors.Stale):
+        await state.runs.save(moved(first, "resize", run.NodeStatus.READY), if_version=1)
 
 
 async def test_a_deleted_run_leaves_nothing(state: Bench) -> None:

@@ -7,13 +7,14 @@ and event that is new. A node to which nothing happened yet has no row, so a big
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from pupload import errors, ports
 from pupload.adapters.db import codec, sqlite, statements
 from pupload.adapters.db.readers import Readers
 from pupload.adapters.db.writer import Writer
-from pupload.domain import run
+from pupload.domain import events, run
 
 
 class Runs:
@@ -56,6 +57,24 @@ class Runs:
         """See `ports.RunStore.unfinished`."""
         going = {"one": run.Status.WAITING.value, "other": run.Status.RUNNING.value}
         return await self._readers.do(lambda session: [row[0] for row in session.run(statements.UNFINISHED, going)])
+
+    async def condemn(self, run_id: str, reason: str, at: datetime) -> None:
+        """See `ports.RunStore.condemn`."""
+
+        def condemn(session: sqlite.Session) -> None:
+            values = {
+                "run": run_id,
+                "one": run.Status.WAITING.value,
+                "other": run.Status.RUNNING.value,
+                "new_status": run.Status.ERROR.value,
+                "new_finished_at": codec.micros(at),
+                "new_error": reason,
+            }
+            ended = session.run(statements.CONDEMN_RUN, values).fetchall()
+            for (seq,) in ended:
+                _append_one(session, run_id, seq, at, events.RunFailed(error=reason))
+
+        await self._writer.do(condemn, run_id=run_id)
 
     async def delete(self, run_id: str) -> None:
         """See `ports.RunStore.delete`. Its idempotency key may be used again."""
@@ -147,6 +166,12 @@ def _append(session: sqlite.Session, decision: run.Decision, *, after: int) -> N
         kind, blob = codec.encode_event(event)
         rows.append({"run_id": decision.run.id, "seq": seq, "at": at, "kind": kind, "blob": blob})
     session.run_many(statements.INSERT_EVENT, rows)
+
+
+def _append_one(session: sqlite.Session, run_id: str, seq: int, at: datetime, event: events.Event) -> None:
+    kind, blob = codec.encode_event(event)
+    row = {"run_id": run_id, "seq": seq, "at": codec.micros(at), "kind": kind, "blob": blob}
+    session.run_many(statements.INSERT_EVENT, [row])
 
 
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────

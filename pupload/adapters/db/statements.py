@@ -66,6 +66,20 @@ SAVE_RUN = (
 )
 """Moves the run on by one version and takes as many sequence numbers as there are events, or touches nothing."""
 
+CONDEMN_RUN = (
+    update(runs)
+    .where(runs.c.id == RUN, or_(runs.c.status == bindparam("one"), runs.c.status == bindparam("other")))
+    .values(
+        version=runs.c.version + ONE,
+        status=bindparam("new_status"),
+        finished_at=bindparam("new_finished_at"),
+        error=bindparam("new_error"),
+        last_seq=runs.c.last_seq + ONE,
+    )
+    .returning(runs.c.last_seq)
+)
+"""Ends a run of which nothing but its row can be trusted."""
+
 DELETE_RUN = delete(runs).where(runs.c.id == RUN)
 
 # ── Reading runs ─────────────────────────────────────────────────────────────────────────────────────────────────

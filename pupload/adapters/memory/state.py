@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Self
 
 from pupload import errors, ports
-from pupload.domain import artifact, run
+from pupload.domain import artifact, events, run
 
 
 class State:
@@ -114,6 +114,16 @@ class Runs:
         await asyncio.sleep(0)
         found = [book for book in self._books.values() if not book.head.status.terminal]
         return [book.head.id for book in sorted(found, key=lambda book: (book.head.created_at, book.head.id))]
+
+    async def condemn(self, run_id: str, reason: str, at: datetime) -> None:
+        """See `ports.RunStore.condemn`."""
+        await asyncio.sleep(0)
+        book = self._books.get(run_id)
+        if book is None or book.head.status.terminal:
+            return
+        version = book.head.version + 1
+        book.head = replace(book.head, status=run.Status.ERROR, error=reason, finished_at=at, version=version)
+        self._record(book, run.Decision(run=book.head, events=(events.RunFailed(error=reason),), at=at))
 
     async def delete(self, run_id: str) -> None:
         """See `ports.RunStore.delete`. Its idempotency key may be used again."""
