@@ -7,11 +7,12 @@ module.
 """
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 GIB = 1024**3
 MIB = 1024**2
@@ -68,6 +69,11 @@ class Settings(BaseSettings):
         le=65535,
         description="The embedded store's port; one above `port` when not given, 0 takes a free one. Presigned URLs "
         "name it, so keep it the same across restarts.",
+    )
+    store_node_host: str = Field(
+        "",
+        description="An address on which the embedded store listens as well, for containers with `Transfer: urls`: that "
+        "of the engine's bridge, such as 172.17.0.1. Their URLs are signed for it.",
     )
     store_public_url: str = Field(
         "",
@@ -132,6 +138,11 @@ class Settings(BaseSettings):
     networks: tuple[str, ...] = Field(
         ("none",), description="Networks that definitions may ask for. A JSON list; add `bridge` to let nodes out."
     )
+    transfers: tuple[str, ...] = Field(
+        ("files",),
+        description="How definitions may ask for their bytes. A JSON list; add `urls` to let nodes have presigned URLs, "
+        "which everybody who may inspect containers can read.",
+    )
     node_folders: tuple[Path, ...] = Field(
         (), description="Folders of node types (`<publisher>/<name>/node.yaml`) beside those that ship. A JSON list."
     )
@@ -145,6 +156,23 @@ class Settings(BaseSettings):
         50 * GIB, ge=1, description="Bytes of one upload; a larger one is refused when it arrives."
     )
     max_nodes: int = Field(100_000, ge=1, description="Nodes in one flow.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the names are pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, and that over the file."""
+        named = os.environ.get("PUPLOAD_ENV_FILE")  # noqa: TID251 - this module is where settings are read
+        if not named:
+            return init_settings, env_settings
+        if not Path(named).is_file():
+            raise ValueError(f"PUPLOAD_ENV_FILE names {named}, which is no file")
+        return init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=named)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -11,9 +11,10 @@ import logging
 import math
 import os
 import shutil
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -50,6 +51,9 @@ from pupload.settings import Settings
 log = logging.getLogger(__name__)
 
 NOBODY = "65534:65534"
+
+_LONGEST_LINE_BYTES = 1 << 20
+"""That a builder may print."""
 
 SHUTDOWN_SECONDS = 5.0
 """What requests under way get to finish when the server goes down."""
@@ -176,8 +180,8 @@ async def _stores(settings: Settings, data: Path, clock: ports.Clock) -> AsyncIt
     async with AsyncExitStack() as stack:
         if settings.embedded_store:
             process = embedded_process(settings, data, clock)
+            stack.push_async_callback(process.stop)  # first: whoever is interrupted while it starts must stop it too
             await process.start()
-            stack.push_async_callback(process.stop)
             made = _embedded_stores(settings, process, clock)
         else:
             made = _other_stores(settings, clock)
@@ -192,7 +196,7 @@ def embedded_process(settings: Settings, data: Path, clock: ports.Clock) -> supe
     return supervisor.EmbeddedProcess(
         data=data / "store",
         clock=clock,
-        hosts=(settings.store_host,),
+        hosts=(settings.store_host, *filter(None, [settings.store_node_host])),
         port=settings.embedded_port,
         bucket=settings.store_bucket,
         options=options,
@@ -201,6 +205,10 @@ def embedded_process(settings: Settings, data: Path, clock: ports.Clock) -> supe
 
 def _embedded_stores(settings: Settings, process: supervisor.EmbeddedProcess, clock: ports.Clock) -> stores.S3Stores:
     public = places.read_endpoint(settings.store_public_url) if settings.store_public_url else None
+    for_nodes = None
+    if settings.store_node_host:
+        port = process.endpoint.host.rpartition(":")[2]
+        for_nodes = places.read_endpoint(f"http://{settings.store_node_host}:{port}")
 
     def make(*, name: str, bucket: str) -> local.EmbeddedStore:
         return local.EmbeddedStore(
@@ -211,6 +219,7 @@ def _embedded_stores(settings: Settings, process: supervisor.EmbeddedProcess, cl
             control=process.control,
             clock=clock,
             public_endpoint=public,
+            node_endpoint=for_nodes,
         )
 
     return stores.S3Stores(default=make(name="default", bucket=process.bucket), clock=clock, make_local=make)
@@ -281,6 +290,7 @@ def _validation_limits(settings: Settings, capacity: ports.Capacity | None, *, d
         overcommit_cpu=_or(settings.overcommit_cpu, dev),
         clamp=_or(settings.clamp_tiers, dev),
         networks=frozenset({"none", *settings.networks}),
+        transfers=frozenset({"files", *settings.transfers}),
     )
 
 
@@ -319,24 +329,37 @@ async def build_node(folder: Path, tag: str, on_line: Callable[[str], None]) -> 
         raise errors.Misconfigured(reason="the docker command is not there; install Docker to build images")
     if not (folder / "Dockerfile").is_file():
         raise errors.Misconfigured(reason=f"{folder} has no Dockerfile")
-    process = await asyncio.create_subprocess_exec(
-        *("docker", "build", "--tag", tag, "--network", await _build_network(), str(folder)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    last = ""
-    async for line in process.stdout:
-        text = line.decode("utf-8", "replace").rstrip()
-        on_line(text)
-        last = text or last
-    if await process.wait() != 0:
+    if await _build(folder, tag, on_line, network="default") is None:
+        return
+    # Some machines let only their own network out to package sources. It comes second, because what is built on it
+    # reaches whatever listens on the machine's loopback; steps that went well are not done again.
+    on_line("once more, on the machine's own network")
+    last = await _build(folder, tag, on_line, network="host")
+    if last is not None:
         raise errors.Conflict(reason=f"building {tag} failed: {last}")
 
 
-async def _build_network() -> str:
-    """Where the engine's own bridge cannot reach package sources, the machine's network can."""
-    return "host"
+async def _build(folder: Path, tag: str, on_line: Callable[[str], None], *, network: str) -> str | None:
+    """None when the image was built, else the builder's last words."""
+    process = await asyncio.create_subprocess_exec(
+        *("docker", "build", "--tag", tag, "--network", network, str(folder)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=_LONGEST_LINE_BYTES,
+    )
+    assert process.stdout is not None
+    last = ""
+    try:
+        async for line in process.stdout:
+            text = line.decode("utf-8", "replace").rstrip()
+            on_line(text)
+            last = text or last
+        ended = await process.wait()
+    finally:
+        if process.returncode is None:  # interrupted
+            process.kill()
+            await process.wait()
+    return last if ended else None
 
 
 # ── The doctor ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -393,16 +416,32 @@ async def _probe_store(settings: Settings, data: Path) -> Sequence[ports.ProbeLi
     """The store as it answers: the one of a running server, else one started for the moment."""
     clock = SystemClock()
     probing = settings.model_copy(update={"store_port": 0}) if settings.embedded_store else settings
+    if settings.embedded_store and await asyncio.to_thread(_is_served, data / "store" / "control.sock"):
+        return [ports.ProbeLine(what="embedded store", ok=True, detail="in use by a running server; not probed")]
+    made = [folder for folder in (data / "store", data, *data.parents) if not folder.exists()]
     try:
-        where = data if not (data / "store" / "control.sock").exists() else None
-        if where is None:
-            return [ports.ProbeLine(what="embedded store", ok=True, detail="in use by a running server; not probed")]
-        fresh = not (data / "store").exists()
-        try:
-            async with _stores(probing, where, clock) as opened:
-                return await opened.default().probe()
-        finally:
-            if fresh and settings.embedded_store:
-                await asyncio.to_thread(shutil.rmtree, data / "store", ignore_errors=True)
+        async with _stores(probing, data, clock) as opened:
+            return await opened.default().probe()
     except errors.PuploadError as error:
         return [ports.ProbeLine(what="answers", ok=False, detail=str(error))]
+    finally:
+        await asyncio.to_thread(_remove, made)
+
+
+def _remove(made: Sequence[Path]) -> None:
+    """Takes back what probing made: a store that was not there, and the folders above it that are empty."""
+    for folder in made:
+        if folder.name == "store":
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _is_served(path: Path) -> bool:
+    """Whether somebody listens at this socket: a file alone may be left over from one that was killed."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
