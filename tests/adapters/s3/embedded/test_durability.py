@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from http.client import HTTPException
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from pupload.adapters.s3.embedded import rows
 from tests.adapters.s3.embedded.conftest import Start
 from tests.adapters.s3.embedded.process import BUCKET, MODULE, Server
 
@@ -52,53 +54,77 @@ def test_everything_is_there_after_a_restart(start: Start) -> None:
     assert (now["objects"], now["bytes"]) == (stats["objects"] + 1, stats["bytes"])
 
 
-def put(server: Server, folder: Path) -> int:
-    return server.call("PUT", PATH, body=NEW).status
+# ── Killed at every step ─────────────────────────────────────────────────────────────────────────────────────────
+
+Act = Callable[[], int]
+"""What is killed at every step; its status where it got that far."""
 
 
-def adopt(server: Server, folder: Path) -> int:
-    file = folder / "file"
-    if not file.exists():
-        file.write_bytes(NEW)
-    order = {"bucket": BUCKET, "key": "key", "path": str(file), "content_type": "a/b"}
-    status, _ = server.control("POST", "/adopt", order)
-    return status
+def putting(server: Server, folder: Path) -> Act:
+    return lambda: server.call("PUT", PATH, body=NEW).status
 
 
-def delete(server: Server, folder: Path) -> int:
-    return server.call("DELETE", PATH).status
+def deleting(server: Server, folder: Path) -> Act:
+    return lambda: server.call("DELETE", PATH).status
 
 
-@pytest.mark.parametrize(("do", "after"), [(put, NEW), (adopt, NEW), (delete, None)])
+def copying(server: Server, folder: Path) -> Act:
+    server.call("PUT", f"{PATH}-source", body=NEW)
+    return lambda: server.call("PUT", PATH, headers={"x-amz-copy-source": f"{PATH}-source"}).status
+
+
+def completing(server: Server, folder: Path) -> Act:
+    begun = server.call("POST", PATH, query=[("uploads", "")])
+    upload = ET.fromstring(begun.body).findtext("{*}UploadId", "")
+    etag = server.call("PUT", PATH, query=[("partNumber", "1"), ("uploadId", upload)], body=NEW).headers["ETag"]
+    part = f"<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>"
+    body = f"<CompleteMultipartUpload>{part}</CompleteMultipartUpload>".encode()
+    return lambda: server.call("POST", PATH, query=[("uploadId", upload)], body=body).status
+
+
+def adopting(server: Server, folder: Path) -> Act:
+    (folder / "file").write_bytes(NEW)
+    order = {"bucket": BUCKET, "key": "key", "path": str(folder / "file"), "content_type": "a/b"}
+    return lambda: server.control("POST", "/adopt", order)[0]
+
+
+def has_only_what_it_knows(server: Server) -> bool:
+    with closing(sqlite3.connect(server.data / "index.sqlite")) as db:
+        return {path.name for path in server.blobs()} == rows.blobs_in_use(db)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "after"), [(putting, NEW), (deleting, None), (copying, NEW), (completing, NEW), (adopting, NEW)]
+)
 def test_a_kill_at_any_step_leaves_the_old_or_the_new(
-    start: Start, tmp_path: Path, do: Callable[[Server, Path], int], after: bytes | None
+    start: Start, tmp_path: Path, prepare: Callable[[Server, Path], Act], after: bytes | None
 ) -> None:
     flag, died = tmp_path / "flag", True
     server = start(command=(str(Path(__file__).with_name("dying.py")), str(flag)))
     seen = set()
     while died:
         server.call("PUT", PATH, body=OLD)
+        act = prepare(server, tmp_path)
         flag.touch()
         try:
-            died = do(server, tmp_path) not in (200, 204)
-            while len(server.blobs()) > (after is not None):
-                # It may still die when it unlinks what nobody needs any more, and then it does not answer this.
-                server.call("HEAD", PATH)
+            died = act() not in (200, 204)
+            # It may still die when it unlinks what nobody needs any more, and then it does not answer this.
+            server.until(lambda: has_only_what_it_knows(server))
         except (OSError, HTTPException):
             died = True
         flag.unlink()
         if died:
             server.hear_ready()
+            assert has_only_what_it_knows(server)
         reply = server.call("GET", PATH)
         found = reply.body if reply.status == 200 else None
         seen.add((found, died))
         assert found in (OLD, after)
-        if died:
-            assert len(server.blobs()) == (1 if found else 0)
-        if do is adopt:
+        if prepare is adopting:
             # The file is still there unless the object is, so adopting can be tried again.
-            assert adopt(server, tmp_path) == 200
+            assert not (tmp_path / "file").exists() or act() == 200
             assert not (tmp_path / "file").exists()
+            assert server.call("GET", PATH).body == NEW
     # It died before the commit and behind it, and once it did not.
     assert seen == {(OLD, True), (after, True), (after, False)}
 
