@@ -27,6 +27,8 @@ _access = logging.getLogger("pupload.access")
 _GIVEN_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _RETRY_SECONDS = "5"
 _NO_ROUTE = "(none)"
+_CLIENT_GONE = 499
+"""What logs and metrics say of a request whose client did not wait for the answer."""
 
 
 def make_app(
@@ -69,6 +71,17 @@ def make_app(
     for route in every:
         _add(app, route)
     return app
+
+
+def make_runner(app: web.Application, *, shutdown_seconds: float) -> web.AppRunner:
+    """
+    What runs the application: packed bodies are not unpacked (few bytes could become many), and the access log is ours.
+
+    At the end, requests under way get `shutdown_seconds` to finish.
+    """
+    return web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=shutdown_seconds, auto_decompress=False
+    )
 
 
 async def _end_streams(app: web.Application) -> None:
@@ -131,7 +144,7 @@ def _observe(table: Mapping[tuple[str, str], Route], numbers: metrics.Metrics) -
         request[REQUEST_ID] = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
         route = _route_of(request, table)
         began = time.perf_counter()
-        status = 499  # the client went away
+        status = _CLIENT_GONE
         try:
             response = await handler(request)
             status = response.status
@@ -168,7 +181,10 @@ def _answer_trouble(surfaces: Sequence[Surface]) -> Middleware:
         except (errors.PuploadError, web.HTTPException) as error:
             trouble = _trouble(error, request)
         except ConnectionError:
-            raise
+            if request.transport is not None and not request.transport.is_closing():
+                raise
+            # The client went away in the middle: nobody reads the answer, and a log full of it tells nothing.
+            return web.Response(status=_CLIENT_GONE)
         except Exception:  # noqa: BLE001 - the last one before the framework: a bug must not show its insides
             _log.exception("request %s failed", request[REQUEST_ID])
             trouble = Trouble(
@@ -178,7 +194,7 @@ def _answer_trouble(surfaces: Sequence[Surface]) -> Middleware:
             )
         owner = next(surface for surface in owners if _owns(surface, request.path))
         response = owner.problem(trouble)
-        if trouble.status in (408, 413):
+        if trouble.status in (408, 413, 415):
             # The rest of the body is not wanted: the connection cannot be used again.
             response.force_close()
         return response

@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pupload import errors, wiring
+from pupload import errors
 from pupload.api.flow import wire
-from pupload.cli import authoring, failures, output, project, runs, serving
+from pupload.cli import authoring, failures, output, project, runs
 from pupload.cli.board import Board
 from pupload.cli.failures import Usage
 from pupload.cli.output import Output
@@ -202,6 +202,10 @@ async def _server(out: Output, loaded: Project, address: Address) -> AsyncIterat
 
 @asynccontextmanager
 async def _own_server(loaded: Project) -> AsyncIterator[str]:
+    # Assembling a server takes seconds to import, and most tests find one that runs.
+    from pupload import wiring  # noqa: PLC0415
+    from pupload.cli import serving  # noqa: PLC0415
+
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
     with TemporaryDirectory(prefix="pup-test-", ignore_cleanup_errors=True) as data:

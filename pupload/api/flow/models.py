@@ -102,6 +102,7 @@ class DataWell(Request):
     Source: str | None = None
     Key: str | None = None
     Lifetime: Duration = None
+    Secret: str | None = None
 
 
 class Flow(Request):

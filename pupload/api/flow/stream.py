@@ -84,13 +84,15 @@ async def listing(
 
     The first batch is taken before anything is sent, so what goes wrong at once is still answered properly.
     """
-    first: Sequence[T] = await anext(batches, ())
+    batch = await anext(batches, None)
     response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
     await response.prepare(request)
+    if request.method == "HEAD":
+        await _close(batches)
+        return response
     last: T | None = None
     try:
         await _write(response, opening)
-        batch: Sequence[T] | None = first
         while batch:
             joint = b"" if last is None else b","
             await _write(response, joint + b",".join(write(item) for item in batch))

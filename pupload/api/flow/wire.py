@@ -57,6 +57,7 @@ def read_project(document: Any, *, project_id: str, warnings: list[str] | None =
     masked = [*_masked(asked.GlobalStores, "/GlobalStores")]
     for index, each in enumerate(asked.Flows):
         masked += _masked(each.Stores, f"/Flows/{index}/Stores")
+        masked += _masked_wells(each.DataWells, f"/Flows/{index}/DataWells")
     if masked:
         raise reading.malformed(masked)
     return ports.Project(
@@ -112,6 +113,13 @@ def _masked(stores: Sequence[models.Store], place: str) -> Iterable[reading.Wron
                 yield reading.Wrong(where, f"{where} is masked: give the secret itself, or ${{secret.NAME}}")
 
 
+def _masked_wells(wells: Sequence[models.DataWell], place: str) -> Iterable[reading.Wrong]:
+    for index, well in enumerate(wells):
+        if well.Secret == models.MASK:
+            where = f"{place}/{index}/Secret"
+            yield reading.Wrong(where, f"{where} is masked: give the secret itself")
+
+
 def _flow(asked: models.Flow) -> flow.Flow:
     return flow.Flow(
         name=asked.Name,
@@ -145,6 +153,7 @@ def _well(asked: models.DataWell) -> flow.DataWell:
         source=asked.Source or None,
         key=asked.Key or None,
         lifetime=asked.Lifetime or None,
+        secret=asked.Secret or None,
     )
 
 
@@ -384,8 +393,8 @@ def write_flow(this: flow.Flow, *, masked: bool = False) -> dict[str, Any]:
         "Name": this.name,
         "Timeout": this.timeout,
         "Stores": [_write_store(each, masked=masked) for each in this.stores],
-        "DefaultDataWell": _write_well(this.default_well) if this.default_well else None,
-        "DataWells": [_write_well(each) for each in this.wells],
+        "DefaultDataWell": _write_well(this.default_well, masked=masked) if this.default_well else None,
+        "DataWells": [_write_well(each, masked=masked) for each in this.wells],
         "Nodes": [
             {
                 "ID": each.id,
@@ -414,13 +423,14 @@ def _mask(name: str, value: str | bool) -> str | bool:
     return models.MASK if secret and not reference and value != "" else value
 
 
-def _write_well(this: flow.DataWell) -> dict[str, Any]:
+def _write_well(this: flow.DataWell, *, masked: bool) -> dict[str, Any]:
     return {
         "Edge": this.edge,
         "Store": this.store,
         "Source": this.source,
         "Key": this.key,
         "Lifetime": this.lifetime,
+        **({"Secret": models.MASK if masked else this.secret} if this.secret else {}),
     }
 
 

@@ -1,0 +1,153 @@
+"""
+A whole server on the network's loopback: the real surfaces and service on adapters in memory.
+
+    async with a_house(tmp_path) as house:
+        async with house.client() as client: ...
+
+Its time passes by itself, and presigned URLs lead to a small store over HTTP.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+
+from pupload import errors
+from pupload.api.app import make_app
+from pupload.api.web import Services
+from pupload.client import Client
+from pupload.domain.nodedef import NodeDef
+from pupload.service.health import Health
+from pupload.service.nodes import Nodes
+from pupload.service.projects import Projects
+from tests.bench import Bench, NoCatalogue, a_bench, copies
+from tests.builders import a_definition
+
+IMAGE = "pupload/resize:latest"
+
+EXAMPLE: dict[str, Any] = {
+    "Flow": {
+        "Name": "image-resize",
+        "Nodes": [
+            {
+                "ID": "resize-1",
+                "Uses": "pupload/resize",
+                "Inputs": [{"Name": "image", "Edge": "input-image"}],
+                "Outputs": [{"Name": "resized", "Edge": "output-image"}],
+                "Flags": [{"Name": "width", "Value": "800"}],
+            }
+        ],
+    },
+    "NodeDefs": [
+        {
+            "Publisher": "pupload",
+            "Name": "resize",
+            "Image": IMAGE,
+            "Tier": "c-small",
+            "MaxAttempts": 3,
+        }
+    ],
+}
+"""The contract's own example."""
+
+
+class OneNode(NoCatalogue):
+    """Knows one node type."""
+
+    async def all(self) -> list[NodeDef]:
+        return [a_definition("pupload/resize")]
+
+
+@dataclass
+class House:
+    """The server and what is behind it."""
+
+    bench: Bench
+    url: str
+    http: ClientSession
+    refused_puts: list[int] = field(default_factory=list)
+    """Statuses with which the store answers the next PUTs, in place of taking them."""
+    puts: list[str] = field(default_factory=list)
+    """The targets of PUTs that were taken."""
+
+    def client(self) -> Client:
+        """A client that does not wait long."""
+        return Client(self.url, pause_seconds=0.001)
+
+    async def call(self, method: str, path: str, **more: Any) -> tuple[int, Any]:
+        """Status and JSON (or text) of an answer."""
+        async with self.http.request(method, self.url + path, **more) as response:
+            if response.content_type == "application/json":
+                return response.status, await response.json()
+            return response.status, await response.text()
+
+
+@asynccontextmanager
+async def a_house(root: Path, **app: Any) -> AsyncIterator[House]:
+    """The server, listening; `app` goes to `make_app`."""
+    async with a_bench(root) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        services = Services(
+            runs=bench.runs,
+            uploads=bench.uploads,
+            projects=Projects(flows=bench.world.flows, runs=bench.runs),
+            nodes=Nodes(OneNode()),
+            health=Health(bench.engine),
+        )
+        settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}
+        house = House(bench, "", ClientSession())
+        passing = asyncio.ensure_future(_time_passes(bench))
+        server, store = TestServer(make_app(services, **settings)), TestServer(_store(house))
+        await server.start_server(auto_decompress=False)  # as app.make_runner does
+        async with house.http, server, store:
+            _lead_to(bench, f"http://{store.host}:{store.port}")
+            house.url = f"http://{server.host}:{server.port}"
+            try:
+                yield house
+            finally:
+                passing.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await passing
+
+
+async def _time_passes(bench: Bench) -> None:
+    while True:
+        await bench.clock.run_for(0.25)
+        await asyncio.sleep(0.001)
+
+
+def _lead_to(bench: Bench, origin: str) -> None:
+    """Lets the store's URLs lead to the network."""
+    make = bench.store._url
+    bench.store._url = lambda *given: f"{origin}/?u={quote(make(*given), safe='')}"  # type: ignore[method-assign]
+
+
+def _store(house: House) -> web.Application:
+    async def put(request: web.Request) -> web.Response:
+        body = await request.read()
+        if house.refused_puts:
+            return web.Response(status=house.refused_puts.pop(0), text="<Error><Code>SlowDown</Code></Error>")
+        etag = await _use("PUT", request.query["u"], body)
+        house.puts.append(request.query["u"])
+        return web.Response(headers={"ETag": etag.decode()})
+
+    async def get(request: web.Request) -> web.Response:
+        return web.Response(body=await _use("GET", request.query["u"]))
+
+    async def _use(method: str, url: str, body: bytes = b"") -> bytes:
+        try:
+            return await house.bench.store.use(method, url, body)
+        except errors.ObjectForbidden:
+            text = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+            raise web.HTTPForbidden(text=text) from None
+
+    app = web.Application(client_max_size=16 * 1024 * 1024)
+    app.add_routes([web.put("/", put), web.get("/", get)])
+    return app
