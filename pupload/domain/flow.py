@@ -67,6 +67,8 @@ class DataWell:
     """A template, see `pupload.domain.template`."""
     lifetime: str | None = None
     """A duration: the object is deleted that long after the run has ended."""
+    secret: str | None = field(default=None, repr=False)
+    """For a webhook: its bodies must be signed with it (HMAC-SHA256)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -232,6 +232,7 @@ def _edge(
         consumers=consumers,
         lifetime_seconds=duration.seconds(lifetime) if lifetime else None,
         intermediate=intermediate,
+        secret=(well.secret or "") if well else "",
     )
 
 

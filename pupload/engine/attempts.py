@@ -241,7 +241,8 @@ class Attempts:
         if work.stopped:
             staging.cancel()
         paths = await staging
-        order = orders.container(run, node, ref, tier, folder, paths, image=work.image, limits=self._limits)
+        urls = self._staging.urls(run, node, ref)
+        order = orders.container(run, node, ref, tier, folder, paths, image=work.image, limits=self._limits, urls=urls)
         work.container = True
         await self._patiently(lambda: self._executor.ensure_started(order))
         # Told, not awaited: the container runs whether or not this is saved, and is found by its label if it is not.

@@ -7,9 +7,10 @@ from pupload.domain import commands
 from pupload.domain.plan import Origin
 from pupload.domain.run import Run
 from pupload.engine.attempts import Attempts
-from pupload.engine.staging import Staging
+from pupload.engine.staging import Staging, handed_prefix
 from pupload.engine.tasks import Tasks
 from pupload.engine.uploads import Uploads
+from pupload.ports import ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +46,17 @@ class Effects:
         """What was put for the run and never sealed goes, unfinished multipart uploads included."""
         outside = [edge for edge in run.plan.edges.values() if edge.origin is not Origin.NODE]
         self._uploads.unwatch_run(run.id, [edge.name for edge in outside])
-        for edge in outside:
-            if not edge.upload_key:
-                continue
-            store = self._staging.store(run, edge.store)
+        unsealed = [(edge.store, edge.upload_key) for edge in outside if edge.upload_key]
+        if any(node.transfer == "urls" for node in run.plan.nodes.values()):
+            unsealed += [(store, handed_prefix(run.id)) for store in {edge.store for edge in run.plan.edges.values()}]
+        for name, prefix in unsealed:
             try:
-                async for upload in store.multiparts(edge.upload_key):
-                    await store.abort_multipart(upload.key, upload.upload_id)
-                await store.delete(edge.upload_key)
+                await self._remove_all(self._staging.store(run, name), prefix)
             except errors.PuploadError as error:
-                log.warning("upload %s of %s could not be removed: %s", edge.name, run.id, error)
+                log.warning("objects under %s could not be removed: %s", prefix, error)
+
+    async def _remove_all(self, store: ObjectStore, prefix: str) -> None:
+        async for upload in store.multiparts(prefix):
+            await store.abort_multipart(upload.key, upload.upload_id)
+        async for found in store.list(prefix):
+            await store.delete(found.key)

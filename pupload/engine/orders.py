@@ -48,12 +48,14 @@ def container(
     *,
     image: str,
     limits: Limits,
+    urls: Mapping[str, str] | None = None,
 ) -> ContainerOrder:
     """
     The order for one attempt.
 
     `inputs` are the paths inside the container, by port. Variables of the command are the flags, then the inputs, then
-    the outputs: where names are equal the later wins.
+    the outputs: where names are equal the later wins. `urls` are environment variables for a definition that asked for
+    presigned URLs: whoever may inspect the container sees them.
     """
     outputs = {port.port: f"{INSIDE}/out/{file_name(port)}" for port in node.outputs}
     values = {**node.flags, **inputs, **outputs}
@@ -62,7 +64,7 @@ def container(
         attempt=ref,
         image=image,
         argv=command.arguments(node.command, values) if node.command else None,
-        environment=_environment(run, node, ref, inputs, outputs),
+        environment={**_environment(run, node, ref, inputs, outputs), **(urls or {})},
         inputs=folder.inputs,
         outputs=folder.outputs,
         user=f"{uid}:{gid}",

@@ -22,6 +22,8 @@ from pathlib import Path
 from pupload import errors
 from pupload.domain import mime
 from pupload.domain.artifact import Artifact
+from pupload.domain.command import environment_name
+from pupload.domain.keys import safe
 from pupload.domain.plan import NodePlan, PortPlan
 from pupload.domain.run import AttemptRef, Run
 from pupload.engine.tasks import all_of
@@ -31,6 +33,12 @@ log = logging.getLogger(__name__)
 
 INSIDE = "/pupload"
 """Where a container sees its files."""
+
+URL_SPARE_SECONDS = 600.0
+"""How much longer than its attempt a node's presigned URL works."""
+
+URL_LONGEST_SECONDS = 7 * 86400.0
+"""SigV4's limit."""
 
 CLOCK_LEEWAY = timedelta(minutes=15)
 """How far a store's clock may be from ours; what SigV4 allows."""
@@ -122,6 +130,23 @@ class Staging:
         await all_of(self._fetch(run, found, folder.inputs / name) for name, found in wanted.items())
         return paths
 
+    def urls(self, run: Run, node: NodePlan, ref: AttemptRef) -> dict[str, str]:
+        """Presigned URLs by environment variable, for a node that asks to move its bytes itself; else none."""
+        if node.transfer != "urls":
+            return {}
+        seconds = int(min(node.timeout_seconds + URL_SPARE_SECONDS, URL_LONGEST_SECONDS))
+        urls: dict[str, str] = {}
+        for port in node.inputs:
+            if (artifact := run.artifacts.get(port.edge)) is not None:
+                store = self.store(run, artifact.store)
+                url = store.presign_get(artifact.key, expires_seconds=seconds, audience="node")
+                urls[f"{environment_name('INPUT_', port.port)}_URL"] = url
+        for port in node.outputs:
+            store = self.store(run, run.plan.edges[port.edge].store)
+            url = store.presign_put(_handed_key(ref, port), expires_seconds=seconds, audience="node")
+            urls[f"{environment_name('OUTPUT_', port.port)}_URL"] = url
+        return urls
+
     async def _fetch(self, run: Run, artifact: Artifact, path: Path) -> None:
         if await asyncio.to_thread(path.exists):
             return  # fetched before a restart: a file is only there whole
@@ -156,7 +181,7 @@ class Staging:
 
         async def store(port: PortPlan) -> None:
             if port.port not in stored:
-                made = await self._store(run, ref, port, folder, since)
+                made = await self._store(run, node, ref, port, folder, since)
                 if made is not None:
                     stored[port.port] = made
 
@@ -172,7 +197,7 @@ class Staging:
                 log.warning("object %s of a failed attempt could not be removed: %s", artifact.key, error)
 
     async def _store(
-        self, run: Run, ref: AttemptRef, port: PortPlan, folder: Folder, since: datetime | None
+        self, run: Run, node: NodePlan, ref: AttemptRef, port: PortPlan, folder: Folder, since: datetime | None
     ) -> Artifact | None:
         name = file_name(port)
         path = folder.outputs / name
@@ -180,17 +205,35 @@ class Staging:
         edge = run.plan.edges[port.edge]
         store = self.store(run, edge.store)
         if size is None:
-            found = None if since is None else await _stored_before(store, edge.key, since)
+            found = await self._handed_over(run, ref, port, store) if node.transfer == "urls" else None
+            if found is None and since is not None:
+                found = await _stored_before(store, edge.key, since)
             if found is None and port.required:
                 raise errors.OutputMissing(port=port.port, path=f"{INSIDE}/out/{name}")
             return None if found is None else await self._artifact(store, run, ref, port, found)
         head = await asyncio.to_thread(_head, path, self._teller.head_bytes)
+        content_type = await self._told(port, head, size)
+        put = await store.put_file(edge.key, path, content_type=content_type)
+        return await self._artifact(store, run, ref, port, put)
+
+    async def _told(self, port: PortPlan, head: bytes, size: int) -> str:
+        """The output's type by its bytes. Raises `errors.WrongType` when it is not what the port promises."""
         content_type = await self._teller.tell(head, size=size)
         if not mime.accepts(port.types, content_type):
             expected = " or ".join(port.types)
             raise errors.WrongType(subject=f"output {port.port}", found=content_type, expected=expected)
-        put = await store.put_file(edge.key, path, content_type=content_type)
-        return await self._artifact(store, run, ref, port, put)
+        return content_type
+
+    async def _handed_over(self, run: Run, ref: AttemptRef, port: PortPlan, store: ObjectStore) -> ObjectStat | None:
+        """The object that the node put to its URL, sealed like an upload: what it puts later changes nothing."""
+        try:
+            found = await store.stat(_handed_key(ref, port))
+            head = await store.read(found.key, length=self._teller.head_bytes) if found.size else b""
+            content_type = await self._told(port, head, found.size)
+            target = run.plan.edges[port.edge].key
+            return await store.copy(found.key, target, if_etag=found.etag, content_type=content_type)
+        except errors.ObjectAbsent:
+            return None
 
     async def _artifact(
         self, store: ObjectStore, run: Run, ref: AttemptRef, port: PortPlan, found: ObjectStat
@@ -208,6 +251,15 @@ class Staging:
             node=ref.node,
             attempt=ref.number,
         )
+
+
+def handed_prefix(run_id: str) -> str:
+    """What the keys begin with to which the nodes of a run put outputs themselves."""
+    return f"uploads/{run_id}/nodes/"
+
+
+def _handed_key(ref: AttemptRef, port: PortPlan) -> str:
+    return f"{handed_prefix(ref.run)}{ref.node}/{ref.number}/{safe(port.port)}"
 
 
 async def sha256_of(store: ObjectStore, found: ObjectStat) -> str:

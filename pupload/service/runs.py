@@ -43,8 +43,7 @@ class Runs:
 
     async def validate(self, order: Order) -> Sequence[Finding]:
         """Everything that is wrong with the flow or remarkable about it; runs nothing, stores nothing."""
-        definitions = await self._definitions(order.flow, order.definitions)
-        return validation.validate(order.flow, definitions, limits=self._terms.limits)
+        return self._validate(order, await self._definitions(order.flow, order.definitions))
 
     async def start(self, order: Order, *, idempotency_key: str | None = None) -> RunView:
         """
@@ -53,7 +52,7 @@ class Runs:
         Raises `errors.Invalid` with all findings, and nothing is stored then.
         """
         definitions = await self._definitions(order.flow, order.definitions)
-        found = validation.validate(order.flow, definitions, limits=self._terms.limits)
+        found = self._validate(order, definitions)
         if any(finding.is_error for finding in found):
             raise errors.Invalid(what="flow", findings=tuple(found))
         warnings = (*order.warnings, *(f"{finding.code} {finding.description}" for finding in found))
@@ -157,6 +156,13 @@ class Runs:
     def events(self, run_id: str, *, after: int = 0, follow: bool = False) -> AsyncIterator[Sequence[Entry]]:
         """Journal entries with a sequence number above `after`, in groups; `follow` and errors as for `logs`."""
         return self._follower.events(self.find, run_id, after=after, follow=follow)
+
+    def _validate(self, order: Order, definitions: Sequence[nodedef.NodeDef]) -> Sequence[Finding]:
+        """Definitions behind the request's own are the catalogue's, and pointers into them say so."""
+        own = len(order.definitions)
+        pointers = [f"/NodeDefs/{position}" for position in range(own)]
+        pointers += [f"/Catalogue/{definition.uses.replace('/', '~1')}" for definition in definitions[own:]]
+        return validation.validate(order.flow, definitions, limits=self._terms.limits, pointers=pointers)
 
     async def _definitions(self, wanted: flow.Flow, given: Sequence[nodedef.NodeDef]) -> Sequence[nodedef.NodeDef]:
         """The request's own definitions, and from the catalogue those it uses and does not bring along."""

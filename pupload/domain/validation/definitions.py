@@ -118,11 +118,25 @@ def network(subject: Subject) -> Iterator[Finding]:
 
 
 def transfer(subject: Subject) -> Iterator[Finding]:
-    """A way of transfer is one we know."""
+    """A way of transfer is one we know, the operator allows, and the container can use."""
     for use in subject.uses.values():
         name = use.definition.transfer
+        facts = {"uses": shown(use.definition.uses), "transfer": shown(name)}
         if name and name not in TRANSFERS:
-            yield found("NODE_019", use.at("Transfer"), uses=shown(use.definition.uses), transfer=shown(name))
+            yield found("NODE_019", use.at("Transfer"), reason=f"possible are {' and '.join(TRANSFERS)}", **facts)
+        elif name and name not in subject.limits.transfers:
+            yield found("NODE_019", use.at("Transfer"), reason="the operator does not allow it", **facts)
+        elif name == "urls" and use.definition.network != "bridge":
+            yield found("NODE_019", use.at("Transfer"), reason="URLs are of no use without Network: bridge", **facts)
+
+
+def many(subject: Subject) -> Iterator[Finding]:
+    """An output is one file: collections are not made yet."""
+    for use in subject.uses.values():
+        for position, port in enumerate(use.definition.outputs):
+            if port.many:
+                facts = {"uses": shown(use.definition.uses), "output": shown(port.name)}
+                yield found("NODE_028", use.at("Outputs", position, "Many"), **facts)
 
 
 def user(subject: Subject) -> Iterator[Finding]:
@@ -185,6 +199,7 @@ RULES = (
     timeout,
     network,
     transfer,
+    many,
     user,
     progress,
     names,

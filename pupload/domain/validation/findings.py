@@ -267,8 +267,8 @@ _NODES = (
     _error(
         "NODE_019",
         "NodeInvalidTransfer",
-        "Definition {uses} has invalid transfer {transfer}: files and urls are possible",
-        "Transfer is not `files` or `urls`.",
+        "Definition {uses} has invalid transfer {transfer}: {reason}",
+        "Transfer is not `files` or `urls`, the operator does not allow it, or the container has no network for it.",
         "Leave Transfer out: the container then sees files.",
     ),
     _error(
@@ -330,6 +330,13 @@ _NODES = (
 )
 
 _EDGES = (
+    _error(
+        "NODE_028",
+        "NodeDefManyOutput",
+        "Output {output} of definition {uses} has Many, which this version does not make",
+        "An output is one file. Collections of files are not supported yet.",
+        "Write one file, such as an archive.",
+    ),
     _error(
         "EDGE_001",
         "EdgeNoProducer",

@@ -31,6 +31,8 @@ class Limits:
     """Whether a tier larger than the machine is made smaller instead of refused; GPUs never are."""
     networks: frozenset[str] = frozenset(NETWORKS)
     """Those of `NETWORKS` that the operator allows."""
+    transfers: frozenset[str] = frozenset(TRANSFERS)
+    """Those of `TRANSFERS` that the operator allows."""
     default_store: bool = True
     """Whether the server has a store of its own, named `default`."""
 
