@@ -490,6 +490,8 @@ def test_one_producer_for_an_edge() -> None:
         ({"retry": Retry(on_exit_codes=(1,), never_on_exit_codes=(1,))}, "NODE_017", "Retry/NeverOnExitCodes"),
         ({"network": "host"}, "NODE_018", "Network"),
         ({"transfer": "pigeon"}, "NODE_019", "Transfer"),
+        ({"transfer": "urls"}, "NODE_019", "Transfer"),
+        ({"outputs": [a_port("resized", many=True)]}, "NODE_028", "Outputs/0/Many"),
         ({"exec": "echo 'open"}, "NODE_020", "Command/Exec"),
         ({"exec": ("a", "b\x00")}, "NODE_020", "Command/Exec"),
         ({"flags": [a_flag(minimum=2, maximum=1)]}, "NODE_024", "Flags/0"),
@@ -552,6 +554,12 @@ def test_networks_that_the_operator_forbids() -> None:
     bridge = a_definition(network="bridge")
     assert judge(a_flow(), bridge) == []
     assert judge(a_flow(), bridge, networks=frozenset({"none"})) == [("NODE_018", "/NodeDefs/0/Network")]
+
+
+def test_urls_for_nodes_need_a_network_and_the_operators_leave() -> None:
+    urls = a_definition(network="bridge", transfer="urls")
+    assert judge(a_flow(), urls) == []
+    assert judge(a_flow(), urls, transfers=frozenset({"files"})) == [("NODE_019", "/NodeDefs/0/Transfer")]
 
 
 def test_variables_that_nothing_is_called() -> None:
