@@ -14,6 +14,8 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from pupload import errors
+
 GIB = 1024**3
 MIB = 1024**2
 
@@ -171,7 +173,7 @@ class Settings(BaseSettings):
         if not named:
             return init_settings, env_settings
         if not Path(named).is_file():
-            raise ValueError(f"PUPLOAD_ENV_FILE names {named}, which is no file")
+            raise errors.Misconfigured(reason=f"PUPLOAD_ENV_FILE names {named}, which is no file")
         return init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=named)
 
     @model_validator(mode="after")
