@@ -49,6 +49,8 @@ class Subject:
     """The same bucket asked with keys that the server does not know; None where nobody is a stranger."""
     smallest_part: int
     """Bytes: what a part that is not the last must have."""
+    lacks: tuple[str, ...] = ()
+    """What the probe rightly finds lacking."""
 
 
 # ── In memory ────────────────────────────────────────────────────────────────────────────────────────────────────

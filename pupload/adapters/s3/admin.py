@@ -151,9 +151,10 @@ def _turned(work: Callable[[], T], asked: errors_table.Asked) -> T:
 def _refusal(error: botocore.exceptions.ClientError) -> errors_table.Refusal:
     told = error.response.get("Error", {})
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    code = told.get("Code", "")
+    # An element that is empty in the document is None here.
+    code, message = told.get("Code") or "", told.get("Message") or ""
     # HEAD has no body: botocore then gives the status in the code's place.
-    return errors_table.Refusal(status=status, code="" if code.isdigit() else code, message=told.get("Message", ""))
+    return errors_table.Refusal(status=status, code="" if code.isdigit() else code, message=message)
 
 
 def _ensure_bucket(client: "S3Client", name: str, region: str) -> None:

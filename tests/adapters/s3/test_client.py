@@ -281,6 +281,45 @@ async def test_a_completion_whose_answer_was_lost_is_recognised() -> None:
             await at.store.complete_multipart("k", "u1", parts)
 
 
+async def test_an_internal_error_for_an_upload_that_is_gone_is_seen_through() -> None:
+    parts = [ports.Part(number=1, size=5, etag=md5(b"12345").hexdigest())]
+    etag = f"{md5(md5(b'12345').digest()).hexdigest()}-1"
+
+    def choose(request: web.Request) -> faulty.Answer:
+        if request.method == "HEAD":
+            return head(5, etag)
+        return error(500, "InternalError") if request.method == "POST" else error(404, "NoSuchUpload")
+
+    async with scene(in_turn(choose)) as at:
+        assert (await at.store.complete_multipart("k", "u1", parts)).etag == etag
+
+
+@pytest.mark.parametrize("source", [head(5, "changed"), says(404)])
+async def test_a_store_that_copies_whatever_the_condition_is_seen_through(source: faulty.Answer) -> None:
+    def choose(request: web.Request) -> faulty.Answer:
+        if request.method == "HEAD":
+            if request.path == "/bucket/source":
+                return source
+            return says(200) if request.path == "/bucket" else head(5, "changed")
+        return says(200, "<CopyObjectResult><ETag>changed</ETag></CopyObjectResult>")
+
+    async with scene(in_turn(choose)) as at:
+        with pytest.raises(errors.PreconditionFailed):
+            await at.store.copy("source", "target", if_etag="sealed")
+        last = at.server.asked[-1]
+        assert (last.method, last.path) == ("DELETE", "/bucket/target")
+
+
+async def test_a_copy_of_what_was_put_in_parts_may_have_another_etag() -> None:
+    def choose(request: web.Request) -> faulty.Answer:
+        if request.method == "HEAD":
+            return head(5, "sealed-2" if request.path == "/bucket/source" else "whole")
+        return says(200, "<CopyObjectResult><ETag>whole</ETag></CopyObjectResult>")
+
+    async with scene(in_turn(choose)) as at:
+        assert (await at.store.copy("source", "target", if_etag="sealed-2")).etag == "whole"
+
+
 # ── What is believed ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
