@@ -67,6 +67,16 @@ def program_version() -> str:
         return "0+unknown"
 
 
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the server's event loop: uvloop's where it is installed, else Python's own (None)."""
+    try:
+        import uvloop  # noqa: PLC0415 (not to be had on every system)
+    except ImportError:
+        return None
+    make: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return make
+
+
 # ── The server ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 

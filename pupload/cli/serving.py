@@ -40,7 +40,8 @@ def serve(out: Output, *, dev: bool, start: Path, **given: Any) -> int:
         else:
             out.say(f"{name} is ready at {url} (API: {url}/api/openapi.json; Ctrl-C stops it)")
 
-    asyncio.run(_until_signal(chosen, ready, dev=dev))
+    with asyncio.Runner(loop_factory=wiring.loop_factory()) as runner:
+        runner.run(_until_signal(chosen, ready, dev=dev))
     return failures.OK
 
 
