@@ -1,5 +1,6 @@
 """The client, against a whole server on loopback and a store that can be made to refuse."""
 
+import asyncio
 import socket
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ async def test_parts_that_are_there_are_not_sent_again(
 ) -> None:
     mib = 1024 * 1024
     big = PNG + bytes(2 * mib)
-    photo.write_bytes(big)
+    await asyncio.to_thread(photo.write_bytes, big)
     monkeypatch.setattr("pupload.service.uploads.PART_BYTES", mib)
     monkeypatch.setattr(clients, "PARTS_AT_ONCE", 1)
     async with a_house(tmp_path) as house, house.client() as client:

@@ -72,6 +72,8 @@ def run(arguments: list[str]) -> int:
         if sentence := error.format_message():
             _fail(sentence)
         return failures.USAGE
+    if code == failures.INTERRUPTED:
+        _fail("interrupted")
     return code if isinstance(code, int) else failures.OK
 
 
