@@ -55,7 +55,7 @@ class Desk:
 
 def a_desk(turned: clock.VirtualClock, kept: state.State) -> Desk:
     runs = Faulty(kept.runs)
-    made = Desk(turned, kept, runs, Driver(runs=runs, clock=turned, ids=ids.SeededIds(1)))  # type: ignore[arg-type]
+    made = Desk(turned, kept, runs, Driver(runs=runs, clock=turned, ids=ids.SeededIds(1)))
 
     async def saved(*_: object, **__: object) -> None:
         made.log.append("saved")
