@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from pupload.cli import main, servers, trial
 from pupload.cli.failures import Usage
@@ -65,7 +66,7 @@ def test_a_new_project_is_valid(pup: Pup, project: Path) -> None:
     assert pup.said == "✓ resize: valid\n✓ sort: valid\n"
     assert pup("validate", "sort", "--json") == 0
     assert [(each["Flow"], each["Valid"], each["Findings"]) for each in pup.json] == [("sort", True, [])]
-    assert uuid.UUID((project / "pup.yaml").read_text().split("ID: ")[1].split()[0])
+    assert uuid.UUID((project / "pup.yaml").read_text().split("ID: ")[1].split()[0]).version == 4
 
 
 def test_init_overwrites_nothing(pup: Pup, project: Path) -> None:
@@ -196,6 +197,23 @@ def test_help_comes_at_once() -> None:
     light = "import sys; from pupload.cli import main; sys.exit(any(name in sys.modules for name in sys.argv[1:]))"
     heavy = ["aiohttp", "pydantic", "sqlalchemy", "docker", "boto3", "pupload.wiring"]
     assert subprocess.run([sys.executable, "-c", light, *heavy], check=False).returncode == 0
+
+
+def test_the_page_has_every_command_and_option() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    for name, command in _commands(typer.main.get_command(main.app), "pup"):
+        assert f"### {name}\n" in page
+        section = page.split(f"### {name}\n")[1].split("###")[0]
+        for option in command.params:
+            if option.param_type_name == "option":
+                assert option.opts[0] in section
+
+
+def _commands(command: Any, name: str) -> list[tuple[str, Any]]:
+    below = getattr(command, "commands", None)
+    if below is None:
+        return [(name, command)]
+    return [found for each, inner in below.items() for found in _commands(inner, f"{name} {each}")]
 
 
 # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
