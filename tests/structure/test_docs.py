@@ -164,6 +164,15 @@ def test_the_contracts_example_is_valid() -> None:
     assert not validation.validate(order.flow, order.definitions)
 
 
+def test_examples_of_flows_and_definitions_use_words_that_there_are() -> None:
+    unknown: list[str] = []
+    for path in tree.pages():
+        for example in _yaml_in(path):
+            read = wire.read_definition if "Publisher" in example else wire.read_flow
+            read(example, warnings=unknown, yaml=True)
+    assert not unknown
+
+
 def _yaml_in(path: Path) -> list[Any]:
     text = path.read_text(encoding="utf-8")
     return [yaml.safe_load(example) for _, language, example in _FENCE.findall(text) if language == "yaml"]
