@@ -179,13 +179,19 @@ class Staging:
         artifact is committed an object means nothing.
         """
 
-        async def store(port: PortPlan) -> None:
-            if port.port not in stored:
-                made = await self._store(run, node, ref, port, folder, since)
-                if made is not None:
-                    stored[port.port] = made
+        async def store(port: PortPlan) -> errors.PuploadError | None:
+            try:
+                made = None if port.port in stored else await self._store(run, node, ref, port, folder, since)
+            except errors.PuploadError as error:
+                return error
+            if made is not None:
+                stored[port.port] = made
+            return None
 
-        await all_of(store(port) for port in node.outputs)
+        # One that fails does not break off the others: a store that has their files must come to tell us.
+        failed = [error for error in await all_of(store(port) for port in node.outputs) if error is not None]
+        if failed:
+            raise min(failed, key=lambda error: isinstance(error, errors.TryLater))  # what waiting cannot mend first
         return tuple(stored[port.port] for port in node.outputs if port.port in stored)
 
     async def withdraw(self, run: Run, stored: Iterable[Artifact]) -> None:
