@@ -348,17 +348,21 @@ async def test_patience_ends(tmp_path: Path) -> None:
 
 async def test_when_the_image_is_nowhere_the_inputs_are_not_fetched_on(tmp_path: Path) -> None:
     async with a_bench(tmp_path) as first:
-        store = Faulty(first.store)
-        given_up = asyncio.Event()
+        store, executor = Faulty(first.store), Faulty(first.executor)
+        fetching, given_up = asyncio.Event(), asyncio.Event()
 
         async def endless(*_: object, **__: object) -> None:
+            fetching.set()
             try:
                 await asyncio.Event().wait()
             finally:
                 given_up.set()
 
-        store.before["fetch"] = endless
-        async with changed(first, stores=OneStore(store)) as bench:
+        async def when_fetching(*_: object) -> None:
+            await fetching.wait()
+
+        store.before["fetch"], executor.before["resolve_image"] = endless, when_fetching
+        async with changed(first, stores=OneStore(store), executor=executor) as bench:
             run = await bench.start(a_flow())
             await bench.upload(run, "resize-in", PNG)
             run = await bench.ended(run)
