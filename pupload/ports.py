@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
-from pupload.domain import events, flow, nodedef, run
+from pupload.domain import events, flow, nodedef, run, tiers
 
 # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -460,17 +460,8 @@ class LiveContainer:
     running: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
-    """What the engine's machine has in all."""
-
-    cpus: float
-    memory_bytes: int
-    storage_bytes: int
-    gpus: Mapping[str, int] = field(default_factory=dict)
-    """Count by vendor."""
-    gpu_memory_bytes: Mapping[str, int] = field(default_factory=dict)
-    """Of the smallest, by vendor."""
+Capacity = tiers.Capacity
+"""What the engine's machine has in all."""
 
 
 class Executor(Protocol):

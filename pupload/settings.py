@@ -9,7 +9,7 @@ module.
 import ipaddress
 import os
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -50,7 +50,9 @@ class Settings(BaseSettings):
         (), description="Origins whose pages may call the API from a browser; none by default. A JSON list."
     )
     access_log: bool = Field(False, description="A log line for each request, never with its query string.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR: what is written to stderr.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR: what is written to stderr."
+    )
 
     # ── What is kept, and where ──────────────────────────────────────────────────────────────────────────────────
 
@@ -74,8 +76,8 @@ class Settings(BaseSettings):
     )
     store_node_host: str = Field(
         "",
-        description="An address on which the embedded store listens as well, for containers with `Transfer: urls`: that "
-        "of the engine's bridge, such as 172.17.0.1. Their URLs are signed for it.",
+        description="An address on which the embedded store listens as well, for containers with `Transfer: urls`: "
+        "that of the engine's bridge, such as 172.17.0.1. Their URLs are signed for it.",
     )
     store_public_url: str = Field(
         "",
@@ -142,8 +144,8 @@ class Settings(BaseSettings):
     )
     transfers: tuple[str, ...] = Field(
         ("files",),
-        description="How definitions may ask for their bytes. A JSON list; add `urls` to let nodes have presigned URLs, "
-        "which everybody who may inspect containers can read.",
+        description="How definitions may ask for their bytes. A JSON list; add `urls` to let nodes have presigned "
+        "URLs, which everybody who may inspect containers can read.",
     )
     node_folders: tuple[Path, ...] = Field(
         (), description="Folders of node types (`<publisher>/<name>/node.yaml`) beside those that ship. A JSON list."

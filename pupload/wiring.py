@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -30,10 +31,9 @@ from pupload.adapters.s3 import local, places, stores, supervisor
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.ids import SystemIds
 from pupload.api import documents, origins
-from pupload.api.app import make_app
+from pupload.api.app import make_app, make_runner
 from pupload.api.flow import wire
 from pupload.api.web import Services
-from pupload.domain import tiers
 from pupload.domain.flow import Store
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.validation.limits import Limits as ValidationLimits
@@ -46,7 +46,7 @@ from pupload.service.presenting import Presenter
 from pupload.service.projects import Projects
 from pupload.service.runs import Runs, Terms
 from pupload.service.uploads import Uploads
-from pupload.settings import Settings
+from pupload.settings import Settings, is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +95,32 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
             version=program_version(),
             body_limit=settings.body_limit,
             request_seconds=settings.request_seconds,
-            policy=origins.Policy(origins=settings.cors_origins),
+            policy=_policy(settings),
         )
         url = await stack.enter_async_context(_listening(app, settings))
         on_ready(url)
         await stop.wait()
+
+
+def _policy(settings: Settings) -> origins.Policy:
+    """
+    Which names and pages the server answers to.
+
+    On loopback only to loopback's own names: a page from elsewhere that had its name resolve to this machine
+    (DNS rebinding) is turned away.
+    """
+    hosts = origins.LOOPBACK if is_loopback(settings.host) else None
+    return origins.Policy(origins=settings.cors_origins, hosts=hosts)
+
+
+def set_up_logging(settings: Settings) -> None:
+    """Log lines go to stderr from now on; for the server's own process, not for programs that hold one."""
+
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("pupload.access").setLevel("INFO" if settings.access_log else "WARNING")
+    logging.getLogger("alembic").setLevel("WARNING")
 
 
 @asynccontextmanager
@@ -154,7 +175,7 @@ def make_services(engine: Engine, settings: Settings, *, dev: bool, capacity: po
 
 @asynccontextmanager
 async def _listening(app: web.Application, settings: Settings) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = make_runner(app, shutdown_seconds=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port)
@@ -232,7 +253,12 @@ def _embedded_stores(settings: Settings, process: supervisor.EmbeddedProcess, cl
             node_endpoint=for_nodes,
         )
 
-    return stores.S3Stores(default=make(name="default", bucket=process.bucket), clock=clock, make_local=make)
+    return stores.S3Stores(
+        default=make(name="default", bucket=process.bucket),
+        clock=clock,
+        make_local=make,
+        lends_own_keys=is_loopback(settings.host),
+    )
 
 
 def _other_stores(settings: Settings, clock: ports.Clock) -> stores.S3Stores:
@@ -287,13 +313,7 @@ def validation_limits(settings: Settings) -> ValidationLimits:
 def _validation_limits(settings: Settings, capacity: ports.Capacity | None, *, dev: bool) -> ValidationLimits:
     there = None
     if capacity is not None:
-        there = tiers.Capacity(
-            cpus=capacity.cpus,
-            memory_bytes=int(capacity.memory_bytes * settings.memory_share),
-            storage_bytes=capacity.storage_bytes,
-            gpus=capacity.gpus,
-            gpu_memory_bytes=capacity.gpu_memory_bytes,
-        )
+        there = replace(capacity, memory_bytes=int(capacity.memory_bytes * settings.memory_share))
     return ValidationLimits(
         max_nodes=settings.max_nodes,
         capacity=there,

@@ -40,6 +40,7 @@ def serve(out: Output, *, dev: bool, start: Path, **given: Any) -> int:
         else:
             out.say(f"{name} is ready at {url} (API: {url}/api/openapi.json; Ctrl-C stops it)")
 
+    wiring.set_up_logging(chosen)
     with asyncio.Runner(loop_factory=wiring.loop_factory()) as runner:
         runner.run(_until_signal(chosen, ready, dev=dev))
     return failures.OK

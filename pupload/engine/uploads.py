@@ -202,7 +202,11 @@ class Uploads:
 
     async def _seal_once(self, watch: _Watch) -> bool:
         """Whether the object was there; one sealing at a time however many notice it."""
-        if watch.sealing is None or watch.sealing.done():
+        earlier = watch.sealing
+        # It may have looked before what we are told of came in: only its yes is an answer to us.
+        if earlier is not None and not earlier.done() and await asyncio.shield(earlier):
+            return True
+        if watch.sealing is earlier or watch.sealing is None or watch.sealing.done():
             watch.sealing = self._tasks.ask(self._seal(watch), name=f"seal {watch.edge} of {watch.run}")
         return await asyncio.shield(watch.sealing)
 

@@ -1,6 +1,10 @@
 """Projects: flows and definitions that were pushed, and runs of them."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from pupload import errors
+from pupload.domain.flow import Flow, Store
 from pupload.ports import FlowStore, Project
 from pupload.service.runs import Runs
 from pupload.service.views import Order, RunView
@@ -26,6 +30,13 @@ class Projects:
         project = await self.get(project_id)
         for flow in project.flows:
             if flow.name == flow_name:
-                order = Order(flow=flow, definitions=project.definitions)
+                order = Order(flow=_with_stores(flow, project.stores), definitions=project.definitions)
                 return await self._runs.start(order, idempotency_key=idempotency_key)
         raise errors.UnknownFlow(flow=flow_name[:128], project=project.id)
+
+
+def _with_stores(flow: Flow, stores: Sequence[Store]) -> Flow:
+    """The flow with those of the project's stores that its wells name and it does not bring along itself."""
+    own = {store.name for store in flow.stores}
+    named = {well.store for well in (*flow.wells, *filter(None, [flow.default_well]))}
+    return replace(flow, stores=(*flow.stores, *(store for store in stores if store.name in named - own)))

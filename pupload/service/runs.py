@@ -71,7 +71,9 @@ class Runs:
             warnings=warnings,
         )
         for store in plan.stores.values():
-            world.stores.open(store)  # what cannot be opened is refused now, before anything is stored
+            opened = world.stores.open(store)  # what cannot be opened is refused now, before anything is stored
+            if store.type == "local":
+                await opened.ensure_ready()  # a bucket in the server's own store is made when it is first named
         run = await self._engine.driver.begin(begin(run_id, plan, now=now), idempotency_key=idempotency_key)
         return await self._presenter.view(run)
 
