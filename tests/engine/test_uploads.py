@@ -383,3 +383,26 @@ async def test_many_runs_wait_and_all_are_served(tmp_path: Path) -> None:
         before = bench.clock.now()
         await bench.until(lambda: not bench.engine.driver.live, step=0.1)
         assert bench.clock.now() - before < timedelta(seconds=10)
+
+
+async def test_an_upload_that_arrives_while_one_looks_is_looked_for_again(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as first:
+        store = Faulty(first.store)
+        gate = Gate()
+
+        async def too_early(key: str) -> None:
+            del store.before["stat"]
+            await gate()
+            raise errors.ObjectAbsent(key=key, store="default")
+
+        store.before["stat"] = too_early
+        async with changed(first, stores=OneStore(store)) as bench:
+            bench.image(IMAGE, copies("image", "resized"))
+            run = await bench.start(a_flow())
+            early = asyncio.create_task(bench.engine.uploads.arrived(run.id, "resize-in"))
+            await gate.reached.wait()
+            await bench.upload(run, "resize-in", PNG)
+            await bench.clock.run_for(0)
+            gate.opened.set()
+            assert (await bench.ended(run)).status is Status.COMPLETE
+            await early
