@@ -33,6 +33,11 @@ class Settings(BaseSettings):
         "server may run containers on its machine.",
     )
     port: int = Field(1234, ge=0, le=65535, description="The port of the API; 0 takes a free one.")
+    public_url: str = Field(
+        "",
+        description="How users reach the server, such as `https://flows.example.org`, where a proxy stands before it: "
+        "the server answers to that name too, and URLs for webhooks begin so.",
+    )
     insecure: bool = Field(
         False,
         description="Listen on an address other than loopback without authentication. Say so only behind a proxy that "

@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -96,6 +97,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
             body_limit=settings.body_limit,
             request_seconds=settings.request_seconds,
             policy=_policy(settings),
+            public_url=settings.public_url.rstrip("/"),
         )
         url = await stack.enter_async_context(_listening(app, settings))
         on_ready(url)
@@ -109,7 +111,10 @@ def _policy(settings: Settings) -> origins.Policy:
     On loopback only to loopback's own names: a page from elsewhere that had its name resolve to this machine
     (DNS rebinding) is turned away.
     """
-    hosts = origins.LOOPBACK if is_loopback(settings.host) else None
+    hosts = None
+    if is_loopback(settings.host):
+        public = urlsplit(settings.public_url).hostname
+        hosts = {*origins.LOOPBACK, *([public] if public else [])}
     return origins.Policy(origins=settings.cors_origins, hosts=hosts)
 
 

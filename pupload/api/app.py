@@ -39,6 +39,7 @@ def make_app(
     request_seconds: float = 30.0,
     body_seconds: float = 30.0,
     heartbeat_seconds: float = 15.0,
+    public_url: str = "",
     policy: origins.Policy | None = None,
     surfaces: Sequence[Surface] = (flow.SURFACE,),
 ) -> web.Application:
@@ -46,8 +47,8 @@ def make_app(
     The server's application.
 
     `body_limit` in bytes is for everything but what a webhook takes; `request_seconds` for everything but what lasts;
-    `policy` says who may come through a browser, by default nobody from elsewhere. Raises `errors.Misconfigured` when
-    two surfaces claim one path.
+    `public_url` is how users reach the server, where that is not how requests reach it. `policy` says who may come
+    through a browser, by default nobody from elsewhere. Raises `errors.Misconfigured` when two surfaces claim one path.
     """
     numbers = metrics.Metrics(services.health.counts)
     every: list[Route] = []
@@ -65,7 +66,9 @@ def make_app(
         ],
     )
     app[SERVICES] = services
-    app[SERVER] = Server(version=version, body_seconds=body_seconds, heartbeat_seconds=heartbeat_seconds)
+    app[SERVER] = Server(
+        version=version, body_seconds=body_seconds, heartbeat_seconds=heartbeat_seconds, public_url=public_url
+    )
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.append(_add_headers(policy or origins.Policy()))
     for route in every:

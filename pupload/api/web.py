@@ -36,6 +36,8 @@ class Server:
     """In so long a body must have arrived."""
     heartbeat_seconds: float
     """After so long without news a stream says that it lives."""
+    public_url: str = ""
+    """How users reach the server, where a proxy stands before it: no slash at its end."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server goes down: streams end then."""
 
@@ -173,8 +175,8 @@ def flag(request: web.Request, name: str, *, default: bool) -> bool:
 
 
 def origin(request: web.Request) -> str:
-    """How the caller reaches this server: `http://host:port`."""
-    return f"{request.scheme}://{request.host}"
+    """How the caller reaches this server: `http://host:port`, or what the operator says."""
+    return request.app[SERVER].public_url or f"{request.scheme}://{request.host}"
 
 
 def json_bytes(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -276,6 +276,13 @@ async def test_a_large_upload_goes_in_parts(tmp_path: Path) -> None:
         assert (status, run["Artifacts"]["input-image"]["Size"]) == (200, len(PNG))
 
 
+async def test_webhook_urls_begin_with_the_name_that_users_know(tmp_path: Path) -> None:
+    flow = {**EXAMPLE["Flow"], "DataWells": [{"Edge": "input-image", "Source": "webhook"}]}
+    async with a_house(tmp_path, public_url="https://flows.example.org") as house:
+        _, run = await house.call("POST", TEST, json={**EXAMPLE, "Flow": flow})
+        assert run["WaitingURLs"][0]["PutURL"].startswith("https://flows.example.org/api/v1/upload/run_")
+
+
 async def test_a_webhook_takes_a_body_for_its_token_only(tmp_path: Path) -> None:
     flow = {**EXAMPLE["Flow"], "DataWells": [{"Edge": "input-image", "Source": "webhook"}]}
     async with a_house(tmp_path) as house:
