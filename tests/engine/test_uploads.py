@@ -395,14 +395,15 @@ async def test_an_upload_that_arrives_while_one_looks_is_looked_for_again(tmp_pa
             await gate()
             raise errors.ObjectAbsent(key=key, store="default")
 
-        store.before["stat"] = too_early
         async with changed(first, stores=OneStore(store)) as bench:
             bench.image(IMAGE, copies("image", "resized"))
             run = await bench.start(a_flow())
+            await bench.clock.run_for(1)
+            store.before["stat"] = too_early
             early = asyncio.create_task(bench.engine.uploads.arrived(run.id, "resize-in"))
             await gate.reached.wait()
             await bench.upload(run, "resize-in", PNG)
-            await bench.clock.run_for(0)
+            await bench.clock.run_for(1)
             gate.opened.set()
             assert (await bench.ended(run)).status is Status.COMPLETE
             await early
