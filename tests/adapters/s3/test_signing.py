@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pupload.adapters.s3 import signing
+from pupload.adapters.s3.signing import hmacs
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 KEYS = signing.Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
@@ -235,8 +236,8 @@ def test_a_date_header_will_do_instead_of_the_amz_one() -> None:
     )
     # The timestamp is signed as text in the string to sign; with Date the header x-amz-date is not there to be signed.
     canonical = f"GET\n/\n\nhost:{HOST}\nx-amz-content-sha256:{EMPTY}\n\nhost;x-amz-content-sha256\n{EMPTY}"
-    key = signing._signing_key(KEYS.secret_key, f"20260304/{REGION}/s3/aws4_request")
-    signature = signing._sign_request(key, added["X-Amz-Date"], f"20260304/{REGION}/s3/aws4_request", canonical)
+    key = hmacs.signing_key(KEYS.secret_key, f"20260304/{REGION}/s3/aws4_request")
+    signature = hmacs.sign_request(key, added["X-Amz-Date"], f"20260304/{REGION}/s3/aws4_request", canonical)
     authorization = (
         f"AWS4-HMAC-SHA256 Credential={KEYS.access_key}/20260304/{REGION}/s3/aws4_request, "
         f"SignedHeaders=host;x-amz-content-sha256, Signature={signature}"
@@ -441,9 +442,7 @@ def test_chunk_signatures_are_those_of_amazons_own_example() -> None:
         presigned=False,
         payload_hash="STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
         signature="4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9",
-        signing_key=signing._signing_key(
-            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524/us-east-1/s3/aws4_request"
-        ),
+        signing_key=hmacs.signing_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524/us-east-1/s3/aws4_request"),
         scope="20130524/us-east-1/s3/aws4_request",
         timestamp="20130524T000000Z",
     )
