@@ -1,0 +1,74 @@
+"""Requests that nobody wrote: made from the API's own description, each answered without a bug."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, cast
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, strategies
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+
+from tests.api.house import EXAMPLE, House, a_house
+
+EXAMPLES = 10
+"""Requests for each operation."""
+
+ANSWER_SECONDS = 10
+
+CHECKS = [not_a_server_error, content_type_conformance]
+
+SETTINGS = hypothesis.settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+async def runs(house: House) -> dict[str, str]:
+    """A run that waits, and one that has ended: ids that are made up lead nowhere."""
+    _, waiting = await house.call("POST", "/api/v1/flow/test", json=EXAMPLE)
+    _, ended = await house.call("POST", "/api/v1/flow/test", json=EXAMPLE)
+    await house.call("POST", f"/api/v1/flow/cancel/{ended['ID']}")
+    return {"POST": waiting["ID"], "GET": ended["ID"]}
+
+
+def check(operation: Any, known: dict[str, str], statuses: set[int]) -> None:
+    """Asks one operation many things. Raises `AssertionError` with the request that shows a bug."""
+
+    @SETTINGS
+    @hypothesis.given(case=operation.as_strategy(), real=strategies.booleans())
+    def ask(case: Any, real: bool) -> None:
+        if real and "flowRunID" in case.path_parameters:
+            case.path_parameters["flowRunID"] = known[operation.method.upper()]
+            if "edge" in case.path_parameters:
+                case.path_parameters["edge"] = "input-image"
+        response = case.call(timeout=ANSWER_SECONDS)
+        statuses.add(response.status_code)
+        # A stream's schema is of all its text; schemathesis would hold each event against it.
+        is_json = response.headers.get("Content-Type", "").startswith("application/json")
+        case.validate_response(response, checks=[*CHECKS, *([response_schema_conformance] if is_json else [])])
+        assert response.status_code < 400 or response.text, case.as_curl_command()
+
+    ask()
+
+
+@pytest.mark.filterwarnings("default")  # what schemathesis and its libraries warn of is theirs
+async def test_no_request_that_the_description_allows_shows_a_bug(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        known = await runs(house)
+        _, description = await house.call("GET", "/api/openapi.json")
+        schema = schemathesis.openapi.from_dict(description)
+        schema.config.update(base_url=house.url)
+        operations: list[Any] = [cast(Any, found).ok() for found in schema.get_all_operations()]
+        assert operations
+        statuses: set[int] = set()
+        for operation in operations:
+            await asyncio.to_thread(check, operation, known, statuses)
+        assert {200, 400} <= statuses
+        assert (await house.call("GET", "/healthz"))[0] == 200
