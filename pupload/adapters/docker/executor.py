@@ -195,20 +195,35 @@ class DockerExecutor:
         """
         name = self._names.container(attempt)
         while await self._was_started(name):
-            passed = 0
-            async for line in self._log_stream(name):
-                passed += 1
+            passed, last = 0, None
+            async for line in self._log_stream(name, follow="1"):
+                passed, last = passed + 1, line
                 if passed > skip:
                     yield line
-            skip = max(skip, passed)
             found = await self._inspect(name)
-            if found is None or _has_ended(found):
+            if found is None:
                 return
+            if _has_ended(found):
+                for line in await self._untold(name, last):
+                    passed += 1
+                    if passed > skip:
+                        yield line
+                return
+            skip = max(skip, passed)
 
-    async def _log_stream(self, name: str) -> AsyncIterator[ports.LogLine]:
-        """All lines from the first, until the engine ends the stream: the container ended, or the engine did."""
+    async def _untold(self, name: str, last: ports.LogLine | None) -> list[ports.LogLine]:
+        """What the engine keeps behind `last`: some do not tell those who follow of an end without a newline."""
+        kept = [line async for line in self._log_stream(name, tail="1")]
+        return [] if kept and kept[-1] == last else kept
+
+    async def _log_stream(self, name: str, **which: str) -> AsyncIterator[ports.LogLine]:
+        """
+        All lines from the first, or of the entries that the engine's parameters `which` choose.
+
+        Followed, until the engine ends the stream: the container ended, or the engine did.
+        """
         parser = logs.Parser()
-        query = {"follow": "1", "stdout": "1", "stderr": "1", "timestamps": "1"}
+        query = {"stdout": "1", "stderr": "1", "timestamps": "1", **which}
         try:
             async with self._streams.open("GET", f"/containers/{name}/logs", query=query) as body:
                 while not body.at_eof():

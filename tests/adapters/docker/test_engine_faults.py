@@ -358,7 +358,7 @@ async def test_a_log_that_breaks_off_is_read_on_without_gap_or_double(
     async def logged(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        lines = next(readings)
+        lines = ["three"] if "tail" in request.query else next(readings)
         for line in lines:
             entry = f"2026-03-03T12:00:00.000000000Z {line}\n".encode()
             await response.write(b"\x01\x00\x00\x00" + len(entry).to_bytes(4, "big") + entry)

@@ -310,3 +310,18 @@ async def test_what_the_engine_keeps_of_a_flood_is_bounded(lab: labs.Lab) -> Non
     kept = await read(lab, order.attempt)
     assert kept[-1].message == "200000"
     assert sum(len(line.message) for line in kept) < labs.MIB
+
+
+async def test_who_follows_a_log_is_told_of_an_end_without_a_newline(lab: labs.Lab) -> None:
+    order = lab.order("sh", "-c", "echo first; read word < /pupload/out/gate; echo second; printf 'and last'")
+    os.mkfifo(order.outputs / "gate", mode=0o666)
+    (order.outputs / "gate").chmod(0o666)
+    await lab.executor.ensure_started(order)
+    reading = aiter(lab.executor.logs(order.attempt))
+    told = [await anext(reading)]
+    await asyncio.to_thread((order.outputs / "gate").write_text, "go\n")
+    told += [line async for line in reading]
+    assert [line.message for line in told] == ["first", "second", "and last"]
+    for skip in range(4):
+        again = [line.message async for line in lab.executor.logs(order.attempt, skip=skip)]
+        assert again == ["first", "second", "and last"][skip:]
