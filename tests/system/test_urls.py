@@ -9,12 +9,14 @@ from tests.system import flows
 from tests.system.server import Server
 
 PUT_BY_HAND = r"""
-url=${OUTPUT_OUT_URL#http://}; host=${url%%%%/*}; path=/${url#*/}
+url=${OUTPUT_OUT_URL#http://}; host=${url%%/*}; path=/${url#*/}
 wget -q -O /tmp/in "$INPUT_IN_URL"
 tr a-z A-Z < /tmp/in > /tmp/out
-{ printf 'PUT %%s HTTP/1.1\r\nHost: %%s\r\nContent-Length: %%s\r\nConnection: close\r\n\r\n' \
-    "$path" "$host" "$(wc -c < /tmp/out)"; cat /tmp/out; } | nc "${host%%:*}" "${host##*:}" | head -1
-""".replace("%%", "%").replace("${", "$${")  # the server puts values into ${...}
+mkfifo /tmp/answered  # a client that shuts its side down before the answer is taken for gone
+{ printf 'PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %s\r\nConnection: close\r\n\r\n' \
+    "$path" "$host" "$(wc -c < /tmp/out)"; cat /tmp/out; read -r _ < /tmp/answered; } |
+  nc "${host%%:*}" "${host##*:}" | { head -1; echo > /tmp/answered; }
+""".replace("${", "$${")  # the server puts values into ${...}
 
 
 def bridge_address() -> str:
