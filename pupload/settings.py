@@ -106,6 +106,12 @@ class Settings(BaseSettings):
         False,
         description="Whether that store speaks MinIO's bucket notifications, so that uploads are noticed at once.",
     )
+    store_private_endpoints: bool | None = Field(
+        None,
+        description="Whether stores that flows bring along may be at addresses of the server's own network and "
+        "machine; strangers could look around in there. Not given: on while `host` is loopback, off otherwise. "
+        "Metadata services and link-local addresses are never reached.",
+    )
 
     # ── Containers ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -31,12 +31,14 @@ from pupload.adapters.magic.teller import MagicTeller
 from pupload.adapters.s3 import local, places, stores, supervisor
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.ids import SystemIds
+from pupload.adapters.system.outbound import Guard
 from pupload.api import documents, origins
 from pupload.api.app import make_app, make_runner
 from pupload.api.flow import wire
 from pupload.api.web import Services
 from pupload.domain.flow import Store
 from pupload.domain.nodedef import NodeDef
+from pupload.domain.reach import Policy as ReachPolicy
 from pupload.domain.validation.limits import Limits as ValidationLimits
 from pupload.engine.admission import Room
 from pupload.engine.engine import Config, Engine, World
@@ -262,6 +264,7 @@ def _embedded_stores(settings: Settings, process: supervisor.EmbeddedProcess, cl
         default=make(name="default", bucket=process.bucket),
         clock=clock,
         make_local=make,
+        guard=_guard(settings),
         lends_own_keys=is_loopback(settings.host),
     )
 
@@ -280,9 +283,19 @@ def _other_stores(settings: Settings, clock: ports.Clock) -> stores.S3Stores:
     }
     params = {name: value for name, value in described.items() if value != ""}
     try:
-        return stores.S3Stores(default=Store(name="default", type="s3", params=params), clock=clock)
+        return stores.S3Stores(
+            default=Store(name="default", type="s3", params=params),
+            clock=clock,
+            guard=_guard(settings),
+            lends_own_keys=is_loopback(settings.host),
+        )
     except errors.Refused as error:
         raise errors.Misconfigured(reason=str(error)) from error
+
+
+def _guard(settings: Settings) -> Guard:
+    """Which addresses those who post flows may send the server to."""
+    return Guard(ReachPolicy(private=_or(settings.store_private_endpoints, is_loopback(settings.host))))
 
 
 def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bool) -> Config:

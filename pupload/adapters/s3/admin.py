@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.config
@@ -16,7 +17,7 @@ import botocore.exceptions
 import botocore.session
 
 from pupload import errors, ports
-from pupload.adapters.s3 import errors_table, places, signing
+from pupload.adapters.s3 import errors_table, places, reach, signing
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -99,17 +100,26 @@ class ChainKeys:
         return signing.Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
 
-async def ensure_bucket(store: str, bucket: places.Bucket, region: str, credentials: signing.Credentials) -> None:
+async def ensure_bucket(
+    store: str,
+    bucket: places.Bucket,
+    region: str,
+    credentials: signing.Credentials,
+    *,
+    guard: reach.Guard | None = None,
+) -> None:
     """
     Afterwards the bucket exists and browsers may put to it and get from it.
 
     Rules that are there already stay. A store that knows no CORS, or keys that may not set it, are logged: only
-    browsers will miss it. Raises `errors.StoreUnavailable`, `errors.ObjectForbidden`, `errors.StoreRefused`.
+    browsers will miss it. boto3 connects by itself: `guard` looks at the host just before each request, and does not
+    see when its name resolves to something else a moment later. Raises `errors.StoreUnavailable`,
+    `errors.ObjectForbidden`, `errors.StoreRefused`.
     """
     asked = errors_table.Asked(store=store, endpoint=str(bucket.endpoint), bucket=bucket.name, key="")
 
     def work() -> None:
-        client = _client(bucket, region, credentials)
+        client = _client(bucket, region, credentials, guard)
         try:
             _ensure_bucket(client, bucket.name, region)
             _ensure_cors(client, bucket.name, store)
@@ -119,8 +129,10 @@ async def ensure_bucket(store: str, bucket: places.Bucket, region: str, credenti
     await asyncio.wrap_future(_pool.submit(_turned, work, asked))
 
 
-def _client(bucket: places.Bucket, region: str, credentials: signing.Credentials) -> "S3Client":
-    return boto3.session.Session().client(
+def _client(
+    bucket: places.Bucket, region: str, credentials: signing.Credentials, guard: reach.Guard | None = None
+) -> "S3Client":
+    client = boto3.session.Session().client(
         "s3",
         endpoint_url=str(bucket.endpoint),
         region_name=region,
@@ -135,8 +147,21 @@ def _client(bucket: places.Bucket, region: str, credentials: signing.Credentials
             connect_timeout=10,
             read_timeout=60,
             retries={"mode": "standard", "total_max_attempts": 4},
+            # A proxy would connect where nobody looks.
+            proxies=None if guard is None else {},
         ),
     )
+    if guard is not None:
+        client.meta.events.register("before-send.s3", _looking(guard))
+    return client
+
+
+def _looking(guard: reach.Guard) -> Callable[..., None]:
+    def look(request: Any, **_: object) -> None:
+        parts = urlsplit(request.url)
+        guard.check(parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme])
+
+    return look
 
 
 def _turned(work: Callable[[], T], asked: errors_table.Asked) -> T:
@@ -144,7 +169,9 @@ def _turned(work: Callable[[], T], asked: errors_table.Asked) -> T:
         return work()
     except botocore.exceptions.ClientError as error:
         raise errors_table.to_error(_refusal(error), asked) from error
-    except botocore.exceptions.BotoCoreError as error:
+    except PermissionError as error:
+        raise reach.refused(asked.store) from error
+    except (OSError, botocore.exceptions.BotoCoreError) as error:
         raise errors.StoreUnavailable(store=asked.store, endpoint=asked.endpoint, reason=str(error)) from error
 
 

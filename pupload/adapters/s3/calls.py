@@ -19,7 +19,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from pupload import errors, ports
-from pupload.adapters.s3 import errors_table, keys, places, signing, xml
+from pupload.adapters.s3 import errors_table, keys, places, reach, signing, xml
 
 CONNECT_SECONDS = 10.0
 CONNECTIONS = 64
@@ -86,6 +86,7 @@ class Caller:
         attempts: int = ATTEMPTS,
         patience_seconds: float = 20.0,
         longest_pause_seconds: float = 5.0,
+        guard: reach.Guard | None = None,
     ) -> None:
         """`patience_seconds` is the silence after which a HEAD is given up; other calls have multiples of it."""
         self.store = store
@@ -96,6 +97,7 @@ class Caller:
         self._attempts = attempts
         self._patience = patience_seconds
         self._longest_pause = longest_pause_seconds
+        self.guard = guard
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, call: Call) -> Answer:
@@ -179,6 +181,10 @@ class Caller:
             yield
         except aiohttp.ClientConnectorCertificateError as error:
             raise self.unavailable(f"its certificate is not valid: {error.certificate_error}") from error
+        except aiohttp.ClientConnectorError as error:
+            if self.guard is not None and isinstance(error.os_error, PermissionError):
+                raise reach.refused(self.store) from error
+            raise TryAgain(self.unavailable(self._tell(error, call))) from error
         except _UNREACHABLE as error:
             raise TryAgain(self.unavailable(self._tell(error, call))) from error
         except aiohttp.ClientError as error:
@@ -234,7 +240,7 @@ class Caller:
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+                connector=reach.connector(self.guard, limit=CONNECTIONS),
                 auto_decompress=False,
                 skip_auto_headers=("Accept", "Content-Type"),
                 read_bufsize=CHUNK_BYTES,

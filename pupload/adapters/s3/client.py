@@ -22,6 +22,7 @@ from pupload.adapters.s3 import (
     large,
     places,
     probe,
+    reach,
     signing,
     transfer,
     urls,
@@ -58,11 +59,13 @@ class S3Store(urls.Urls):
         copy_part_bytes: int = COPY_PART_BYTES,
         attempts: int = calls.ATTEMPTS,
         patience_seconds: float = 20.0,
+        guard: reach.Guard | None = None,
     ) -> None:
         """
         `public_endpoint` and `node_endpoint` are the store's names for users and for containers, where they differ.
         `listener` opens the stream of keys as they arrive, where the store tells. Sizes are bytes. A HEAD is given up
-        after a silence of `patience_seconds`, a longer work after multiples of it.
+        after a silence of `patience_seconds`, a longer work after multiples of it. `guard` is None for a store that the
+        operator named.
         """
         known = keys.FixedKeys(credentials) if isinstance(credentials, signing.Credentials) else credentials
         here, public, node = (
@@ -85,6 +88,7 @@ class S3Store(urls.Urls):
             clock=clock,
             attempts=attempts,
             patience_seconds=patience_seconds,
+            guard=guard,
         )
         self._bucket_seen_at: float | None = None
 
@@ -92,7 +96,7 @@ class S3Store(urls.Urls):
 
     async def ensure_ready(self) -> None:
         await self.keys.ready()
-        await admin.ensure_bucket(self.name, self.bucket, self.region, self.keys.current())
+        await admin.ensure_bucket(self.name, self.bucket, self.region, self.keys.current(), guard=self._calls.guard)
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 

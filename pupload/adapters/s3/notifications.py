@@ -7,6 +7,7 @@ to one connection, and each new one is told to the reader as an empty key: look 
 
 import asyncio
 import logging
+import socket
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
@@ -18,7 +19,7 @@ import minio
 import urllib3
 
 from pupload import ports
-from pupload.adapters.s3 import keys, places
+from pupload.adapters.s3 import keys, places, reach
 
 _log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 10.0
@@ -30,18 +31,27 @@ _LONGEST_PAUSE = 30.0
 class Listener:
     """Opens the stream of keys put into a bucket; each call is a stream of its own."""
 
-    def __init__(self, *, bucket: places.Bucket, region: str, credentials: keys.Keys, clock: ports.Clock) -> None:
+    def __init__(
+        self,
+        *,
+        bucket: places.Bucket,
+        region: str,
+        credentials: keys.Keys,
+        clock: ports.Clock,
+        guard: reach.Guard | None = None,
+    ) -> None:
         self._bucket = bucket
         self._region = region
         self._keys = credentials
         self._clock = clock
+        self._guard = guard
 
     async def __call__(self) -> AsyncGenerator[str, None]:
         pause = _SHORTEST_PAUSE
         while True:
             await self._keys.ready()
             arrived: asyncio.Queue[str | None] = asyncio.Queue()
-            ear = _Ear(self._bucket, self._region, self._keys, _thread_safe(arrived))
+            ear = _Ear(self._bucket, self._region, self._keys, _thread_safe(arrived), self._guard)
             ear.start()
             try:
                 while (key := await arrived.get()) is not None:
@@ -67,11 +77,16 @@ class _Ear:
     """A thread that listens on one connection until that ends or it is stopped, which it tells by None."""
 
     def __init__(
-        self, bucket: places.Bucket, region: str, credentials: keys.Keys, tell: Callable[[str | None], None]
+        self,
+        bucket: places.Bucket,
+        region: str,
+        credentials: keys.Keys,
+        tell: Callable[[str | None], None],
+        guard: reach.Guard | None,
     ) -> None:
         self._bucket = bucket
         self._tell = tell
-        self._connection = _OneConnection(tell)
+        self._connection = _OneConnection(tell, guard)
         current = credentials.current()
         self._client = minio.Minio(
             bucket.endpoint.host,
@@ -112,9 +127,11 @@ def _keys_in(event: dict[str, Any]) -> list[str]:
 class _OneConnection(urllib3.PoolManager):
     """Knows the connection that is listened on: to end it, and to keep the SDK from making another by itself."""
 
-    def __init__(self, tell: Callable[[str | None], None]) -> None:
+    def __init__(self, tell: Callable[[str | None], None], guard: reach.Guard | None) -> None:
         timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENCE_SECONDS)
         super().__init__(timeout=timeout, retries=False)
+        if guard is not None:
+            self.pool_classes_by_scheme = _guarded_pools(guard)
         self._tell = tell
         self._stopped = threading.Event()
         self._response: urllib3.BaseHTTPResponse | None = None
@@ -124,11 +141,15 @@ class _OneConnection(urllib3.PoolManager):
         return self._stopped.is_set()
 
     def urlopen(  # type: ignore[override]  # as in the class above, whose own base differs
-        self, method: str, url: str, redirect: bool = True, **more: Any
+        self,
+        method: str,
+        url: str,
+        redirect: bool = False,  # noqa: ARG002 - one that leads elsewhere is not followed
+        **more: Any,
     ) -> urllib3.BaseHTTPResponse:
         if self._response is not None or self.stopped:
             raise urllib3.exceptions.HTTPError("the connection has ended")
-        self._response = super().urlopen(method, url, redirect, **more)
+        self._response = super().urlopen(method, url, redirect=False, **more)
         if self._response.status == 200:
             self._tell("")
         if self._stopped.is_set():
@@ -140,3 +161,23 @@ class _OneConnection(urllib3.PoolManager):
         if isinstance(self._response, urllib3.HTTPResponse):
             with suppress(Exception):  # it may have ended at this moment
                 self._response.shutdown()
+
+
+def _guarded_pools(guard: reach.Guard) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+    """Whose connections go to the addresses that the guard looked at."""
+
+    class Plain(urllib3.connection.HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return guard.connect(self.host, self.port, _CONNECT_SECONDS)
+
+    class Secure(urllib3.connection.HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return guard.connect(self.host, self.port, _CONNECT_SECONDS)
+
+    class PlainPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}

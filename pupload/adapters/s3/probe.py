@@ -16,7 +16,7 @@ import aiohttp
 from yarl import URL
 
 from pupload import errors, ports
-from pupload.adapters.s3 import calls, checksums
+from pupload.adapters.s3 import calls, checksums, reach
 
 _BODY = b"pupload looks whether this store does what it needs.\n"
 _TYPE = "text/plain"
@@ -242,7 +242,9 @@ class _Trials:
         """As a user would: nothing but the URL."""
         try:
             async with (
-                aiohttp.ClientSession(skip_auto_headers=["Content-Type"]) as session,
+                aiohttp.ClientSession(
+                    connector=reach.connector(self._caller.guard, limit=1), skip_auto_headers=["Content-Type"]
+                ) as session,
                 session.request(
                     method,
                     URL(url, encoded=True),

@@ -1,11 +1,12 @@
 """Makes the stores that flows describe, and keeps them: one object for equal descriptions."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from pupload import errors, ports
-from pupload.adapters.s3 import admin, client, keys, notifications, places, signing
+from pupload.adapters.s3 import admin, client, keys, notifications, places, reach, signing
 from pupload.domain import flow
 
 _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}[a-zA-Z0-9]").fullmatch
@@ -29,20 +30,21 @@ class S3Stores:
         default: ports.ObjectStore | flow.Store,
         clock: ports.Clock,
         make_local: MakesLocal | None = None,
-        check_endpoint: Callable[[places.Endpoint], None] | None = None,
+        guard: reach.Guard | None = None,
         lends_own_keys: bool = True,
     ) -> None:
         """
         `default` may be described the way flows do. `make_local` is None where there is no embedded store.
-        `check_endpoint` raises `errors.Refused` for addresses that the operator does not let flows reach. A flow's
-        store without keys is asked with those of this machine (boto3's chain), unless `lends_own_keys` is False.
+        `guard` keeps the stores of flows from addresses that the operator does not let them reach. A flow's store
+        without keys is asked with those of this machine (boto3's chain), unless `lends_own_keys` is False.
         """
         self._clock = clock
         self._make_local = make_local
-        self._check_endpoint = check_endpoint
+        self._guard = guard
         self._lends_own_keys = lends_own_keys
         self._open: dict[object, ports.ObjectStore] = {}
-        self._default = self._make(default, lends_own_keys=True) if isinstance(default, flow.Store) else default
+        # What the operator names may be anywhere, and asked with the machine's own keys.
+        self._default = self._make(default, None, lends_own_keys=True) if isinstance(default, flow.Store) else default
 
     def default(self) -> ports.ObjectStore:
         return self._default
@@ -51,7 +53,7 @@ class S3Stores:
         described = (store.name, store.type.lower(), frozenset(store.params.items()))
         found = self._open.get(described)
         if found is None:
-            found = self._open[described] = self._make(store, lends_own_keys=self._lends_own_keys)
+            found = self._open[described] = self._make(store, self._guard, lends_own_keys=self._lends_own_keys)
         return found
 
     async def close(self) -> None:
@@ -60,12 +62,12 @@ class S3Stores:
             await store.close()
         self._open.clear()
 
-    def _make(self, store: flow.Store, *, lends_own_keys: bool) -> ports.ObjectStore:
+    def _make(self, store: flow.Store, guard: reach.Guard | None, *, lends_own_keys: bool) -> ports.ObjectStore:
         params = _Params(store)
         if store.type.lower() == "s3":
             if params.credentials() is None and not lends_own_keys:
                 raise params.refused("AccessKey and SecretKey are missing; this server does not lend its own")
-            return self._make_s3(params)
+            return self._make_s3(params, guard)
         if store.type.lower() == "local":
             return self._make_embedded(params)
         raise params.refused(f"type {store.type} is not known; there are s3 and local")
@@ -78,15 +80,19 @@ class S3Stores:
             return self._default
         return self._make_local(name=params.store, bucket=params.bucket())
 
-    def _make_s3(self, params: "_Params") -> ports.ObjectStore:
+    def _make_s3(self, params: "_Params", guard: reach.Guard | None) -> ports.ObjectStore:
         region = params.region()
         credentials = params.credentials()
         chosen: keys.Keys = admin.ChainKeys(self._clock) if credentials is None else keys.FixedKeys(credentials)
-        endpoint = self._endpoint(params, "Endpoint") or places.Endpoint("https", f"s3.{region}.amazonaws.com")
+        endpoint = params.endpoint("Endpoint") or places.Endpoint("https", f"s3.{region}.amazonaws.com")
         bucket = places.Bucket(endpoint=endpoint, name=params.bucket(), path_style=params.truth("PathStyle", True))
+        if guard is not None:
+            _check(params, bucket, guard)
         listener = None
         if params.truth("Notifications", False):
-            listener = notifications.Listener(bucket=bucket, region=region, credentials=chosen, clock=self._clock)
+            listener = notifications.Listener(
+                bucket=bucket, region=region, credentials=chosen, clock=self._clock, guard=guard
+            )
         return client.S3Store(
             name=params.store,
             endpoint=endpoint,
@@ -95,16 +101,18 @@ class S3Stores:
             clock=self._clock,
             region=region,
             path_style=bucket.path_style,
-            public_endpoint=self._endpoint(params, "PublicEndpoint"),
-            node_endpoint=self._endpoint(params, "NodeEndpoint"),
+            public_endpoint=params.endpoint("PublicEndpoint"),
+            node_endpoint=params.endpoint("NodeEndpoint"),
             listener=listener,
+            guard=guard,
         )
 
-    def _endpoint(self, params: "_Params", name: str) -> places.Endpoint | None:
-        endpoint = params.endpoint(name)
-        if endpoint is not None and self._check_endpoint is not None and name == "Endpoint":
-            self._check_endpoint(endpoint)
-        return endpoint
+
+def _check(params: "_Params", bucket: places.Bucket, guard: reach.Guard) -> None:
+    """Refuses at once what is refused already as it is written; names are looked at when they are connected to."""
+    why = guard.objection(urlsplit(f"//{bucket.host}").hostname or "")
+    if why is not None:
+        raise params.refused(f"Endpoint is {why}, which this server may not be sent to")
 
 
 class _Params:

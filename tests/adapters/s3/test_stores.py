@@ -6,9 +6,9 @@ import pytest
 
 from pupload import errors, ports
 from pupload.adapters.memory import objects
-from pupload.adapters.s3 import client, places, stores
-from pupload.adapters.system import clock
-from pupload.domain import flow
+from pupload.adapters.s3 import client, stores
+from pupload.adapters.system import clock, outbound
+from pupload.domain import flow, reach
 
 GOOD: Mapping[str, str | bool] = {
     "Endpoint": "s3.example:9000",
@@ -119,12 +119,40 @@ def test_local_is_the_servers_own_store_or_another_bucket_of_it() -> None:
         some_stores().open(described("local"))
 
 
-def test_the_operator_says_which_addresses_may_be_asked() -> None:
-    def check(endpoint: places.Endpoint) -> None:
-        raise errors.Refused(reason=f"{endpoint.host} is not allowed")
+STRICT = outbound.Guard(reach.Policy())
 
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        {"Endpoint": "http://169.254.169.254"},
+        {"Endpoint": "http://2130706433:9000"},
+        {"Endpoint": "http://0x7f.1"},
+        {"Endpoint": "http://[::ffff:10.0.0.1]:9000"},
+        {"Endpoint": "http://LocalHost.:9000"},
+        {"Endpoint": "http://0.0.1:9000", "BucketName": "127", "PathStyle": False},
+    ],
+)
+def test_a_flow_may_not_name_addresses_that_the_operator_keeps(inside: Mapping[str, str | bool]) -> None:
+    store = flow.Store(name="mine", type="s3", params={**GOOD, **inside})
+    with pytest.raises(errors.Refused) as refused:
+        some_stores(guard=STRICT).open(store)
+    assert "store mine: Endpoint is" in str(refused.value)
+
+
+def test_names_that_the_server_only_signs_for_may_be_anywhere() -> None:
+    store = some_stores(guard=STRICT).open(
+        described(PublicEndpoint="http://127.0.0.1:9", NodeEndpoint="http://172.17.0.1:9")
+    )
+    assert url_of(store) == "http://127.0.0.1:9/bucket/k"
+
+
+def test_the_operators_own_store_may_be_anywhere() -> None:
+    own = described(Endpoint="http://127.0.0.1:9000")
+    made = stores.S3Stores(default=own, clock=clock.SystemClock(), guard=STRICT)
+    assert url_of(made.default()) == "http://127.0.0.1:9000/bucket/k"
     with pytest.raises(errors.Refused):
-        some_stores(check_endpoint=check).open(described())
+        made.open(own)
 
 
 def test_the_operator_may_keep_his_own_keys_to_himself() -> None:
