@@ -242,11 +242,10 @@ def embedded_process(settings: Settings, data: Path, clock: ports.Clock) -> supe
 
 
 def _embedded_stores(settings: Settings, process: supervisor.EmbeddedProcess, clock: ports.Clock) -> stores.S3Stores:
-    public = places.read_endpoint(settings.store_public_url) if settings.store_public_url else None
-    for_nodes = None
-    if settings.store_node_host:
-        port = process.endpoint.host.rpartition(":")[2]
-        for_nodes = places.read_endpoint(f"http://{settings.store_node_host}:{port}")
+    public = _endpoint("store_public_url", settings.store_public_url)
+    port = process.endpoint.host.rpartition(":")[2]
+    node_host = settings.store_node_host
+    for_nodes = _endpoint("store_node_host", f"http://{node_host}:{port}" if node_host else "")
 
     def make(*, name: str, bucket: str) -> local.EmbeddedStore:
         return local.EmbeddedStore(
@@ -267,6 +266,13 @@ def _embedded_stores(settings: Settings, process: supervisor.EmbeddedProcess, cl
         guard=_guard(settings),
         lends_own_keys=is_loopback(settings.host),
     )
+
+
+def _endpoint(setting: str, text: str) -> places.Endpoint | None:
+    try:
+        return places.read_endpoint(text) if text else None
+    except ValueError as error:
+        raise errors.Misconfigured(reason=f"setting {setting}: {error}") from error
 
 
 def _other_stores(settings: Settings, clock: ports.Clock) -> stores.S3Stores:
@@ -473,13 +479,14 @@ async def _probe_store(settings: Settings, data: Path) -> Sequence[ports.ProbeLi
     except errors.PuploadError as error:
         return [ports.ProbeLine(what="answers", ok=False, detail=str(error))]
     finally:
-        await asyncio.to_thread(_remove, made)
+        if made:
+            await asyncio.to_thread(_remove, made, data / "store")
 
 
-def _remove(made: Sequence[Path]) -> None:
+def _remove(made: Sequence[Path], store: Path) -> None:
     """Takes back what probing made: a store that was not there, and the folders above it that are empty."""
     for folder in made:
-        if folder.name == "store":
+        if folder == store:
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
             folder.rmdir()

@@ -18,6 +18,9 @@ from pupload.ports import Clock, Executor, Journal, LogLine
 GATHERED = 2000
 """Lines that are not yet in the journal at most; a node that writes faster is held back."""
 
+LINE_BYTES = 80
+"""What a line takes beside its text, here and in the engine: its time, its stream, its place."""
+
 PROGRESS_SECONDS = 1.0
 """How often progress is told at most."""
 
@@ -48,7 +51,8 @@ class LogPump:
         self._parse = logline.PARSERS[parser]() if parser in logline.PARSERS else None
         self._on_progress = on_progress
         self._told_at = float("-inf")
-        self._gathered: deque[LogLine] = deque()
+        self._gathered: deque[tuple[LogLine, int]] = deque()
+        """With what each counts against the limit."""
         self._more = asyncio.Event()
         self._room = asyncio.Event()
         self._ended = False
@@ -60,7 +64,7 @@ class LogPump:
         Raises what the executor and the journal raise; asked again, it goes on after the last line that was written.
         """
         ref = self._ref
-        self._left += sum(len(line.message) + 1 for line in self._gathered)  # they will be read again
+        self._left += sum(size for _, size in self._gathered)  # they will be read again
         self._gathered.clear()
         self._cut, self._ended = None, False
         self._more.clear()
@@ -77,21 +81,22 @@ class LogPump:
         self._finish()
 
     def _take(self, line: LogLine) -> None:
-        self._left -= len(line.message) + 1
-        if self._left < 0:
+        size = len(line.message) + LINE_BYTES
+        if self._cut is not None or size > self._left:
             self._cut = line
             return
-        self._gather(line)
+        self._left -= size
+        self._gather(line, size)
         self._more.set()
 
-    def _gather(self, line: LogLine) -> None:
+    def _gather(self, line: LogLine, size: int = 0) -> None:
         text = logline.read(line.message)
         progress = text.progress if self._parse is None else self._parse(line.message)
         if progress is not None:
             self._tell(progress)
         if text.message.strip() and (line.stream == "stderr" or self._last_stream != "stderr"):
             self.last_line, self._last_stream = text.message.strip(), line.stream
-        self._gathered.append(replace(line, message=text.message, level=text.level or line.level))
+        self._gathered.append((replace(line, message=text.message, level=text.level or line.level), size))
 
     def _tell(self, progress: float) -> None:
         now = self._clock.monotonic()
@@ -102,7 +107,7 @@ class LogPump:
     def _finish(self) -> None:
         if self._cut is not None:
             said = "the log was longer than its limit: what follows is its last line"
-            self._gathered.append(LogLine(at=self._cut.at, stream="pupload", message=said, level="WARN"))
+            self._gathered.append((LogLine(at=self._cut.at, stream="pupload", message=said, level="WARN"), 0))
             self._gather(self._cut)
         self._ended = True
         self._more.set()
@@ -112,7 +117,7 @@ class LogPump:
         while True:
             await self._more.wait()
             self._more.clear()
-            group = list(self._gathered)
+            group = [line for line, _ in self._gathered]
             if group:
                 await self._journal.write_logs(ref.run, ref.node, ref.number, group)
             for _ in group:

@@ -13,10 +13,11 @@ from pupload import errors
 from pupload.adapters.memory.containers import Outcome, Pull, Said
 from pupload.domain import events
 from pupload.domain.run import AttemptRef, Failure, NodeStatus, Run, Status
+from pupload.domain.validation.limits import Limits
 from pupload.engine import attempts, staging
 from pupload.engine.admission import Room
 from pupload.ports import ContainerOrder
-from tests.bench import PNG, TEXT, Bench, a_bench, copies, ends
+from tests.bench import LIMITS, PNG, TEXT, Bench, a_bench, copies, ends
 from tests.builders import a_chain, a_definition, a_flow, a_node, a_port, a_well
 from tests.engine.worlds import Faulty, Gate, OneStore, changed, raises
 
@@ -296,7 +297,7 @@ async def test_an_engine_that_goes_away_while_a_node_runs_costs_no_attempt(tmp_p
 
 
 async def test_a_journal_that_goes_away_while_a_node_talks_costs_no_attempt(tmp_path: Path) -> None:
-    async with a_bench(tmp_path) as first:
+    async with a_bench(tmp_path, limits=replace(LIMITS, log_bytes=1 << 20)) as first:
         journal = Faulty(first.world.journal)
         journal.before["write_logs"] = raises(DATABASE_AWAY, times=5)
         async with changed(first, journal=journal) as bench:
@@ -602,3 +603,24 @@ async def test_an_output_must_be_what_its_port_says_and_other_outputs_go_with_it
 def test_a_directory_is_named_as_the_container_sees_it() -> None:
     folder = staging.Folder(path=Path("/x"))
     assert (folder.inputs, folder.outputs) == (Path("/x/in"), Path("/x/out"))
+
+
+async def test_what_nodes_put_themselves_is_gone_when_the_run_is_over(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+
+        def script(order: ContainerOrder) -> Outcome:
+            url = order.environment["OUTPUT_RESIZED_URL"]
+            bench.store._keep(url.split("/")[3].split("?")[0].replace("%2F", "/"), PNG, "image/png", etag="e")
+            return Outcome(code=order.attempt.number % 2)
+
+        bench.image(IMAGE, script)
+        definition = a_definition(transfer="urls", network="bridge", outputs=[a_port("resized")])
+        limits = Limits(transfers=frozenset({"files", "urls"}), networks=frozenset({"none", "bridge"}))
+        bench.runs._terms = replace(bench.runs._terms, limits=limits)
+        run = await bench.ended(await bench.start(lone(), [definition]), step=0.1)
+        assert run.status is Status.COMPLETE
+        assert len(run.nodes["resize"].attempts) == 2
+        await nothing_left(bench)
+        await bench.clock.run_for(1)
+        assert [found.key async for found in bench.store.list(f"uploads/{run.id}")] == []
+        assert await bench.download(run, "resize-out") == PNG

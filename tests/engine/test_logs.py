@@ -150,7 +150,7 @@ async def test_when_the_engine_breaks_off_it_goes_on_without_gap_or_double(break
 async def test_when_the_journal_is_away_it_says_so_and_can_be_asked_again(lines: int) -> None:
     book, container = Book(), Container([a_line(str(number)) for number in range(lines)])
     book.broken = 2
-    pump = a_pump(container, book, limit=10 * lines)
+    pump = a_pump(container, book, limit=(logs.LINE_BYTES + 5) * lines)
     for _ in range(2):
         async with asyncio.timeout(5):
             with pytest.raises(errors.DatabaseUnavailable):
@@ -162,13 +162,27 @@ async def test_when_the_journal_is_away_it_says_so_and_can_be_asked_again(lines:
 async def test_a_log_over_its_limit_keeps_its_last_line() -> None:
     book = Book()
     lines = [a_line("x" * 9) for _ in range(100)] + [a_line('{"level": "error", "message": "the end"}', "stderr")]
-    pump = a_pump(Container(lines), book, limit=100)
+    pump = a_pump(Container(lines), book, limit=10 * (logs.LINE_BYTES + 9))
     await pump.run()
     assert book.said[:10] == ["x" * 9] * 10
     assert book.said[10:] == ["the log was longer than its limit: what follows is its last line", "the end"]
     assert (book.lines[-2].stream, book.lines[-2].level) == ("pupload", "WARN")
     assert (book.lines[-1].stream, book.lines[-1].level) == ("stderr", "ERROR")
     assert pump.last_line == "the end"
+
+
+async def test_what_is_read_again_counts_once_against_the_limit() -> None:
+    book = Book()
+    book.broken = 5
+    lines = [a_line(f'{{"message": "{number}", "level": "info"}}') for number in range(100)]
+    pump = a_pump(Container(lines), book, limit=sum(len(line.message) + logs.LINE_BYTES for line in lines[:50]))
+    for _ in range(5):
+        with pytest.raises(errors.DatabaseUnavailable):
+            await pump.run()
+    await pump.run()
+    assert book.said[:50] == [str(number) for number in range(50)]
+    assert len(book.said) == 52
+    assert book.said[-1] == "99"
 
 
 async def test_progress_is_told_once_a_second() -> None:

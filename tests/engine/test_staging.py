@@ -14,6 +14,7 @@ from pupload.adapters.memory.clock import VirtualClock
 from pupload.adapters.memory.objects import Objects, ObjectStores
 from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin
+from pupload.domain.nodedef import NodeDef
 from pupload.domain.run import AttemptRef, Run
 from pupload.engine import staging
 from pupload.engine.staging import Staging
@@ -284,3 +285,75 @@ async def test_sweeping_takes_what_nobody_wants(tmp_path: Path) -> None:
         await place.staging.make_folder(replace(REF, number=number))
     await place.staging.sweep(lambda name: name == REF.id)
     assert [path.name for path in (tmp_path / "attempts").iterdir()] == [REF.id]
+
+
+# ── Nodes that move their bytes themselves ───────────────────────────────────────────────────────────────────────
+
+
+def by_url(**fields: Any) -> NodeDef:
+    usual: dict[str, Any] = {"inputs": [a_port("image")], "outputs": [a_port("resized")], "transfer": "urls"}
+    return a_definition(**{**usual, **fields})
+
+
+async def test_a_node_has_urls_only_where_its_definition_asks_for_them(tmp_path: Path) -> None:
+    place = await a_place(tmp_path)
+    assert place.staging.urls(place.run, place.run.plan.nodes["resize"], REF) == {}
+
+
+async def test_what_a_node_put_to_its_url_is_sealed_as_its_output(tmp_path: Path) -> None:
+    place = await a_place(tmp_path, definition=by_url())
+    urls = place.staging.urls(place.run, place.run.plan.nodes["resize"], REF)
+    assert set(urls) == {"INPUT_IMAGE_URL", "OUTPUT_RESIZED_URL"}
+    assert await place.store.use("GET", urls["INPUT_IMAGE_URL"]) == PNG
+    await place.store.use("PUT", urls["OUTPUT_RESIZED_URL"], PNG)
+    await place.staging.make_folder(REF)
+    (made,) = await place.store_outputs()
+    await place.store.use("PUT", urls["OUTPUT_RESIZED_URL"], TEXT)
+    assert (made.key, made.content_type) == (place.run.plan.edges["small"].key, "image/png")
+    assert await place.store.read(made.key) == PNG, "what is put later changes nothing"
+
+
+async def test_a_node_with_urls_may_write_files_all_the_same(tmp_path: Path) -> None:
+    place = await a_place(tmp_path, definition=by_url())
+    await place.staging.make_folder(REF)
+    place.inside("out/resized").write_bytes(TEXT)
+    (made,) = await place.store_outputs()
+    assert await place.store.read(made.key) == TEXT
+
+
+async def test_what_was_put_to_a_url_must_be_there_and_of_the_right_type(tmp_path: Path) -> None:
+    place = await a_place(tmp_path, definition=by_url(outputs=[a_port("resized", "image/png")]))
+    await place.staging.make_folder(REF)
+    with pytest.raises(errors.OutputMissing):
+        await place.store_outputs()
+    urls = place.staging.urls(place.run, place.run.plan.nodes["resize"], REF)
+    for wrong in (TEXT, b""):
+        await place.store.use("PUT", urls["OUTPUT_RESIZED_URL"], wrong)
+        with pytest.raises(errors.WrongType, match="output resized"):
+            await place.store_outputs()
+
+
+async def test_the_urls_of_one_attempt_are_no_others(tmp_path: Path) -> None:
+    place = await a_place(tmp_path, definition=by_url())
+    urls = place.staging.urls(place.run, place.run.plan.nodes["resize"], replace(REF, number=2))
+    await place.store.use("PUT", urls["OUTPUT_RESIZED_URL"], PNG)
+    await place.staging.make_folder(REF)
+    with pytest.raises(errors.OutputMissing):
+        await place.store_outputs()
+
+
+async def test_urls_last_as_long_as_the_attempt_may(tmp_path: Path) -> None:
+    place = await a_place(tmp_path, definition=by_url(timeout="2h"))
+    urls = place.staging.urls(place.run, place.run.plan.nodes["resize"], REF)
+    await place.clock.run_for(2 * 3600)
+    await place.store.use("PUT", urls["OUTPUT_RESIZED_URL"], PNG)
+    await place.clock.run_for(staging.URL_SPARE_SECONDS + 1)
+    with pytest.raises(errors.ObjectForbidden, match="expired"):
+        await place.store.use("PUT", urls["OUTPUT_RESIZED_URL"], TEXT)
+
+
+async def test_an_input_that_nobody_gave_has_no_url(tmp_path: Path) -> None:
+    definition = by_url(inputs=[a_port("image"), a_port("mask", required=False)])
+    place = await a_place(tmp_path, definition=definition, inputs={"image": "photo", "mask": "shape"})
+    urls = place.staging.urls(place.run, place.run.plan.nodes["resize"], REF)
+    assert set(urls) == {"INPUT_IMAGE_URL", "OUTPUT_RESIZED_URL"}
