@@ -430,7 +430,7 @@ class ContainerOrder:
     file_bytes: int
     """No file may grow larger."""
     log_bytes: int
-    """What the engine keeps of the log at most."""
+    """What is read of the log at most: so much of its beginning the engine must keep until the attempt ends."""
     gpus: int = 0
     gpu_vendor: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)

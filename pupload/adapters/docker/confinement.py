@@ -12,8 +12,9 @@ Choices that are not obvious:
 * Without a network the engine is told to set up none (`NetworkDisabled`), besides the mode `none`: the container has a
   network namespace of its own with nothing but a loopback either way, and its start takes half the time. The price: the
   engine writes no /etc/hosts, so that `localhost` is known by name only where the image says so.
-* The log is kept in two files of half the size each. The engine throws the older one away when both are full, so the
-  first line is kept, and counting lines from the first is sound, until more than `log_bytes` were written.
+* The log is kept in two files of twice `log_bytes` each. The engine throws the older one away when both are full, and
+  whoever follows a fast writer misses what was in it. With this much room (escapes make a line longer in the file) the
+  first `log_bytes` are read before anything is thrown away, and counting lines from the first is sound until then.
 * The mounts are private and not recursive: what the host mounts below them later never shows.
 """
 
@@ -96,7 +97,7 @@ def _host_config(order: ports.ContainerOrder) -> Config:
         ],
         "LogConfig": {
             "Type": "json-file",
-            "Config": {"max-size": str(max(order.log_bytes // 2, 1)), "max-file": "2"},
+            "Config": {"max-size": str(max(order.log_bytes * 2, 1)), "max-file": "2"},
         },
         # Its end is ours to see.
         "AutoRemove": False,

@@ -190,8 +190,8 @@ class DockerExecutor:
         """
         See `ports.Executor`.
 
-        Counting with `skip` is exact until more than the order's `log_bytes` were written (as the engine stores them:
-        some 80 bytes more per line); then its oldest lines are gone.
+        Counting with `skip` is exact until several times the order's `log_bytes` were written (as the engine stores
+        them: some 80 bytes more per line); then its oldest lines are gone.
         """
         name = self._names.container(attempt)
         while await self._was_started(name):
@@ -204,17 +204,31 @@ class DockerExecutor:
             if found is None:
                 return
             if _has_ended(found):
-                for line in await self._untold(name, last):
+                async for line in self._untold(name, passed, last):
                     passed += 1
                     if passed > skip:
                         yield line
                 return
             skip = max(skip, passed)
 
-    async def _untold(self, name: str, last: ports.LogLine | None) -> list[ports.LogLine]:
-        """What the engine keeps behind `last`: some do not tell those who follow of an end without a newline."""
+    async def _untold(self, name: str, passed: int, last: ports.LogLine | None) -> AsyncIterator[ports.LogLine]:
+        """
+        What the engine keeps beyond the `passed` lines that it told, `last` at the end.
+
+        Some engines, when the container ends, leave a reader that follows without what it had not read yet, or
+        without an end that has no newline.
+        """
         kept = [line async for line in self._log_stream(name, tail="1")]
-        return [] if kept and kept[-1] == last else kept
+        if not kept or kept[-1] == last:
+            return
+        count = 0
+        async for line in self._log_stream(name):
+            count += 1
+            if count > passed:
+                yield line
+        if count <= passed:  # what is kept begins later than what was told: then the end alone
+            for line in kept:
+                yield line
 
     async def _log_stream(self, name: str, **which: str) -> AsyncIterator[ports.LogLine]:
         """

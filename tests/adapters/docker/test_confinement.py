@@ -45,7 +45,7 @@ def test_limits_are_those_of_the_order(orders: labs.Orders) -> None:
     assert host["PidsLimit"] == 7
     assert "size=300," in host["Tmpfs"]["/tmp"]
     assert {limit["Name"]: limit["Hard"] for limit in host["Ulimits"]} == {"nofile": 16384, "fsize": 200, "core": 0}
-    assert host["LogConfig"]["Config"] == {"max-size": "50", "max-file": "2"}
+    assert host["LogConfig"]["Config"] == {"max-size": "200", "max-file": "2"}
 
 
 def test_inputs_are_read_only_and_mounts_are_private(orders: labs.Orders) -> None:
