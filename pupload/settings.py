@@ -147,7 +147,8 @@ class Settings(BaseSettings):
     log_bytes: int = Field(
         16 * MIB,
         ge=4096,
-        description="Bytes of one attempt's log that are kept; of what follows only the last line is.",
+        description="Bytes of one attempt's log that are kept, 80 of them for each line beside its text; of what "
+        "follows only the last line is. The engine keeps up to four times as much on its disk until the attempt ends.",
     )
     grace_seconds: float = Field(10.0, ge=0, description="Between TERM and KILL when an attempt is stopped.")
     networks: tuple[str, ...] = Field(
