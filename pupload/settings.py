@@ -66,6 +66,12 @@ class Settings(BaseSettings):
         description="The data folder: the database, the embedded store's objects, the directories of attempts. Made "
         "when missing, readable by its owner only. Everything that must survive is in it.",
     )
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="The PostgreSQL database that keeps runs, journals and logs, such as "
+        "`postgresql://pupload:password@db.example.org/pupload`, in libpq's words. Empty: SQLite, in the data folder. "
+        "A database has one server at a time. Secret because of the password.",
+    )
     embedded_store: bool = Field(
         True, description="Whether to run the embedded object store. Switched off, `store_*` must name another."
     )

@@ -136,7 +136,8 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         data = await asyncio.to_thread(_data_folder, settings)
-        state = await database.Database.open(data / "pupload.db")
+        where = settings.database_url.get_secret_value() or data / "pupload.db"
+        state = await database.Database.open(where, folder=data)
         stack.push_async_callback(state.close)
         opened = await stack.enter_async_context(_stores(settings, data, clock))
         executor = DockerExecutor(instance=state.instance, clock=clock, host=settings.docker_host or None)

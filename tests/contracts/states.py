@@ -16,6 +16,7 @@ from pupload import ports
 from pupload.adapters.db.database import Database
 from pupload.adapters.memory.state import State
 from pupload.domain import artifact, events, flow, plan, run, tiers
+from tests import postgres
 
 NOON = datetime(2026, 3, 3, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -57,7 +58,25 @@ async def _open_sqlite(folder: Path) -> Ports:
     return Ports(database.runs, database.journal, database.flows, lasts=True, close=database.close, reopen=reopen)
 
 
-OPENERS: dict[str, Callable[[Path], Awaitable[Ports]]] = {"memory": _open_memory, "sqlite": _open_sqlite}
+async def _open_postgresql(folder: Path) -> Ports:
+    return await _open_url(await postgres.shared().emptied())
+
+
+async def _open_url(url: str) -> Ports:
+    database = await Database.open(url)
+
+    async def reopen() -> Ports:
+        await database.close()
+        return await _open_url(url)
+
+    return Ports(database.runs, database.journal, database.flows, lasts=True, close=database.close, reopen=reopen)
+
+
+OPENERS: dict[str, Callable[[Path], Awaitable[Ports]]] = {
+    "memory": _open_memory,
+    "sqlite": _open_sqlite,
+    "postgresql": _open_postgresql,
+}
 
 
 class Bench:

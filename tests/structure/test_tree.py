@@ -28,6 +28,7 @@ SCREEN = 60
 HOMES = {
     "aiohttp": ("api", "client.py", "adapters/docker", "adapters/s3", "wiring.py"),
     "alembic": ("adapters/db",),
+    "asyncpg": ("adapters/db",),
     "boto3": ("adapters/s3",),
     "botocore": ("adapters/s3",),
     "docker": ("adapters/docker",),

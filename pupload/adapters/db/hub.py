@@ -1,4 +1,4 @@
-"""Who waits for news of a run, in this process. Used from the event loop only."""
+"""Who waits in this process for news of a run, whoever writes it. Used from the event loop only."""
 
 import asyncio
 from typing import Self
@@ -15,13 +15,22 @@ class Hub:
         for written in self._listeners.get(run_id, ()):
             written.set()
 
+    def wake_all(self) -> None:
+        """Everybody looks again: news may have been missed."""
+        for run_id in self.runs():
+            self.wake(run_id)
+
+    def runs(self) -> list[str]:
+        """The runs that somebody listens to."""
+        return list(self._listeners)
+
     def subscribe(self, run_id: str) -> "Subscription":
         """Not listening yet: entering it begins that."""
         return Subscription(self._listeners, run_id)
 
 
 class Subscription:
-    """`ports.Subscription` to what this process writes."""
+    """`ports.Subscription` to what is written for one run."""
 
     def __init__(self, listeners: dict[str, set[asyncio.Event]], run_id: str) -> None:
         self._listeners = listeners

@@ -9,17 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, sqlite, statements
+from pupload.adapters.db import codec, statements
 from pupload.adapters.db.hub import Hub
-from pupload.adapters.db.readers import Readers
-from pupload.adapters.db.writer import Writer
+from pupload.adapters.db.session import Readers, Session, Writer
 
 BATCH_LINES = 500
 """More lines than this become several rows, so that reading a few never decodes very many."""
 
 
 class Journal:
-    """`ports.Journal` in SQLite."""
+    """`ports.Journal` in a database."""
 
     def __init__(self, writer: Writer, readers: Readers, hub: Hub) -> None:
         self._writer = writer
@@ -51,9 +50,9 @@ class Journal:
         statement = statements.LOGS[node is not None, attempt is not None]
         values = {"run": run_id, "node": node, "attempt": attempt, "since": since}
 
-        def read(session: sqlite.Session) -> Sequence[ports.LogRecord]:
+        def read(session: Session) -> Sequence[ports.LogRecord]:
             found: list[ports.LogRecord] = []
-            for batch in _batches(run_id, session.run(statement, values)):
+            for batch in _batches(run_id, session.walk(statement, values)):
                 found += (record for record in batch if record.cursor > since)
                 if len(found) >= limit:
                     break
@@ -64,7 +63,7 @@ class Journal:
     async def log_tails(self, run_id: str, *, lines: int) -> Mapping[str, Sequence[ports.LogRecord]]:
         """See `ports.Journal.log_tails`. Raises `errors.Damaged`."""
 
-        def read(session: sqlite.Session) -> Mapping[str, Sequence[ports.LogRecord]]:
+        def read(session: Session) -> Mapping[str, Sequence[ports.LogRecord]]:
             nodes = [row[0] for row in session.run(statements.LOG_NODES, {"run": run_id}).fetchall()]
             return {node: _tail(session, run_id, node, lines) for node in nodes}
 
@@ -81,21 +80,24 @@ def _entry(run_id: str, row: Sequence[Any]) -> ports.Entry:
     return ports.Entry(run=run_id, seq=seq, at=codec.moment(at), event=event)
 
 
-def _write_logs(session: sqlite.Session, run_id: str, node: str, attempt: int, lines: Sequence[ports.LogLine]) -> None:
-    if session.run(statements.RUN_EXISTS, {"run": run_id}).fetchone() is None:
+def _write_logs(session: Session, run_id: str, node: str, attempt: int, lines: Sequence[ports.LogLine]) -> None:
+    # Locked where others may write too: two that number on from the same line would take the same numbers.
+    if session.run(statements.LOCK_RUN, {"run": run_id}).fetchone() is None:
         raise errors.UnknownRun(name=run_id)
     cursor = _last(session, statements.LAST_CURSOR, {"run": run_id})
     number = _last(session, statements.LAST_NUMBER, {"run": run_id, "node": node, "attempt": attempt})
+    rows = []
     for start in range(0, len(lines), BATCH_LINES):
         batch = lines[start : start + BATCH_LINES]
         blob = codec.LINES.encode(batch)
         cursor += len(batch)
         number += len(batch)
         row = {"run_id": run_id, "node": node, "attempt": attempt, "last_cursor": cursor, "last_number": number}
-        session.run(statements.INSERT_LOGS, row | {"count": len(batch), "bytes": len(blob), "blob": blob})
+        rows.append(row | {"count": len(batch), "bytes": len(blob), "blob": blob})
+    session.run_many(statements.INSERT_LOGS, rows)
 
 
-def _last(session: sqlite.Session, statement: Any, values: Mapping[str, Any]) -> int:
+def _last(session: Session, statement: Any, values: Mapping[str, Any]) -> int:
     """The number in the one row that is asked for, 0 when there is none."""
     row = session.run(statement, values).fetchone()
     return row[0] if row else 0
@@ -115,9 +117,9 @@ def _batches(run_id: str, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[po
         ]
 
 
-def _tail(session: sqlite.Session, run_id: str, node: str, wanted: int) -> Sequence[ports.LogRecord]:
+def _tail(session: Session, run_id: str, node: str, wanted: int) -> Sequence[ports.LogRecord]:
     found: list[ports.LogRecord] = []
-    for batch in _batches(run_id, session.run(statements.LATEST_LOGS, {"run": run_id, "node": node})):
+    for batch in _batches(run_id, session.walk(statements.LATEST_LOGS, {"run": run_id, "node": node})):
         found[:0] = batch[-(wanted - len(found)) :]
         if len(found) >= wanted:
             break

@@ -8,6 +8,7 @@ holder for whoever is refused.
 import fcntl
 import os
 from pathlib import Path
+from typing import Self
 
 from pupload import errors
 
@@ -16,6 +17,15 @@ FILE_NAME = "pupload.lock"
 
 class FolderLock:
     """Holds a data folder until `release`, or until the process is gone."""
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """The lock of a folder, made where it is missing. Raises `errors.Misconfigured`."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return cls(folder)
+        except OSError as error:
+            raise errors.Misconfigured(reason=f"the data folder {folder} cannot be used: {error.strerror}") from error
 
     def __init__(self, folder: Path) -> None:
         """Raises `errors.Misconfigured`, which names the process that holds the folder."""

@@ -1,13 +1,12 @@
 """Projects in the database."""
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, sqlite, statements
-from pupload.adapters.db.readers import Readers
-from pupload.adapters.db.writer import Writer
+from pupload.adapters.db import codec, statements
+from pupload.adapters.db.session import Readers, Session, Writer
 
 
 class Projects:
-    """`ports.FlowStore` in SQLite."""
+    """`ports.FlowStore` in a database."""
 
     def __init__(self, writer: Writer, readers: Readers) -> None:
         self._writer = writer
@@ -16,7 +15,7 @@ class Projects:
     async def put_project(self, project: ports.Project) -> None:
         """See `ports.FlowStore.put_project`."""
 
-        def put(session: sqlite.Session) -> None:
+        def put(session: Session) -> None:
             row = {"id": project.id, "name": project.name, "blob": codec.PROJECT.encode(project)}
             session.run(statements.PUT_PROJECT, row)
 
@@ -25,7 +24,7 @@ class Projects:
     async def get_project(self, project_id: str) -> ports.Project:
         """See `ports.FlowStore.get_project`. Raises `errors.Damaged`."""
 
-        def get(session: sqlite.Session) -> ports.Project:
+        def get(session: Session) -> ports.Project:
             row = session.run(statements.PROJECT, {"project": project_id}).fetchone()
             if row is None:
                 raise errors.UnknownProject(name=project_id)

@@ -11,14 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, sqlite, statements
-from pupload.adapters.db.readers import Readers
-from pupload.adapters.db.writer import Writer
+from pupload.adapters.db import codec, statements
+from pupload.adapters.db.session import Readers, Session, Writer
 from pupload.domain import events, run
 
 
 class Runs:
-    """`ports.RunStore` in SQLite."""
+    """`ports.RunStore` in a database."""
 
     def __init__(self, writer: Writer, readers: Readers) -> None:
         self._writer = writer
@@ -45,7 +44,7 @@ class Runs:
         given = status is not None, flow is not None
         values = {"status": status and status.value, "flow": flow, "limit": max(limit, 0), "offset": max(offset, 0)}
 
-        def page(session: sqlite.Session) -> ports.RunPage:
+        def page(session: Session) -> ports.RunPage:
             rows = session.run(statements.PAGES[given], values)
             found = [_summary(row) for row in rows]
             (total,) = session.run(statements.COUNTS[given], values).fetchone()
@@ -61,7 +60,7 @@ class Runs:
     async def condemn(self, run_id: str, reason: str, at: datetime) -> None:
         """See `ports.RunStore.condemn`."""
 
-        def condemn(session: sqlite.Session) -> None:
+        def condemn(session: Session) -> None:
             values = {
                 "run": run_id,
                 "one": run.Status.WAITING.value,
@@ -79,7 +78,7 @@ class Runs:
     async def delete(self, run_id: str) -> None:
         """See `ports.RunStore.delete`. Its idempotency key may be used again."""
 
-        def delete(session: sqlite.Session) -> None:
+        def delete(session: Session) -> None:
             session.run(statements.DELETE_RUN, {"run": run_id})
 
         await self._writer.do(delete, run_id=run_id)
@@ -88,15 +87,13 @@ class Runs:
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _create(session: sqlite.Session, decision: run.Decision, key: str | None) -> run.Run:
+def _create(session: Session, decision: run.Decision, key: str | None) -> run.Run:
     if key is not None:
         earlier = session.run(statements.RUN_OF_KEY, {"key": key}).fetchone()
         if earlier is not None:
             return _load(session, earlier[0])
     new = replace(decision.run, version=1)
-    if session.run(statements.RUN_EXISTS, {"run": new.id}).fetchone() is not None:
-        raise errors.Broken(reason=f"run {new.id} is there already")
-    session.run(
+    inserted = session.run(
         statements.INSERT_RUN,
         {
             "id": new.id,
@@ -111,15 +108,25 @@ def _create(session: sqlite.Session, decision: run.Decision, key: str | None) ->
             "last_seq": len(decision.events),
             "head": codec.encode_head(new),
         },
-    )
-    session.run(statements.INSERT_PLAN, {"run_id": new.id, "blob": codec.PLAN.encode(new.plan)})
+    ).fetchall()
+    if not inserted:
+        return _earlier(session, new.id, key)
+    session.run_many(statements.INSERT_PLAN, [{"run_id": new.id, "blob": codec.PLAN.encode(new.plan)}])
     _put_nodes(session, new, (name for name, node in new.nodes.items() if node != run.NodeRun(id=name)))
     _put_artifacts(session, new, new.artifacts)
     _append(session, decision, after=0)
     return new
 
 
-def _save(session: sqlite.Session, decision: run.Decision, if_version: int) -> run.Run:
+def _earlier(session: Session, run_id: str, key: str | None) -> run.Run:
+    """The run that another process created with this key since we looked."""
+    found = session.run(statements.RUN_OF_KEY, {"key": key}).fetchone() if key is not None else None
+    if found is None:
+        raise errors.Broken(reason=f"run {run_id} is there already")
+    return _load(session, found[0])
+
+
+def _save(session: Session, decision: run.Decision, if_version: int) -> run.Run:
     new = replace(decision.run, version=if_version + 1)
     moved = session.run(
         statements.SAVE_RUN,
@@ -149,17 +156,17 @@ def _started_at(decision: run.Decision) -> int | None:
     return codec.micros(decision.at) if decision.run.status is run.Status.RUNNING else None
 
 
-def _put_nodes(session: sqlite.Session, whole: run.Run, names: Iterable[str]) -> None:
+def _put_nodes(session: Session, whole: run.Run, names: Iterable[str]) -> None:
     rows = [{"run_id": whole.id, "node_id": name, "blob": codec.NODE.encode(whole.nodes[name])} for name in names]
     session.run_many(statements.PUT_NODE, rows)
 
 
-def _put_artifacts(session: sqlite.Session, whole: run.Run, edges: Iterable[str]) -> None:
+def _put_artifacts(session: Session, whole: run.Run, edges: Iterable[str]) -> None:
     rows = [{"run_id": whole.id, "edge": edge, "blob": codec.ARTIFACT.encode(whole.artifacts[edge])} for edge in edges]
     session.run_many(statements.PUT_ARTIFACT, rows)
 
 
-def _append(session: sqlite.Session, decision: run.Decision, *, after: int) -> None:
+def _append(session: Session, decision: run.Decision, *, after: int) -> None:
     at = codec.micros(decision.at)
     rows = []
     for seq, event in enumerate(decision.events, start=after + 1):
@@ -168,7 +175,7 @@ def _append(session: sqlite.Session, decision: run.Decision, *, after: int) -> N
     session.run_many(statements.INSERT_EVENT, rows)
 
 
-def _append_one(session: sqlite.Session, run_id: str, seq: int, at: datetime, event: events.Event) -> None:
+def _append_one(session: Session, run_id: str, seq: int, at: datetime, event: events.Event) -> None:
     kind, blob = codec.encode_event(event)
     row = {"run_id": run_id, "seq": seq, "at": codec.micros(at), "kind": kind, "blob": blob}
     session.run_many(statements.INSERT_EVENT, [row])
@@ -177,7 +184,7 @@ def _append_one(session: sqlite.Session, run_id: str, seq: int, at: datetime, ev
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _load(session: sqlite.Session, run_id: str) -> run.Run:
+def _load(session: Session, run_id: str) -> run.Run:
     named: Mapping[str, Any] = {"run": run_id}
     found = session.run(statements.HEAD, named).fetchone()
     if found is None:

@@ -42,6 +42,10 @@ class Session:
         if rows:
             self.connection.executemany(self._sql(statement), rows)
 
+    def walk(self, statement: sqlalchemy.Executable, values: Mapping[str, Any]) -> Iterator[Any]:
+        """The rows one by one, as they are wanted."""
+        return iter(self.run(statement, values))
+
     def _sql(self, statement: sqlalchemy.Executable) -> str:
         try:
             return self._compiled[statement]

@@ -1,7 +1,7 @@
 """
 Every statement that is run, as SQLAlchemy Core writes it.
 
-They are compiled once, on first use (`pupload.adapters.db.sqlite.Session`): what is left at run time is the driver's
+They are compiled once, on first use, by the session of each database: what is left at run time is the driver's
 own call. Parameters are named; in updates they begin with `new_` where the name would be a column's.
 """
 
@@ -13,7 +13,9 @@ from sqlalchemy import (
     Executable,
     Integer,
     Table,
+    Text,
     and_,
+    any_,
     bindparam,
     delete,
     func,
@@ -23,14 +25,14 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql
 
 from pupload.adapters.db.tables import artifacts, journal, log_batches, meta, node_runs, plans, projects, runs
 
 
 def _put(table: Table) -> Executable:
     """Insert, in place of an earlier row of the same key."""
-    statement = sqlite.insert(table)
+    statement = postgresql.insert(table)  # SQLite writes it the same way, and its dialect compiles it
     keys = {column.name for column in table.primary_key}
     fresh: dict[str, Any] = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
     return statement.on_conflict_do_update(index_elements=sorted(keys), set_=fresh)
@@ -44,7 +46,8 @@ unnamed one wherever a LIMIT has no OFFSET.)"""
 
 # ── Writing runs ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-INSERT_RUN = insert(runs)
+INSERT_RUN = postgresql.insert(runs).on_conflict_do_nothing().returning(runs.c.id)
+"""No row comes back when the id or the idempotency key is there already, perhaps since we looked."""
 INSERT_PLAN = insert(plans)
 PUT_NODE = _put(node_runs)
 PUT_ARTIFACT = _put(artifacts)
@@ -85,6 +88,8 @@ DELETE_RUN = delete(runs).where(runs.c.id == RUN)
 # ── Reading runs ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 RUN_EXISTS = select(runs.c.id).where(runs.c.id == RUN)
+LOCK_RUN = RUN_EXISTS.with_for_update(key_share=True)
+"""Keeps other processes from writing to the run until the commit. SQLite has one writer and no such words."""
 RUN_OF_KEY = select(runs.c.id).where(runs.c.idempotency_key == bindparam("key"))
 HEAD = select(runs.c.version, runs.c.head).where(runs.c.id == RUN)
 PLAN = select(plans.c.blob).where(plans.c.run_id == RUN)
@@ -165,5 +170,17 @@ LATEST_LOGS = _batch.where(_logs.run_id == RUN, _node).order_by(_logs.last_curso
 
 PUT_PROJECT = _put(projects)
 PROJECT = select(projects.c.blob).where(projects.c.id == bindparam("project"))
-INSERT_META = sqlite.insert(meta).on_conflict_do_nothing()
+INSERT_META = postgresql.insert(meta).on_conflict_do_nothing()
 META = select(meta.c.value).where(meta.c.key == bindparam("name"))
+
+# ── PostgreSQL, where other processes may read and write ─────────────────────────────────────────────────────────
+
+ROW_ONLY = frozenset({INSERT_RUN, SAVE_RUN, CONDEMN_RUN, RUN_EXISTS, LOCK_RUN, RUN_OF_KEY})
+"""Those that look at nothing but rows of `runs`: what was put off for other tables may wait."""
+
+PULSE = select(
+    runs.c.id,
+    runs.c.version,
+    select(func.max(_logs.last_cursor)).where(_logs.run_id == runs.c.id).correlate(runs).scalar_subquery(),
+).where(runs.c.id == any_(bindparam("runs", type_=postgresql.ARRAY(Text))))
+"""What changes whenever something is written for a run."""

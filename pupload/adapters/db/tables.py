@@ -17,27 +17,31 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects import postgresql
 
 metadata = MetaData()
+
+TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Compared by its bytes, as SQLite does, whatever language the database server was set up in."""
 
 
 def _of_a_run() -> Column[str]:
     """What belongs to a run goes with it."""
-    return Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False)
+    return Column("run_id", TEXT, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False)
 
 
 runs = Table(
     "runs",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("flow", Text, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("flow", TEXT, nullable=False),
+    Column("status", TEXT, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
-    Column("error", Text, nullable=False),
-    Column("idempotency_key", Text, unique=True),
+    Column("error", TEXT, nullable=False),
+    Column("idempotency_key", TEXT, unique=True),
     Column("last_seq", BigInteger, nullable=False),
     Column("head", LargeBinary, nullable=False),
     Index("runs_by_age", "created_at", "id"),
@@ -55,7 +59,7 @@ node_runs = Table(
     "node_runs",
     metadata,
     _of_a_run(),
-    Column("node_id", Text, nullable=False),
+    Column("node_id", TEXT, nullable=False),
     Column("blob", LargeBinary, nullable=False),
     PrimaryKeyConstraint("run_id", "node_id"),
     sqlite_with_rowid=False,
@@ -66,7 +70,7 @@ artifacts = Table(
     "artifacts",
     metadata,
     _of_a_run(),
-    Column("edge", Text, nullable=False),
+    Column("edge", TEXT, nullable=False),
     Column("blob", LargeBinary, nullable=False),
     PrimaryKeyConstraint("run_id", "edge"),
     sqlite_with_rowid=False,
@@ -78,7 +82,7 @@ journal = Table(
     _of_a_run(),
     Column("seq", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("kind", TEXT, nullable=False),
     Column("blob", LargeBinary, nullable=False),
     PrimaryKeyConstraint("run_id", "seq"),
     sqlite_with_rowid=False,
@@ -90,7 +94,7 @@ log_batches = Table(
     _of_a_run(),
     Column("last_cursor", BigInteger, nullable=False),
     Column("count", Integer, nullable=False),
-    Column("node", Text, nullable=False),
+    Column("node", TEXT, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("last_number", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
@@ -103,10 +107,10 @@ log_batches = Table(
 projects = Table(
     "projects",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("name", TEXT, nullable=False),
     Column("blob", LargeBinary, nullable=False),
 )
 
-meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+meta = Table("meta", metadata, Column("key", TEXT, primary_key=True), Column("value", TEXT, nullable=False))
 """What is true of the whole database, such as the name of this instance."""

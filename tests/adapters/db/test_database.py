@@ -27,7 +27,7 @@ def execute(path: Path, sql: str, *values: object) -> None:
 async def test_the_migrations_make_the_tables_that_are_described(tmp_path: Path) -> None:
     made = await Database.open(tmp_path / "p.db")
     await made.close()
-    engine = sqlalchemy.create_engine(f"sqlite:///{made.path}")
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'p.db'}")
     with engine.connect() as connection:
         context = alembic.migration.MigrationContext.configure(connection, opts={"compare_type": True})
         assert alembic.autogenerate.compare_metadata(context, tables.metadata) == []
@@ -36,7 +36,7 @@ async def test_the_migrations_make_the_tables_that_are_described(tmp_path: Path)
         name: str(sqlalchemy.schema.CreateTable(table).compile(dialect=engine.dialect)).count("WITHOUT ROWID")
         for name, table in tables.metadata.tables.items()
     }
-    with sqlite3.connect(made.path) as plain:
+    with sqlite3.connect(tmp_path / "p.db") as plain:
         rows = plain.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
     plain.close()
     found = {name: sql.count("WITHOUT ROWID") for name, sql in rows if name != "alembic_version"}
@@ -85,17 +85,17 @@ async def test_a_torn_file_is_refused(tmp_path: Path) -> None:
     for n in range(50):
         await opened.runs.create(created(a_run(f"run_{n}")))
     await opened.close()
-    os.truncate(opened.path, opened.path.stat().st_size // 2)
+    os.truncate(tmp_path / "p.db", (tmp_path / "p.db").stat().st_size // 2)
     with pytest.raises(errors.Damaged, match="backup"):
-        await Database.open(opened.path)
+        await Database.open(tmp_path / "p.db")
 
 
 async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     opened = await Database.open(tmp_path / "p.db")
     await opened.close()
-    execute(opened.path, "UPDATE alembic_version SET version_num = '9999'")
+    execute(tmp_path / "p.db", "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(errors.Misconfigured, match="another version of pupload"):
-        await Database.open(opened.path)
+        await Database.open(tmp_path / "p.db")
 
 
 async def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_one_damaged_row_spoils_one_run(tmp_path: Path, sql: str, named: s
     for name in ("run_a", "run_b"):
         first = await opened.runs.create(created(a_run(name)))
         await opened.runs.save(moved(first, "resize", run.NodeStatus.READY), if_version=1)
-    execute(opened.path, sql)
+    execute(tmp_path / "p.db", sql)
     with pytest.raises(errors.Damaged, match=named):
         await opened.runs.load("run_a")
     assert (await opened.runs.load("run_b")).version == 2
@@ -166,8 +166,8 @@ async def test_damaged_journals_and_logs_are_named(tmp_path: Path) -> None:
     opened = await Database.open(tmp_path / "p.db")
     await opened.runs.create(created(a_run()))
     await opened.journal.write_logs("run_a", "resize", 1, [a_line("a"), a_line("b")])
-    execute(opened.path, "UPDATE journal SET kind = 'run.danced' WHERE seq = 2")
-    execute(opened.path, "UPDATE log_batches SET count = 3")
+    execute(tmp_path / "p.db", "UPDATE journal SET kind = 'run.danced' WHERE seq = 2")
+    execute(tmp_path / "p.db", "UPDATE log_batches SET count = 3")
     with pytest.raises(errors.Damaged, match=r"event 2 of run run_a.*run\.danced"):
         await opened.journal.read("run_a")
     with pytest.raises(errors.Damaged, match="log lines up to 2 of run run_a"):
@@ -182,7 +182,7 @@ async def test_a_deleted_run_leaves_no_row(tmp_path: Path) -> None:
     await opened.journal.write_logs("run_a", "resize", 1, [a_line("a")])
     await opened.runs.delete("run_a")
     await opened.close()
-    with sqlite3.connect(opened.path) as connection:
+    with sqlite3.connect(tmp_path / "p.db") as connection:
         left = {
             name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables.metadata.tables
         }
@@ -212,14 +212,14 @@ async def test_a_closed_database_refuses(tmp_path: Path) -> None:
 
 async def test_a_sound_database_has_good_lines(tmp_path: Path) -> None:
     opened = await Database.open(tmp_path / "p.db")
-    lines, beside = await asyncio.gather(opened.check(), database.check(opened.path))
+    lines, beside = await asyncio.gather(opened.check(), database.check(tmp_path / "p.db"))
     await opened.close()
     assert [line.what for line in lines] == [*(line.what for line in beside), "database writer"]
     assert {line.what: line.ok for line in lines} == dict.fromkeys(
         ("database integrity", "database journal", "database file mode", "database disk", "database writer"), True
     )
     assert not (await opened.check())[-1].ok  # closed by now
-    assert all(line.ok for line in await database.check(opened.path))
+    assert all(line.ok for line in await database.check(tmp_path / "p.db"))
 
 
 async def test_what_is_wrong_is_said_with_how_to_mend_it(tmp_path: Path) -> None:

@@ -2,29 +2,32 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
+TEXT = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
 
 def _of_a_run() -> sa.Column[str]:
-    return sa.Column("run_id", sa.Text, sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False)
+    return sa.Column("run_id", TEXT, sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False)
 
 
 def upgrade() -> None:
     op.create_table(
         "runs",
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("flow", sa.Text, nullable=False),
-        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("flow", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("started_at", sa.BigInteger),
         sa.Column("finished_at", sa.BigInteger),
-        sa.Column("error", sa.Text, nullable=False),
-        sa.Column("idempotency_key", sa.Text, unique=True),
+        sa.Column("error", TEXT, nullable=False),
+        sa.Column("idempotency_key", TEXT, unique=True),
         sa.Column("last_seq", sa.BigInteger, nullable=False),
         sa.Column("head", sa.LargeBinary, nullable=False),
     )
@@ -40,7 +43,7 @@ def upgrade() -> None:
     op.create_table(
         "node_runs",
         _of_a_run(),
-        sa.Column("node_id", sa.Text, nullable=False),
+        sa.Column("node_id", TEXT, nullable=False),
         sa.Column("blob", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("run_id", "node_id"),
         sqlite_with_rowid=False,
@@ -48,7 +51,7 @@ def upgrade() -> None:
     op.create_table(
         "artifacts",
         _of_a_run(),
-        sa.Column("edge", sa.Text, nullable=False),
+        sa.Column("edge", TEXT, nullable=False),
         sa.Column("blob", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("run_id", "edge"),
         sqlite_with_rowid=False,
@@ -58,7 +61,7 @@ def upgrade() -> None:
         _of_a_run(),
         sa.Column("seq", sa.BigInteger, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
-        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
         sa.Column("blob", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("run_id", "seq"),
         sqlite_with_rowid=False,
@@ -68,7 +71,7 @@ def upgrade() -> None:
         _of_a_run(),
         sa.Column("last_cursor", sa.BigInteger, nullable=False),
         sa.Column("count", sa.Integer, nullable=False),
-        sa.Column("node", sa.Text, nullable=False),
+        sa.Column("node", TEXT, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("last_number", sa.BigInteger, nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
@@ -78,12 +81,12 @@ def upgrade() -> None:
     op.create_index("log_batches_by_node", "log_batches", ["run_id", "node", "last_cursor"])
     op.create_table(
         "projects",
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("blob", sa.LargeBinary, nullable=False),
     )
     op.create_table(
         "meta",
-        sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("key", TEXT, primary_key=True),
+        sa.Column("value", TEXT, nullable=False),
     )
