@@ -365,7 +365,7 @@ async def test_a_node_type_that_ships_is_built(tmp_path: Path) -> None:
         assert said
         assert docker("image", "inspect", "-f", "{{.Config.User}}", tag) == "65534:65534"
     finally:
-        docker("rmi", "--no-prune", tag)
+        docker("rmi", "--force", "--no-prune", tag)  # untags it; it may be in use by another name
 
 
 # ── The doctor ───────────────────────────────────────────────────────────────────────────────────────────────────
