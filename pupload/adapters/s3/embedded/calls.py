@@ -104,8 +104,12 @@ class Call:
 
     def amz_headers(self) -> dict[str, str]:
         """All `x-amz-…` headers, names in lower case."""
-        names = {name.lower() for name in self.request.headers if name.lower().startswith("x-amz-")}
-        return {name: self.header(name) or "" for name in sorted(names | self._moved_headers.keys())}
+        found: dict[str, str] = {}
+        for given, value in self.request.headers.items():
+            name = given.lower()
+            if name.startswith("x-amz-"):
+                found[name] = f"{found[name]},{value}" if name in found else value
+        return dict(sorted({**self._moved_headers, **found}.items()))
 
     def refuse_unknown_headers(self) -> None:
         """Raises `Refusal` NotImplemented for a header that would ask for something we do not do."""

@@ -87,6 +87,7 @@ class Index:
         self._writer.start()
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._own_db = self._connect_reader()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="index-reader", initializer=self._open_reader)
 
     async def write(self, do: Callable[[Change], T]) -> T:
@@ -106,6 +107,15 @@ class Index:
         """What `do` returned; it sees one committed state of the index."""
         return await self._loop.run_in_executor(self._readers, lambda: do(self._local.db))
 
+    def look(self, do: Callable[[sqlite3.Connection], T]) -> T:
+        """
+        The same at once, in the event loop: for what is found by its key.
+
+        Handing such a look to a thread, and waiting until the threads have settled whose turn it is, takes many times
+        as long as the look. Readers never wait for the writer.
+        """
+        return do(self._own_db)
+
     async def close(self) -> None:
         """Everything handed in is finished first."""
         self._closed = True
@@ -118,9 +128,13 @@ class Index:
             db.close()
 
     def _open_reader(self) -> None:
-        self._local.db = _connect(self._path)
-        self._local.db.execute("PRAGMA query_only = 1")
-        self._connections.append(self._local.db)
+        self._local.db = self._connect_reader()
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        db = _connect(self._path)
+        db.execute("PRAGMA query_only = 1")
+        self._connections.append(db)
+        return db
 
     def _write_on(self) -> None:
         """The writer thread."""

@@ -73,7 +73,7 @@ async def head(store: Store, call: Call) -> web.StreamResponse:
 
     The SHA-256 of an object in parts may still be on its way; whoever asks for checksums waits for it a while.
     """
-    stored = await store.index.read(lambda db: rows.must_find(db, call.bucket, call.key))
+    stored = store.index.look(lambda db: rows.must_find(db, call.bucket, call.key))
     _, length, status, headers = _view(call, stored)
     if status == 200 and _wants_checksums(call):
         sha256 = await store.digests.within(_HASH_WAIT_SECONDS, stored)

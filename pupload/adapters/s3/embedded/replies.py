@@ -31,9 +31,9 @@ def document(
 
 
 def refusal(refused: Refusal, extra: Mapping[str, str], *, resource: str, has_body: bool) -> web.Response:
-    """S3's `<Error>`; without a body for HEAD and for 304."""
+    """S3's `<Error>`; without the body itself for HEAD, without any for 304."""
     headers = {**extra, **refused.headers}
-    if not has_body or refused.status in (204, 304):
+    if refused.status in (204, 304):
         return web.Response(status=refused.status, headers=headers)
     content = [
         ("Code", refused.code),
@@ -42,11 +42,12 @@ def refusal(refused: Refusal, extra: Mapping[str, str], *, resource: str, has_bo
         ("Resource", resource),
         ("RequestId", extra.get("x-amz-request-id", "")),
     ]
-    return web.Response(
-        status=refused.status,
-        body=xml.write("Error", content, namespace=""),
-        headers={**headers, "Content-Type": "application/xml"},
-    )
+    body = xml.write("Error", content, namespace="")
+    headers["Content-Type"] = "application/xml"
+    if not has_body:
+        # Without a length some clients (aiohttp) wait for the connection's end, and must make a new one each time.
+        return web.Response(status=refused.status, headers={**headers, "Content-Length": str(len(body))})
+    return web.Response(status=refused.status, body=body, headers=headers)
 
 
 def http_date(when: datetime) -> str:

@@ -8,6 +8,7 @@ table is refused by name; it must never be taken for a plain PUT or DELETE of th
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -97,12 +98,16 @@ def find(call: Call) -> Handler:
     names = {name for name in call.query if not name.lower().startswith("x-amz-") and name != "x-id"}
     if call.header("x-amz-copy-source") is not None:
         names.add(COPY)
-    wanted = frozenset(names)
-    for route in ROUTES:
-        if route.fits(call.method, level, wanted):
-            return route.handler
+    route = _route(call.method, level, frozenset(names))
+    if route is not None:
+        return route.handler
     if call.method not in _METHODS or not any((call.method, level) == (one.method, one.level) for one in ROUTES):
         raise Refusal("MethodNotAllowed", Method=call.method)
     raise Refusal(
         "NotImplemented", f"This store does not implement this request: {', '.join(sorted(names)) or 'plain'}"
     )
+
+
+@lru_cache(maxsize=256)
+def _route(method: str, level: str, names: frozenset[str]) -> Route | None:
+    return next((route for route in ROUTES if route.fits(method, level, names)), None)

@@ -61,7 +61,7 @@ def _read_header_claim(headers: Mapping[str, str], authorization: str, *, region
     access_key, scope = _read_credential(
         fields["Credential"], timestamp, region=region, code="AuthorizationHeaderMalformed"
     )
-    signed_at = datetime.strptime(timestamp, hmacs.TIMESTAMP).replace(tzinfo=UTC)
+    signed_at = _moment(timestamp)
     if abs(now - signed_at) > ALLOWED_SKEW:
         raise SignatureRefused(
             "RequestTimeTooSkewed", "The difference between the request time and the server's time is too large."
@@ -121,10 +121,16 @@ def _is_timestamp(text: str) -> bool:
     if not _TIMESTAMP_SHAPE(text):
         return False
     try:
-        datetime.strptime(text, hmacs.TIMESTAMP)  # noqa: DTZ007 - only whether it is one
+        _moment(text)
     except ValueError:
         return False
     return True
+
+
+def _moment(text: str) -> datetime:
+    """What `strptime` would give, which takes ten times as long and stands in the way of every request."""
+    year, month, day = int(text[:4]), int(text[4:6]), int(text[6:8])
+    return datetime(year, month, day, int(text[9:11]), int(text[11:13]), int(text[13:15]), tzinfo=UTC)
 
 
 def _read_query_claim(
@@ -135,7 +141,7 @@ def _read_query_claim(
     access_key, scope = _read_credential(
         fields["X-Amz-Credential"], timestamp, region=region, code="AuthorizationQueryParametersError"
     )
-    signed_at = datetime.strptime(timestamp, hmacs.TIMESTAMP).replace(tzinfo=UTC)
+    signed_at = _moment(timestamp)
     if signed_at - now > ALLOWED_SKEW:
         raise SignatureRefused("AccessDenied", "Request is not valid yet")
     if now > signed_at + timedelta(seconds=_read_expiry(fields["X-Amz-Expires"])):

@@ -107,3 +107,27 @@ async def test_aiohttp_streams_through_a_presigned_url(server: Server, key: str)
         async with session.put(url, data=pieces()) as response:
             assert response.status == 411
             assert "MissingContentLength" in await response.text()
+
+
+async def test_asking_for_what_is_not_there_costs_no_connection(server: Server, key: str) -> None:
+    """So ten thousand waiting uploads are asked for."""
+    connected: list[object] = []
+
+    async def count(*_: object) -> None:
+        connected.append(_)
+
+    watch = aiohttp.TraceConfig()
+    watch.on_connection_create_end.append(count)
+    url = URL(server.presign("HEAD", key), encoded=True)
+    async with aiohttp.ClientSession(trace_configs=[watch]) as session:
+        for _ in range(5):
+            async with session.head(url) as response:
+                assert response.status == 404
+    assert len(connected) == 1
+
+
+def test_a_refused_head_tells_the_length_that_a_get_would_have(server: Server, key: str) -> None:
+    head = server.raw("HEAD", server.presign("HEAD", key))
+    got = server.raw("GET", server.presign("GET", key))
+    assert (head.status, head.body) == (404, b"")
+    assert head.headers["Content-Length"] == got.headers["Content-Length"] == str(len(got.body))
