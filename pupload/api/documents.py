@@ -21,12 +21,16 @@ from pupload import errors
 MAX_DEPTH = 64
 """Levels of nesting."""
 
+MAX_JSON_VALUES = 1_000_000
+"""Values in a JSON document; counted by its brackets and commas before anything is made of them."""
+
 MAX_VALUES = 100_000
 """Values in a YAML document with its aliases written out: a bomb is more."""
 
 MAX_YAML_CHARACTERS = 4 * 1024 * 1024
 
 _MAX_DIGITS = 19
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class Real(float):
@@ -58,6 +62,8 @@ def spelling(value: object) -> str | None:
 
 def parse_json(body: bytes) -> Any:
     """The value of a JSON text. Raises `errors.Malformed` with a sentence that says where it stops being one."""
+    if sum(body.count(sign) for sign in (b"{", b"[", b",")) > MAX_JSON_VALUES:
+        raise errors.Malformed(reason=f"the body holds more than {MAX_JSON_VALUES} values")
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -76,8 +82,8 @@ def parse_json(body: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise errors.Malformed(reason=f"the key {_shorten(twice)!r} is given twice in one object")
     return found
 
@@ -118,7 +124,7 @@ def _check(value: Any, pointer: str, depth: int, *, texts: bool) -> None:
 def _check_text(text: str, pointer: str) -> None:
     if "\0" in text:
         raise errors.Malformed(reason=f"{_shorten(pointer) or '/'} has a NUL character in its text")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if _HALF.search(text):
         raise errors.Malformed(reason=f"{_shorten(pointer) or '/'} has half a character in its text (a lone surrogate)")
 
 

@@ -3,17 +3,27 @@ What all surfaces share: the services they call, how a route is written down, ho
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from pupload import errors
 from pupload.api import documents
-from pupload.service import health, nodes, projects, runs, uploads
+from pupload.service import aside, health, nodes, projects, runs, uploads
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+T = TypeVar("T")
+
+SMALL_BYTES = 8 * 1024
+"""A body up to here is read in a few milliseconds, and so at once; others beside the event loop."""
+
+LARGE_BYTES = 256 * 1024
+LARGE_AT_ONCE = 16
+"""So many bodies above `LARGE_BYTES` may be under way; the next is asked to come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +50,8 @@ class Server:
     """How users reach the server, where a proxy stands before it: no slash at its end."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server goes down: streams end then."""
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))
+    """For large bodies, which are in memory until they were read."""
 
 
 SERVICES = web.AppKey("services", Services)
@@ -116,28 +128,50 @@ class Surface:
 # ── Requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def read_document(request: web.Request) -> Any:
+async def read_document(request: web.Request, meaning: Callable[[Any], T], *, optional: bool = False) -> T:
     """
-    The JSON value of the body.
+    What `meaning` makes of the JSON value of the body; where the body is `optional`, none is an empty object.
 
-    Raises `errors.Malformed`; `web.HTTPException` for a body that is too large, too slow or packed.
+    Raises `errors.Malformed` and what `meaning` raises; `web.HTTPException` for a body that is too large, too slow or
+    packed, or one large body too many at a time.
     """
-    return documents.parse_json(await _read(request))
-
-
-async def read_optional_document(request: web.Request) -> Any:
-    """The JSON value of the body, an empty object where there is none."""
-    body = await _read(request)
-    return documents.parse_json(body) if body.strip() else {}
-
-
-async def _read(request: web.Request) -> bytes:
     refuse_packed(request)
+    async with AsyncExitStack() as held:
+        body = await _read(request, held)
+        if optional and not body.strip():
+            return meaning({})
+        return await aside.aside(lambda: meaning(documents.parse_json(body)), large=len(body) > SMALL_BYTES)
+
+
+async def _read(request: web.Request, held: AsyncExitStack) -> bytes:
+    """The body, and in `held` the place that a large one takes."""
+    _check_size(request, 0)
+    body = bytearray()
     try:
         async with asyncio.timeout(request.app[SERVER].body_seconds):
-            return await request.read()
+            async for piece in request.content.iter_any():
+                _check_size(request, len(body) + len(piece))
+                if len(body) <= LARGE_BYTES < len(body) + len(piece):
+                    await held.enter_async_context(_place(request.app[SERVER].places))
+                body += piece
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text="the body did not arrive in time") from error
+    return bytes(body)
+
+
+def _check_size(request: web.Request, so_far: int) -> None:
+    """Raises 413 as soon as it is known."""
+    size = max(so_far, request.content_length or 0)
+    if size > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(max_size=request.client_max_size, actual_size=size)
+
+
+@asynccontextmanager
+async def _place(places: asyncio.Semaphore) -> AsyncIterator[None]:
+    if places.locked():
+        raise web.HTTPServiceUnavailable(text="too many large requests at once")
+    async with places:
+        yield
 
 
 def refuse_packed(request: web.Request) -> None:

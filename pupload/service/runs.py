@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pupload import errors
 from pupload.domain import flow, ids, nodedef, planning, resuming, validation
@@ -12,12 +13,16 @@ from pupload.domain.validation.findings import Finding
 from pupload.domain.validation.limits import Limits
 from pupload.engine.engine import Engine
 from pupload.ports import Catalogue, Entry, LogRecord, RunPage
+from pupload.service import aside
 from pupload.service.following import Follower
 from pupload.service.presenting import Presenter
 from pupload.service.views import Order, RunView
 
 MAX_PAGE = 1000
 """Runs in one answer of `list`."""
+
+_LARGE = 200
+"""A flow of so many nodes and definitions takes more than some milliseconds to judge and to plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,7 @@ class Runs:
 
     async def validate(self, order: Order) -> Sequence[Finding]:
         """Everything that is wrong with the flow or remarkable about it; runs nothing, stores nothing."""
-        return self._validate(order, await self._definitions(order.flow, order.definitions))
+        return await self._validate(order, await self._definitions(order.flow, order.definitions))
 
     async def start(self, order: Order, *, idempotency_key: str | None = None) -> RunView:
         """
@@ -52,13 +57,14 @@ class Runs:
         Raises `errors.Invalid` with all findings, and nothing is stored then.
         """
         definitions = await self._definitions(order.flow, order.definitions)
-        found = self._validate(order, definitions)
+        found = await self._validate(order, definitions)
         if any(finding.is_error for finding in found):
             raise errors.Invalid(what="flow", findings=tuple(found))
         warnings = (*order.warnings, *(f"{finding.code} {finding.description}" for finding in found))
         world = self._engine.world
         run_id, now = world.ids.new_run_id(), world.clock.now()
-        plan = planning.make_plan(
+        make_plan = partial(
+            planning.make_plan,
             order.flow,
             definitions,
             run_id=run_id,
@@ -70,11 +76,13 @@ class Runs:
             default_timeout_seconds=self._terms.node_seconds,
             warnings=warnings,
         )
+        plan = await aside.aside(make_plan, large=_is_large(order))
         for store in plan.stores.values():
             opened = world.stores.open(store)  # what cannot be opened is refused now, before anything is stored
             if store.type == "local":
                 await opened.ensure_ready()  # a bucket in the server's own store is made when it is first named
-        run = await self._engine.driver.begin(begin(run_id, plan, now=now), idempotency_key=idempotency_key)
+        decision = await aside.aside(partial(begin, run_id, plan, now=now), large=_is_large(order))
+        run = await self._engine.driver.begin(decision, idempotency_key=idempotency_key)
         return await self._presenter.view(run)
 
     async def status(self, run_id: str) -> RunView:
@@ -159,12 +167,13 @@ class Runs:
         """Journal entries with a sequence number above `after`, in groups; `follow` and errors as for `logs`."""
         return self._follower.events(self.find, run_id, after=after, follow=follow)
 
-    def _validate(self, order: Order, definitions: Sequence[nodedef.NodeDef]) -> Sequence[Finding]:
+    async def _validate(self, order: Order, definitions: Sequence[nodedef.NodeDef]) -> Sequence[Finding]:
         """Definitions behind the request's own are the catalogue's, and pointers into them say so."""
         own = len(order.definitions)
         pointers = [f"/NodeDefs/{position}" for position in range(own)]
         pointers += [f"/Catalogue/{definition.uses.replace('/', '~1')}" for definition in definitions[own:]]
-        return validation.validate(order.flow, definitions, limits=self._terms.limits, pointers=pointers)
+        judge = partial(validation.validate, order.flow, definitions, limits=self._terms.limits, pointers=pointers)
+        return await aside.aside(judge, large=_is_large(order))
 
     async def _definitions(self, wanted: flow.Flow, given: Sequence[nodedef.NodeDef]) -> Sequence[nodedef.NodeDef]:
         """The request's own definitions, and from the catalogue those it uses and does not bring along."""
@@ -172,3 +181,7 @@ class Runs:
         missing: Mapping[str, None] = {node.uses: None for node in wanted.nodes if node.uses not in known}
         found = [await self._catalogue.find(uses) for uses in missing]
         return (*given, *(definition for definition in found if definition is not None))
+
+
+def _is_large(order: Order) -> bool:
+    return len(order.flow.nodes) + len(order.definitions) > _LARGE

@@ -361,12 +361,13 @@ class Finding(Answer, frozen=True, kw_only=True):
     Path: str
 
 
-class Validation(Answer, frozen=True, kw_only=True):
-    """Whether the flow would be run, and everything found in it."""
+class Validation(Answer, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether the flow would be run, and everything found in it: the first 1000, and how many more were found."""
 
     Valid: bool
     Findings: list[Finding]
     Warnings: list[str]
+    MoreFindings: int = 0
 
 
 class RunLine(Answer, frozen=True, kw_only=True):
@@ -449,10 +450,15 @@ class WrongPlace(Answer, frozen=True, kw_only=True):
 
 
 class Problem(Answer, frozen=True, kw_only=True, omit_defaults=True):
-    """Why not. `Findings` for a flow that breaks rules, `Problems` for a request that cannot be read."""
+    """
+    Why not. `Findings` for a flow that breaks rules, `Problems` for a request that cannot be read.
+
+    Of findings there are the first 1000, and in `MoreFindings` how many more were found.
+    """
 
     error: str
     Findings: list[Finding] = []
+    MoreFindings: int = 0
     Problems: list[WrongPlace] = []
     RequestID: str = ""
 

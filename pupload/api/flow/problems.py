@@ -12,9 +12,11 @@ def write(trouble: shared.Trouble) -> web.Response:
     if isinstance(trouble.error, errors.UnknownRun):
         # The contract's own words, and its status.
         return web.Response(status=400, text=trouble.sentence, headers=trouble.headers)
+    found = trouble.error.findings if isinstance(trouble.error, errors.Invalid) else ()
     problem = models.Problem(
         error=trouble.sentence,
-        Findings=wire.write_findings(trouble.error.findings) if isinstance(trouble.error, errors.Invalid) else [],
+        Findings=wire.write_findings(found),
+        MoreFindings=wire.more_findings(found),
         Problems=_wrong_places(trouble.error),
         RequestID=trouble.request_id if trouble.status >= 500 else "",
     )

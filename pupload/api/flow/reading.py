@@ -7,12 +7,12 @@ pointer, every unknown field noted. What a model then means is told by `wire.py`
 
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar, Union
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from pupload import errors
@@ -20,9 +20,22 @@ from pupload.api import documents
 from pupload.api.flow import models
 
 M = TypeVar("M", bound=models.Request)
+Tidier = Callable[["_Reading", Any, str], Any]
 
 MAX_TOLD = 50
 """So many wrong places or unknown fields are told; then how many more there are."""
+
+MAX_ENTRIES = 100_000
+"""In one list."""
+
+MAX_WRONG = 1000
+"""Reading ends at so many wrong places: nobody mends more at once, and a large request could have a million."""
+
+_CHUNK = 200
+"""
+Entries of a list that are held against their model at a time: whatever is one call into pydantic keeps the event loop
+waiting, even from another thread.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +60,27 @@ def read(model: type[M], document: Any, *, warnings: list[str], yaml: bool = Fal
     try:
         made = model.model_validate(tidy)
     except ValidationError as error:
-        reading.wrong += [_wrong(detail) for detail in error.errors(include_url=False)]
+        reading.refuse(_wrong(detail, "") for detail in error.errors(include_url=False))
     if made is None or reading.wrong:
         raise malformed(reading.wrong)
-    warnings += _told(reading.unknown, "more unknown fields")
+    warnings += reading.unknown
+    if reading.unknown_more:
+        warnings.append(f"and {reading.unknown_more} more unknown fields")
     return made
 
 
 def malformed(wrong: Sequence[Wrong]) -> errors.Malformed:
     """The error for these places."""
-    return errors.Malformed(reason="; ".join(_told([each.sentence for each in wrong], "more")), problems=tuple(wrong))
+    said = [each.sentence for each in wrong[:MAX_TOLD]]
+    left = len(wrong) - MAX_TOLD
+    if left > 0:
+        said.append(f"and {left} more" + (" (the rest was not read)" if len(wrong) >= MAX_WRONG else ""))
+    return errors.Malformed(reason="; ".join(said), problems=tuple(wrong))
 
 
 def pointer(*steps: str | int) -> str:
     """A JSON pointer (RFC 6901)."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')[:80]}" for step in steps)
-
-
-def _told(sentences: Sequence[str], more: str) -> list[str]:
-    left = len(sentences) - MAX_TOLD
-    return [*sentences[:MAX_TOLD], *([f"and {left} {more}"] if left > 0 else [])]
 
 
 # ── Names ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,6 +91,14 @@ class _Reading:
     yaml: bool
     wrong: list[Wrong] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    unknown_more: int = 0
+
+    def refuse(self, wrong: Iterable[Wrong]) -> None:
+        """Notes what is wrong. Raises `errors.Malformed` when it has become too much."""
+        for each in wrong:
+            self.wrong.append(each)
+            if len(self.wrong) >= MAX_WRONG:
+                raise malformed(self.wrong)
 
     def tidy(self, model: type[models.Request], value: Any, place: str) -> Any:
         """The value with its names as the model has them; what is no object is left for the model to refuse."""
@@ -90,11 +112,38 @@ class _Reading:
                 self._unknown(model, name, place)
             elif item is not None:
                 if known.name in tidy:
-                    self.wrong.append(Wrong(place, f"{place or '/'} has {known.name} twice ({name})"))
+                    self.refuse([Wrong(place, f"{place or '/'} has {known.name} twice ({name})")])
                 tidy[known.name] = known.tidy(self, item, f"{place}/{known.name}")
         return tidy
 
+    def entries(self, kind: Any, each: Tidier, value: Any, place: str) -> Any:
+        """A list whose entries are tidy, and of a long one of models: made into them already, some at a time."""
+        if not isinstance(value, list):
+            return value
+        if len(value) > MAX_ENTRIES:
+            raise malformed([*self.wrong, Wrong(place, f"{place} has {len(value)} entries; {MAX_ENTRIES} at most")])
+        if len(value) <= _CHUNK or not _is_model(kind):
+            return [each(self, item, f"{place}/{index}") for index, item in enumerate(value)]
+        made: list[Any] = []
+        for start in range(0, len(value), _CHUNK):
+            part = value[start : start + _CHUNK]
+            tidy = [each(self, item, f"{place}/{start + at}") for at, item in enumerate(part)]
+            made += self._made(kind, tidy, place, start)
+        return made
+
+    def _made(self, kind: Any, part: list[Any], place: str, start: int) -> Sequence[Any]:
+        """The models that these hold; none where something is wrong, which is noted."""
+        try:
+            return _adapter(kind).validate_python(part)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            self.refuse(_wrong(detail, f"{place}/{start + int(detail['loc'][0])}", skip=1) for detail in details)
+            return []
+
     def _unknown(self, model: type[models.Request], name: str, place: str) -> None:
+        if len(self.unknown) == MAX_TOLD:
+            self.unknown_more += 1
+            return
         where = place + pointer(name)
         if name.lower() in models.UNUSED.get(model, ()):
             self.unknown.append(f"{where} has no effect")
@@ -105,7 +154,16 @@ class _Reading:
 @dataclass(frozen=True, slots=True)
 class _Field:
     name: str
-    tidy: Callable[[_Reading, Any, str], Any]
+    tidy: Tidier
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, models.Request)
+
+
+@cache
+def _adapter(kind: type[models.Request]) -> TypeAdapter[list[Any]]:
+    return TypeAdapter(list[kind])  # type: ignore[valid-type]
 
 
 @cache
@@ -119,9 +177,9 @@ def _shape(model: type[models.Request]) -> Mapping[str, _Field]:
     return fields
 
 
-def _tidier(annotation: Any) -> Callable[[_Reading, Any, str], Any]:
+def _tidier(annotation: Any) -> Tidier:
     """How values of this type are made tidy."""
-    if isinstance(annotation, type) and issubclass(annotation, models.Request):
+    if _is_model(annotation):
         return lambda reading, value, place: reading.tidy(annotation, value, place)
     if annotation is str:
         return _tidy_text
@@ -130,11 +188,7 @@ def _tidier(annotation: Any) -> Callable[[_Reading, Any, str], Any]:
         return _tidier(arguments[0])
     if origin is list:
         each = _tidier(arguments[0])
-        return lambda reading, value, place: (
-            [each(reading, item, f"{place}/{index}") for index, item in enumerate(value)]
-            if isinstance(value, list)
-            else value
-        )
+        return lambda reading, value, place: reading.entries(arguments[0], each, value, place)
     if origin in (Union, types.UnionType):
         return _tidier(next(argument for argument in arguments if argument is not type(None)))
     return lambda _, value, __: value
@@ -154,7 +208,7 @@ def _tidy_params(reading: _Reading, value: Any, place: str) -> Any:
     for name, item in value.items():
         ours = known.get(str(name).lower(), str(name))
         if ours in tidy:
-            reading.wrong.append(Wrong(place, f"{place} has {ours} twice ({name})"))
+            reading.refuse([Wrong(place, f"{place} has {ours} twice ({name})")])
         if item is not None:
             tidy[ours] = item if isinstance(item, bool) else _tidy_text(reading, item, place)
     return tidy
@@ -174,8 +228,9 @@ _DUE = {
 }
 
 
-def _wrong(detail: ErrorDetails) -> Wrong:
-    place = pointer(*detail["loc"])
+def _wrong(detail: ErrorDetails, place: str, *, skip: int = 0) -> Wrong:
+    """What pydantic found, at `place` and from there as it says; `skip` of its steps are in `place` already."""
+    place += pointer(*detail["loc"][skip:])
     if detail["type"] == "missing":
         return Wrong(place, f"{place} is required")
     due = _DUE.get(detail["type"])

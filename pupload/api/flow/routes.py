@@ -1,6 +1,7 @@
 """The native surface's table of routes. A route reads, asks the service, writes."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from pupload.api import web as shared
 from pupload.api.flow import models, problems, stream, wire
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import events, run
+from pupload.service import aside, views
 
 PREFIX = "/api/v1"
 
@@ -18,26 +20,34 @@ MOST_RUNS = 1000
 
 _MOST_KEY = 255
 
+_MANY_NODES = 500
+"""The state of more takes some milliseconds to write."""
+
 
 # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def start_run(request: web.Request) -> web.Response:
     key = _idempotency_key(request)
-    order = wire.read_order(await shared.read_document(request))
+    order = await shared.read_document(request, wire.read_order)
     view = await request.app[SERVICES].runs.start(order, idempotency_key=key)
-    return _run(request, view)
+    return await _run(request, view)
 
 
 async def validate(request: web.Request) -> web.Response:
-    order = wire.read_order(await shared.read_document(request))
-    found = wire.write_findings(await request.app[SERVICES].runs.validate(order))
-    valid = all(each.Type != "ValidationError" for each in found)
-    return _answer(models.Validation(Valid=valid, Findings=found, Warnings=list(order.warnings)))
+    order = await shared.read_document(request, wire.read_order)
+    found = await request.app[SERVICES].runs.validate(order)
+    answer = models.Validation(
+        Valid=not any(each.is_error for each in found),
+        Findings=wire.write_findings(found),
+        MoreFindings=wire.more_findings(found),
+        Warnings=list(order.warnings),
+    )
+    return _answer(answer)
 
 
 async def status(request: web.Request) -> web.Response:
-    return _run(request, await request.app[SERVICES].runs.status(request.match_info["flowRunID"]))
+    return await _run(request, await request.app[SERVICES].runs.status(request.match_info["flowRunID"]))
 
 
 async def list_runs(request: web.Request) -> web.Response:
@@ -53,13 +63,13 @@ async def list_runs(request: web.Request) -> web.Response:
 
 
 async def cancel(request: web.Request) -> web.Response:
-    mode = wire.read_cancel(await shared.read_optional_document(request))
-    return _run(request, await request.app[SERVICES].runs.cancel(request.match_info["flowRunID"], mode=mode))
+    mode = await shared.read_document(request, wire.read_cancel, optional=True)
+    return await _run(request, await request.app[SERVICES].runs.cancel(request.match_info["flowRunID"], mode=mode))
 
 
 async def resume(request: web.Request) -> web.Response:
-    node = wire.read_resume(await shared.read_optional_document(request))
-    return _run(request, await request.app[SERVICES].runs.resume(request.match_info["flowRunID"], from_node=node))
+    node = await shared.read_document(request, wire.read_resume, optional=True)
+    return await _run(request, await request.app[SERVICES].runs.resume(request.match_info["flowRunID"], from_node=node))
 
 
 async def logs(request: web.Request) -> web.StreamResponse:
@@ -156,18 +166,18 @@ def _idempotency_key(request: web.Request) -> str | None:
 
 
 async def renew_upload(request: web.Request) -> web.Response:
-    size = wire.read_upload_size(await shared.read_optional_document(request))
+    size = await shared.read_document(request, wire.read_upload_size, optional=True)
     ticket = await request.app[SERVICES].uploads.renew(*_edge(request), size=size)
     return _answer(wire.write_upload(ticket, origin=shared.origin(request)))
 
 
 async def complete_upload(request: web.Request) -> web.Response:
-    upload_id = wire.read_upload_complete(await shared.read_optional_document(request))
-    return _run(request, await request.app[SERVICES].uploads.complete(*_edge(request), upload_id=upload_id))
+    upload_id = await shared.read_document(request, wire.read_upload_complete, optional=True)
+    return await _run(request, await request.app[SERVICES].uploads.complete(*_edge(request), upload_id=upload_id))
 
 
 async def abort_upload(request: web.Request) -> web.Response:
-    upload_id = wire.read_upload_abort(await shared.read_document(request))
+    upload_id = await shared.read_document(request, wire.read_upload_abort)
     await request.app[SERVICES].uploads.abort(*_edge(request), upload_id=upload_id)
     return web.Response(status=204)
 
@@ -181,7 +191,7 @@ async def receive(request: web.Request) -> web.Response:
         signature=request.headers.get("X-Pupload-Signature"),
         token=request.query.get("token", ""),
     )
-    return _run(request, view)
+    return await _run(request, view)
 
 
 def _edge(request: web.Request) -> tuple[str, str]:
@@ -198,7 +208,7 @@ async def get_project(request: web.Request) -> web.Response:
 
 async def put_project(request: web.Request) -> web.Response:
     project_id = wire.read_project_id(request.match_info["projectID"])
-    project = wire.read_project(await shared.read_document(request), project_id=project_id)
+    project = await shared.read_document(request, partial(wire.read_project, project_id=project_id))
     await request.app[SERVICES].projects.put(project)
     return _answer(wire.write_project(project))
 
@@ -207,7 +217,7 @@ async def start_project_flow(request: web.Request) -> web.Response:
     project_id = wire.read_project_id(request.match_info["projectID"])
     key = _idempotency_key(request)
     view = await request.app[SERVICES].projects.start(project_id, request.match_info["flowName"], idempotency_key=key)
-    return _run(request, view)
+    return await _run(request, view)
 
 
 async def list_nodes(request: web.Request) -> web.Response:
@@ -215,8 +225,10 @@ async def list_nodes(request: web.Request) -> web.Response:
     return _answer(models.NodeDefList(NodeDefs=[wire.write_definition(each) for each in known]))
 
 
-def _run(request: web.Request, view: Any) -> web.Response:
-    return _answer(wire.write_run(view, origin=shared.origin(request)))
+async def _run(request: web.Request, view: views.RunView) -> web.Response:
+    write = partial(wire.write_run, view, origin=shared.origin(request))
+    large = len(view.run.nodes) > _MANY_NODES
+    return shared.json_bytes(await aside.aside(lambda: wire.encode(write()), large=large))
 
 
 def _answer(answer: models.Answer) -> web.Response:

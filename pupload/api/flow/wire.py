@@ -492,13 +492,22 @@ def _write_port(this: nodedef.Port) -> dict[str, Any]:
 # ── Writing findings ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_findings(found: Iterable[Any]) -> list[models.Finding]:
-    """What validation found (`domain.validation.findings.Finding`s)."""
+MAX_FINDINGS = 1000
+"""In one answer: nobody mends more at once, and a large flow could have a million."""
+
+
+def more_findings(found: Sequence[Any]) -> int:
+    """How many findings `write_findings` leaves out."""
+    return max(len(found) - MAX_FINDINGS, 0)
+
+
+def write_findings(found: Sequence[Any]) -> list[models.Finding]:
+    """What validation found (`domain.validation.findings.Finding`s): the first `MAX_FINDINGS` of it."""
     return [
         models.Finding(
             Type=str(each.type), Code=str(each.code), Name=each.name, Description=each.description, Path=each.path
         )
-        for each in found
+        for each in found[:MAX_FINDINGS]
     ]
 
 

@@ -5,7 +5,7 @@ One module holds the rules about one idea, one function is one rule: it looks at
 `findings` has the codes, `limits` what the operator decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pupload.domain.flow import Flow
 from pupload.domain.nodedef import NodeDef
@@ -15,6 +15,9 @@ from pupload.domain.validation.findings import Finding, in_order
 from pupload.domain.validation.limits import Limits
 
 __all__ = ["Finding", "Limits", "RULES", "validate"]
+
+MOST_FINDINGS = 10_000
+"""More errors than that are not looked for, and more warnings not told: a large flow could have millions."""
 
 RULES = (
     *flows.RULES,
@@ -34,7 +37,21 @@ def validate(
     Everything wrong with the flow, in the order of the document; empty when nothing is.
 
     `definitions` are the request's and, behind them, the catalogue's; `pointers` says where each of them stands, by
-    default in the request's NodeDefs. The flow can run when no finding is an error.
+    default in the request's NodeDefs. The flow can run when no finding is an error. Ends at `MOST_FINDINGS` errors.
     """
     judged = subject.make(flow, definitions, limits or Limits(), pointers)
-    return in_order(finding for rule in RULES for finding in rule(judged))
+    return in_order(_enough(finding for rule in RULES for finding in rule(judged)))
+
+
+def _enough(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings up to a bound: so many warnings, for errors may follow them, and so many errors."""
+    errors = warnings = 0
+    for finding in findings:
+        if finding.is_error:
+            errors += 1
+            yield finding
+            if errors == MOST_FINDINGS:
+                return
+        elif warnings < MOST_FINDINGS:
+            warnings += 1
+            yield finding

@@ -1,0 +1,35 @@
+"""
+Long reckonings, beside the event loop.
+
+Reading and judging a flow of ten thousand nodes takes a second, and everybody else's requests would wait for it. One
+thread does such work, one piece after another: several would only take the interpreter from each other, and each
+holds a large flow in memory. The collector of cycles rests meanwhile: it would stop everything, the event loop as
+well, to look for cycles among a million new values that have none, and takes most of the time if it may.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pupload-aside")
+
+
+async def aside(work: Callable[[], T], *, large: bool) -> T:
+    """What `work` returns or raises; done at once, here, unless it is `large`. The work must be a pure function."""
+    if not large:
+        return work()
+    return await asyncio.get_running_loop().run_in_executor(_thread, _without_collector, work)
+
+
+def _without_collector(work: Callable[[], T]) -> T:
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return work()
+    finally:
+        if collects:
+            gc.enable()
