@@ -131,6 +131,16 @@ class Server:
             found = client.containers(all=True, filters={"label": wanted})
             return [client.inspect_container(each["Id"]) for each in found]
 
+    def remove_container(self, container: str) -> None:
+        """By force, as somebody might."""
+        with closing(engine()) as client:
+            client.remove_container(container, force=True)
+
+    def pause_container(self, container: str) -> None:
+        """As somebody might."""
+        with closing(engine()) as client:
+            client.pause(container)
+
     def store_pids(self) -> list[int]:
         """Processes of the embedded store on this data folder."""
         return [pid for pid in self.pids() if "pupload.adapters.s3.embedded" in _command(pid)]
