@@ -15,31 +15,25 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-import pupload
-from pupload import errors, ports
+from pupload import errors, offline, ports
 from pupload.adapters.db import database
 from pupload.adapters.docker.executor import DockerExecutor
-from pupload.adapters.folder.catalogue import FolderCatalogue
 from pupload.adapters.magic.teller import MagicTeller
 from pupload.adapters.s3 import local, places, stores, supervisor
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.ids import SystemIds
 from pupload.adapters.system.outbound import Guard
-from pupload.api import documents, origins
+from pupload.api import origins
 from pupload.api.app import make_app, make_runner
-from pupload.api.flow import wire
 from pupload.api.web import Services
 from pupload.domain.flow import Store
-from pupload.domain.nodedef import NodeDef
 from pupload.domain.reach import Policy as ReachPolicy
-from pupload.domain.validation.limits import Limits as ValidationLimits
 from pupload.engine.admission import Room
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.orders import Limits as ContainerLimits
@@ -164,9 +158,9 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
 def make_services(engine: Engine, settings: Settings, *, dev: bool, capacity: ports.Capacity) -> Services:
     """What every surface calls, over one engine."""
     presenter = Presenter(engine)
-    catalogue = make_catalogue(settings)
+    catalogue = offline.make_catalogue(settings)
     terms = Terms(
-        limits=_validation_limits(settings, capacity, dev=dev),
+        limits=offline.limits(settings, capacity, dev=dev),
         upload_seconds=settings.upload_seconds,
         queue_seconds=settings.queue_seconds,
         node_seconds=settings.node_seconds,
@@ -302,7 +296,7 @@ def _other_stores(settings: Settings, clock: ports.Clock) -> stores.S3Stores:
 
 def _guard(settings: Settings) -> Guard:
     """Which addresses those who post flows may send the server to."""
-    return Guard(ReachPolicy(private=_or(settings.store_private_endpoints, is_loopback(settings.host))))
+    return Guard(ReachPolicy(private=offline.given(settings.store_private_endpoints, is_loopback(settings.host))))
 
 
 def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bool) -> Config:
@@ -310,7 +304,7 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
         attempts_root=data / "attempts",
         max_upload_bytes=settings.max_upload_bytes,
         room=Room(
-            cpus=math.inf if _or(settings.overcommit_cpu, dev) else capacity.cpus,
+            cpus=math.inf if offline.given(settings.overcommit_cpu, dev) else capacity.cpus,
             memory_bytes=int(capacity.memory_bytes * settings.memory_share),
             gpus=capacity.gpus,
             attempts=settings.max_attempts_at_once,
@@ -326,51 +320,7 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
     )
 
 
-def _or(said: bool | None, otherwise: bool) -> bool:
-    return otherwise if said is None else said
-
-
-def validation_limits(settings: Settings) -> ValidationLimits:
-    """What flows are held to where no engine is at hand to ask: `pup validate`."""
-    return _validation_limits(settings, None, dev=True)
-
-
-def _validation_limits(settings: Settings, capacity: ports.Capacity | None, *, dev: bool) -> ValidationLimits:
-    there = None
-    if capacity is not None:
-        there = replace(capacity, memory_bytes=int(capacity.memory_bytes * settings.memory_share))
-    return ValidationLimits(
-        max_nodes=settings.max_nodes,
-        capacity=there,
-        overcommit_cpu=_or(settings.overcommit_cpu, dev),
-        clamp=_or(settings.clamp_tiers, dev),
-        networks=frozenset({"none", *settings.networks}),
-        transfers=frozenset({"files", *settings.transfers}),
-    )
-
-
 # ── Node types ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def shipped_nodes() -> Path:
-    """The folder of the node types that ship with pupload: in a checkout beside the package, else inside it."""
-    package = Path(pupload.__file__).parent
-    beside = package.parent / "nodes"
-    return beside if beside.is_dir() else package / "_nodes"
-
-
-def make_catalogue(settings: Settings) -> FolderCatalogue:
-    """The node types of the operator's folders, then those that ship."""
-    return FolderCatalogue((*settings.node_folders, shipped_nodes()), read_definition)
-
-
-def read_definition(path: Path) -> NodeDef:
-    """The definition in a `node.yaml`. Raises `errors.Refused`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.Malformed(reason=f"{path} cannot be read") from error
-    return wire.read_definition(documents.parse_yaml(text, name=str(path)).value, yaml=True)
 
 
 async def build_node(folder: Path, tag: str, on_line: Callable[[str], None]) -> None:

@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 
 import pupload
-from pupload import errors, ports, wiring
+from pupload import errors, offline, ports, wiring
 from pupload.adapters.memory.containers import MemoryExecutor
 from pupload.domain.events import RunCompleted
 from pupload.service.views import Order
@@ -238,14 +238,14 @@ def test_what_settings_leave_open_depends_on_the_command(
     config = wiring._config(settings, tmp_path, CAPACITY, dev=dev)
     assert (config.room.cpus, config.room.memory_bytes, config.room.attempts) == (cpus, 500, 7)
     assert config.limits.cpus == 4, "no container is promised more than there is"
-    limits = wiring._validation_limits(settings, CAPACITY, dev=dev)
+    limits = offline.limits(settings, CAPACITY, dev=dev)
     assert (limits.clamp, limits.overcommit_cpu) == (clamp, cpus == math.inf)
     assert limits.capacity is not None
     assert limits.capacity.memory_bytes == 500, "what is accepted can be given out"
 
 
 def test_without_an_engine_flows_are_held_to_no_machine(tmp_path: Path) -> None:
-    limits = wiring.validation_limits(the_settings(tmp_path, networks=("bridge",), max_nodes=5))
+    limits = offline.limits(the_settings(tmp_path, networks=("bridge",), max_nodes=5))
     assert limits.capacity is None
     assert limits.max_nodes == 5
     assert limits.networks == {"none", "bridge"}
@@ -255,8 +255,8 @@ def test_without_an_engine_flows_are_held_to_no_machine(tmp_path: Path) -> None:
 
 
 async def test_every_node_type_that_ships_can_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    there = {f"{path.parts[-3]}/{path.parts[-2]}" for path in wiring.shipped_nodes().glob("*/*/node.yaml")}
-    found = await wiring.make_catalogue(the_settings(tmp_path)).all()
+    there = {f"{path.parts[-3]}/{path.parts[-2]}" for path in offline.shipped_nodes().glob("*/*/node.yaml")}
+    found = await offline.make_catalogue(the_settings(tmp_path)).all()
     assert {one.uses for one in found} == there
     assert "pupload/resize" in there
     assert not caplog.records
@@ -266,7 +266,7 @@ async def test_the_operators_node_types_come_before_those_that_ship(tmp_path: Pa
     own = tmp_path / "pupload" / "resize"
     own.mkdir(parents=True)
     (own / "node.yaml").write_text("Publisher: pupload\nName: resize\nImage: my/own:1\n")
-    found = await wiring.make_catalogue(the_settings(tmp_path, node_folders=(tmp_path,))).find("pupload/resize")
+    found = await offline.make_catalogue(the_settings(tmp_path, node_folders=(tmp_path,))).find("pupload/resize")
     assert found is not None
     assert found.image == "my/own:1"
 
@@ -277,7 +277,7 @@ def test_a_definition_that_cannot_be_read_is_refused(tmp_path: Path, content: by
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(errors.Refused):
-        wiring.read_definition(path)
+        offline.read_definition(path)
 
 
 @pytest.fixture
@@ -361,7 +361,7 @@ async def test_a_node_type_that_ships_is_built(tmp_path: Path) -> None:
     tag = f"pupload-test/wiring-{os.getpid()}:1"
     said: list[str] = []
     try:
-        await wiring.build_node(wiring.shipped_nodes() / "pupload" / "resize", tag, said.append)
+        await wiring.build_node(offline.shipped_nodes() / "pupload" / "resize", tag, said.append)
         assert said
         assert docker("image", "inspect", "-f", "{{.Config.User}}", tag) == "65534:65534"
     finally:
@@ -425,6 +425,6 @@ def test_the_version_is_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_node_types_are_beside_the_package_or_inside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (wiring.shipped_nodes() / "pupload" / "resize" / "node.yaml").is_file()
+    assert (offline.shipped_nodes() / "pupload" / "resize" / "node.yaml").is_file()
     monkeypatch.setattr(pupload, "__file__", str(tmp_path / "pupload" / "__init__.py"))
-    assert wiring.shipped_nodes() == tmp_path / "pupload" / "_nodes"
+    assert offline.shipped_nodes() == tmp_path / "pupload" / "_nodes"

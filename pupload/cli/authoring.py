@@ -13,7 +13,6 @@ from pupload.cli import failures, project, samples
 from pupload.cli.failures import Usage
 from pupload.cli.output import Output
 from pupload.cli.project import Loaded, Project
-from pupload.client import Client
 from pupload.domain import flow, nodedef, validation
 from pupload.domain.validation.findings import Finding
 
@@ -75,24 +74,24 @@ def validate(out: Output, name: str | None, *, start: Path) -> int:
 
 def judge(loaded: Project, asked: Loaded[flow.Flow]) -> tuple[Sequence[Finding], Sequence[str]]:
     """What is wrong with the flow, and the file and line of each."""
-    from pupload import wiring
+    from pupload import offline
     from pupload.cli import serving
 
     settings = serving.settings()
     own = loaded.used_by(asked.value)
     shipped = _shipped(asked.value, {each.value.uses for each in own})
     findings = validation.validate(
-        asked.value, [*(each.value for each in own), *shipped], limits=wiring.validation_limits(settings)
+        asked.value, [*(each.value for each in own), *shipped], limits=offline.limits(settings)
     )
     return findings, [project.place(finding, asked, own) for finding in findings]
 
 
 def _shipped(asked: flow.Flow, known: set[str]) -> Sequence[nodedef.NodeDef]:
     """The definitions that every server has, of those that the flow uses and the project does not define."""
-    from pupload import wiring
+    from pupload import offline
     from pupload.cli import serving
 
-    catalogue = asyncio.run(wiring.make_catalogue(serving.settings()).all())
+    catalogue = asyncio.run(offline.make_catalogue(serving.settings()).all())
     used = {node.uses for node in asked.nodes} - known
     return [definition for definition in catalogue if definition.uses in used]
 
@@ -130,6 +129,8 @@ def _as_json(asked: Loaded[flow.Flow], findings: Sequence[Finding], places: Sequ
 
 def push(out: Output, url: str, *, start: Path) -> int:
     """Stores the project on a server."""
+    from pupload.client import Client
+
     loaded = project.load(start)
     if not loaded.id:
         raise Usage(reason=f"{project.FILE} has no ID; put a UUID there, such as {uuid.uuid4()}")
@@ -154,6 +155,8 @@ def push(out: Output, url: str, *, start: Path) -> int:
 
 def add_controller(out: Output, name: str, url: str, *, start: Path) -> int:
     """Makes a server known to the project."""
+    from pupload.client import Client
+
     Client(url)  # refuses what is no address
     folder = project.root(start)
     known = project.controllers(folder)
@@ -197,13 +200,13 @@ def _write_controllers(folder: Path, known: Sequence[project.Controller]) -> Non
 
 def list_nodes(out: Output, *, start: Path) -> int:
     """Lists the node types that flows can use here: the project's, then those that ship with pupload."""
-    from pupload import wiring
+    from pupload import offline
     from pupload.cli import serving
 
     own = project.load(start).definitions if project.find_root(start) else ()
     found = [(each.value, str(each.path)) for each in own]
     known = {each.uses for each, _ in found}
-    shipped = asyncio.run(wiring.make_catalogue(serving.settings()).all())
+    shipped = asyncio.run(offline.make_catalogue(serving.settings()).all())
     found += [(each, "pupload") for each in shipped if each.uses not in known]
     if out.as_json:
         out.json([{**wire.write_definition(each), "Source": source} for each, source in found])
@@ -213,7 +216,7 @@ def list_nodes(out: Output, *, start: Path) -> int:
 
 def build_nodes(out: Output, names: Sequence[str], *, start: Path) -> int:
     """Builds the images of node types that come with a Dockerfile."""
-    from pupload import wiring
+    from pupload import offline, wiring
 
     folders = dict(_buildable(start))
     unknown = [name for name in names if name not in folders]
@@ -225,7 +228,7 @@ def build_nodes(out: Output, names: Sequence[str], *, start: Path) -> int:
         raise Usage(reason="there is nothing to build: no nodes/<publisher>/<name>/Dockerfile")
     built = []
     for name in wanted:
-        definition = wiring.read_definition(folders[name] / "node.yaml")
+        definition = offline.read_definition(folders[name] / "node.yaml")
         if not definition.image:
             raise errors.Malformed(reason=f"{folders[name] / 'node.yaml'} names no Image")
         out.say(f"building {name} as {definition.image}")
@@ -239,10 +242,10 @@ def build_nodes(out: Output, names: Sequence[str], *, start: Path) -> int:
 
 def _buildable(start: Path) -> Sequence[tuple[str, Path]]:
     """Node types with a Dockerfile by name: the project's over those that ship."""
-    from pupload import wiring
+    from pupload import offline
 
     folder = project.find_root(start)
-    places = [wiring.shipped_nodes(), *([folder / "nodes"] if folder else [])]
+    places = [offline.shipped_nodes(), *([folder / "nodes"] if folder else [])]
     return [
         (f"{path.parent.parent.name}/{path.parent.name}", path.parent)
         for place in places

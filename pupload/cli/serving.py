@@ -1,3 +1,4 @@
+# ruff: noqa: PLC0415 - what assembles a server takes seconds to import, and some here only ask for the settings
 """Commands that run a server here, or look at what one needs: dev, serve, doctor."""
 
 import asyncio
@@ -9,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pupload import errors, wiring
+from pupload import errors
 from pupload.cli import failures, project
 from pupload.cli.output import Output
 from pupload.settings import Settings
@@ -40,6 +41,8 @@ def serve(out: Output, *, dev: bool, start: Path, **given: Any) -> int:
         else:
             out.say(f"{name} is ready at {url} (API: {url}/api/openapi.json; Ctrl-C stops it)")
 
+    from pupload import wiring
+
     wiring.set_up_logging(chosen)
     with asyncio.Runner(loop_factory=wiring.loop_factory()) as runner:
         runner.run(_until_signal(chosen, ready, dev=dev))
@@ -58,6 +61,8 @@ def _of_project(start: Path) -> dict[str, Any]:
 
 
 async def _until_signal(chosen: Settings, ready: Callable[[str], None], *, dev: bool) -> None:
+    from pupload import wiring
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -67,6 +72,8 @@ async def _until_signal(chosen: Settings, ready: Callable[[str], None], *, dev: 
 
 def doctor(out: Output, **given: Any) -> int:
     """Tries everything a server needs; fails where something is amiss."""
+    from pupload import wiring
+
     lines = asyncio.run(wiring.doctor(settings(**given)))
     if out.as_json:
         out.json([{"group": group, "what": line.what, "ok": line.ok, "detail": line.detail} for group, line in lines])

@@ -15,7 +15,7 @@ import pytest
 import typer.main
 import yaml
 
-from pupload import wiring
+from pupload import offline
 from pupload.api.app import make_app
 from pupload.api.flow import wire
 from pupload.cli import serving
@@ -181,7 +181,7 @@ def _yaml_in(path: Path) -> list[Any]:
 async def test_the_flows_of_the_tutorial_are_valid() -> None:
     read = _yaml_in(tree.ROOT / "docs" / "tutorial.md")
     definitions = [wire.read_definition(each, yaml=True) for each in read if "Publisher" in each]
-    shipped = await wiring.make_catalogue(serving.settings()).all()
+    shipped = await offline.make_catalogue(serving.settings()).all()
     flows = [wire.read_flow(each, yaml=True) for each in read if "Nodes" in each]
     assert len(flows) == 2
     assert not [finding for flow in flows for finding in validation.validate(flow, [*definitions, *shipped])]
