@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from pupload import errors
-from pupload.adapters.s3 import admin, client, places, signing, supervisor
+from pupload.adapters.s3 import admin, buckets, client, places, signing, supervisor
 from pupload.adapters.system import clock
 from tests.adapters.s3 import faulty
 from tests.adapters.s3.faulty import error, in_turn, says, scene
@@ -48,7 +48,7 @@ async def test_a_bucket_is_made_and_lets_browsers_in(process: supervisor.Embedde
 
 
 def cors_rules(bucket: places.Bucket, credentials: signing.Credentials) -> list[dict[str, object]]:
-    boto = admin._client(bucket, "us-east-1", credentials)
+    boto = buckets.connect(bucket, "us-east-1", credentials)
     try:
         return list(boto.get_bucket_cors(Bucket=bucket.name)["CORSRules"])  # type: ignore[arg-type]
     finally:

@@ -1,5 +1,7 @@
 """Stores as flows describe them."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 
 import pytest
@@ -170,3 +172,13 @@ async def test_closing_closes_all() -> None:
     first = made.open(described())
     await made.close()
     assert made.open(described()) is not first
+
+
+def test_making_stores_waits_for_no_sdk() -> None:
+    """They take most of a second to be imported, and most installations never need them."""
+    look = (
+        "import sys; from pupload.adapters.s3 import local, stores, supervisor; "
+        "print(*{'boto3', 'botocore', 'minio'} & sys.modules.keys())"
+    )
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert found.stdout == "\n"
