@@ -73,8 +73,9 @@ class Client:
 
     async def __aenter__(self) -> Self:
         # No deadline for the whole of a request: a file may take hours. Silence is what is not waited out.
-        timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=_SILENCE_SECONDS)
-        self._session = aiohttp.ClientSession(timeout=timeout)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_SILENCE_SECONDS)
+        # Whoever waits for a run holds a connection: a bound would leave none to begin or end one with.
+        self._session = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
         return self
 
     async def __aexit__(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from pupload import errors
@@ -29,6 +30,14 @@ _RETRY_SECONDS = "5"
 _NO_ROUTE = "(none)"
 _CLIENT_GONE = 499
 """What logs and metrics say of a request whose client did not wait for the answer."""
+
+
+def _worth_telling(record: logging.LogRecord) -> bool:
+    """What cannot be read as HTTP is answered with 400: no trace of it need fill the log, nor what was in its URL."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+logging.getLogger("aiohttp.server").addFilter(_worth_telling)
 
 
 def make_app(

@@ -48,7 +48,8 @@ def boto(server: Server) -> "S3Client":
 
 async def answer(method: str, url: str, body: bytes | None = None, **headers: str) -> tuple[int, str]:
     async with aiohttp.ClientSession() as session, session.request(method, url, data=body, headers=headers) as response:
-        return response.status, str(await response.text())
+        text: str = await response.text()
+    return response.status, text
 
 
 # ── Other programs ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,7 +109,7 @@ def test_curl_uses_what_boto3_presigned(server: Server, tmp_path: Path) -> None:
 
 async def test_a_url_that_was_tampered_with_is_refused(client: Client) -> None:
     run = await client.start(flows.copying())
-    good = run["WaitingURLs"][0]["PutURL"]
+    good: str = run["WaitingURLs"][0]["PutURL"]
     parts = urlsplit(good)
     query = dict(parse_qsl(parts.query))
 
