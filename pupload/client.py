@@ -14,6 +14,7 @@ upload or a stream that breaks off goes on where it was.
 
 import asyncio
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -209,6 +210,25 @@ class Client:
             if response.status >= 300:
                 raise await _store_error(response)
         sent.have(offset, size)
+
+    async def deliver(self, url: str, path: Path, *, secret: str = "", on_progress: Progress | None = None) -> Answer:
+        """
+        POSTs the file to a webhook's URL, of an entry of `WaitingURLs` with the method POST; returns the run.
+
+        Signed with `secret` where there is one. Raises `errors.NotAwaited`, `errors.Forbidden`, `errors.TooLarge`.
+        """
+        size = await asyncio.to_thread(os.path.getsize, path)
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        if secret:
+            headers["X-Pupload-Signature"] = f"sha256={await asyncio.to_thread(_signature, secret, path)}"
+        body = _pieces(path, 0, size, _Sent(on_progress)) if size else b""
+        try:
+            async with self._open().post(url, data=body, headers=headers) as response:
+                if response.status != 200:
+                    raise await _error(response)
+                return await _json(response)
+        except _BROKEN_OFF as error:
+            raise _unreachable(url, error) from error
 
     # ── Downloads ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -479,6 +499,14 @@ async def _pieces(path: Path, offset: int, size: int, sent: _Sent) -> AsyncItera
             left -= len(piece)
             yield piece
             sent.more(offset, len(piece))
+
+
+def _signature(secret: str, path: Path) -> str:
+    made = hmac.new(secret.encode(), digestmod=hashlib.sha256)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            made.update(piece)
+    return made.hexdigest()
 
 
 def _read(file: BinaryIO, count: int) -> bytes:

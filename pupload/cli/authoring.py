@@ -162,7 +162,7 @@ def add_controller(out: Output, name: str, url: str, *, start: Path) -> int:
     known = project.controllers(folder)
     if any(controller.name == name for controller in known):
         raise Usage(reason=f"there is a controller {name} already")
-    _write_controllers(folder, (*known, project.Controller(name=name, url=url.rstrip("/"))))
+    project.write_controllers(folder, (*known, project.Controller(name=name, url=url.rstrip("/"))))
     return list_controllers(out, start=start)
 
 
@@ -173,7 +173,7 @@ def remove_controller(out: Output, name: str, *, start: Path) -> int:
     kept = tuple(controller for controller in known if controller.name != name)
     if len(kept) == len(known):
         raise Usage(reason=f"there is no controller {name}")
-    _write_controllers(folder, kept)
+    project.write_controllers(folder, kept)
     return list_controllers(out, start=start)
 
 
@@ -187,12 +187,6 @@ def list_controllers(out: Output, *, start: Path) -> int:
     else:
         out.say("No controllers configured.")
     return failures.OK
-
-
-def _write_controllers(folder: Path, known: Sequence[project.Controller]) -> None:
-    settings = project.read_settings(folder)
-    settings["Controllers"] = [{"Name": each.name, "URL": each.url} for each in known]
-    project.write_settings(folder, settings)
 
 
 # ── node ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ and so does every `nodes/<publisher>/<name>/node.yaml`. All of it is read, and w
 file and line: a file that is silently left out would be looked for in vain.
 """
 
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -171,7 +172,10 @@ def _unique(named: Sequence[tuple[str, Loaded[Any]]], what: str) -> None:
 
 def read_settings(folder: Path) -> dict[str, Any]:
     """All of `pup.yaml`, its known keys in our spelling. Raises `errors.Malformed`."""
-    value = _document(folder / FILE, folder).value
+    return _settings(_document(folder / FILE, folder).value)
+
+
+def _settings(value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -184,9 +188,38 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 def write_settings(folder: Path, settings: dict[str, Any]) -> None:
     """Writes `pup.yaml`, whole or not at all."""
+    _write(folder, documents.write_yaml(settings))
+
+
+def write_controllers(folder: Path, known: Sequence[Controller]) -> None:
+    """
+    Changes the servers in `pup.yaml`, and nothing else: what stands around them stays as it was written.
+
+    Where they are written so unusually that this cannot be done, the file is written anew, without its comments.
+    """
+    settings = read_settings(folder)
+    settings["Controllers"] = [{"Name": each.name, "URL": each.url} for each in known]
+    block = documents.write_yaml({"Controllers": settings["Controllers"]})
+    text, found = _CONTROLLERS.subn(lambda _: block, (folder / FILE).read_text(encoding="utf-8"), count=1)
+    if not found:
+        text = f"{text.rstrip()}\n{block}"
+    _write(folder, text if _says(text, settings) else documents.write_yaml(settings))
+
+
+_CONTROLLERS = re.compile(r"^controllers[ \t]*:.*\n?(?:(?:[ \t]+\S|-).*\n?)*", re.MULTILINE | re.IGNORECASE)
+
+
+def _says(text: str, settings: dict[str, Any]) -> bool:
+    try:
+        return _settings(documents.parse_yaml(text, name=FILE).value) == settings
+    except errors.Malformed:
+        return False
+
+
+def _write(folder: Path, text: str) -> None:
     partial = folder / f".{FILE}.{uuid.uuid4().hex}"
     try:
-        partial.write_text(documents.write_yaml(settings), encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.chmod(0o600)  # it may name servers and, one day, secrets
         partial.replace(folder / FILE)
     finally:

@@ -62,9 +62,9 @@ def read_inputs(inputs: Sequence[str], asked: flow.Flow) -> Mapping[str, Path]:
 
 
 def taken_edges(asked: flow.Flow) -> Sequence[str]:
-    """The edges that wait for an upload, in the flow's order."""
+    """The edges that wait for a file, to be uploaded or POSTed to a webhook, in the flow's order."""
     produced = {port.edge for node in asked.nodes for port in node.outputs}
-    otherwise = {well.edge for well in asked.wells if well.source not in (None, "upload")}
+    otherwise = {well.edge for well in asked.wells if well.source not in (None, "upload", "webhook")}
     used = (port.edge for node in asked.nodes for port in node.inputs)
     return list(dict.fromkeys(edge for edge in used if edge not in produced and edge not in otherwise))
 
@@ -88,6 +88,7 @@ async def _test(
     address: Address,
 ) -> int:
     _term_is_interrupt()
+    secrets = {well.edge: well.secret or "" for well in asked.value.wells if well.source == "webhook"}
     definitions = loaded.used_by(asked.value)
     order = wire.write_order(asked.value, [each.value for each in definitions])
     async with _server(out, loaded, address) as url, Client(url) as client:
@@ -100,7 +101,7 @@ async def _test(
         saved: dict[str, Path] = {}
         try:
             with Board(out, run["NodeState"]) as board:
-                run = await _see_through(client, run, files, board)
+                run = await _see_through(client, run, files, board, secrets=secrets)
                 if run["Status"] == "COMPLETE":
                     saved = await _download(client, run, result_edges(asked.value, every=every), into, board)
         except (asyncio.CancelledError, errors.PuploadError, OSError):
@@ -117,8 +118,11 @@ def _term_is_interrupt() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-async def _see_through(client: Client, run: Answer, files: Mapping[str, Path], board: Board) -> Answer:
-    """Uploads the files, and returns the run when it has ended."""
+async def _see_through(
+    client: Client, run: Answer, files: Mapping[str, Path], board: Board, *, secrets: Mapping[str, str]
+) -> Answer:
+    """Uploads the files, those of webhooks with their `secrets`, and returns the run when it has ended."""
+    hooks = {each["Artifact"]["EdgeName"]: each["PutURL"] for each in run["WaitingURLs"] if "Method" in each}
     gate = asyncio.Semaphore(UPLOADS_AT_ONCE)
     sizes = {edge: await asyncio.to_thread(os.path.getsize, path) for edge, path in files.items()}
 
@@ -127,7 +131,10 @@ async def _see_through(client: Client, run: Answer, files: Mapping[str, Path], b
             tell = board.transfer(f"uploading {edge}", sizes[edge])
             # A run that has ended by itself takes no more uploads: its own error tells more.
             with contextlib.suppress(errors.Conflict):
-                await client.upload(run["ID"], edge, path, on_progress=tell)
+                if edge in hooks:
+                    await client.deliver(hooks[edge], path, secret=secrets.get(edge, ""), on_progress=tell)
+                else:
+                    await client.upload(run["ID"], edge, path, on_progress=tell)
 
     waiting = asyncio.ensure_future(client.wait(run["ID"], on_event=board.see))
     uploads = [asyncio.ensure_future(upload(edge, path)) for edge, path in files.items()]

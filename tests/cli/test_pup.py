@@ -144,6 +144,22 @@ def test_controllers_are_kept_in_order(pup: Pup, project: Path) -> None:
     assert "ProjectName: demo" in (project / "pup.yaml").read_text()
 
 
+def test_the_servers_change_and_what_was_written_around_them_does_not(pup: Pup, project: Path) -> None:
+    file = project / "pup.yaml"
+    file.write_text("# ours\nProjectName: demo  # a name\nControllers: []\n# the end\nID: x\n")
+    assert pup("controller", "add", "a", "http://one:1") == 0
+    assert pup("controller", "add", "b", "http://two:2") == 0
+    assert pup("controller", "remove", "a") == 0
+    added = "Controllers:\n- Name: b\n  URL: http://two:2\n"
+    assert file.read_text() == f"# ours\nProjectName: demo  # a name\n{added}# the end\nID: x\n"
+    file.write_text("# ours\nProjectName: demo")
+    assert pup("controller", "add", "b", "http://two:2") == 0
+    assert file.read_text() == f"# ours\nProjectName: demo\n{added}"
+    file.write_text('{"ProjectName": "demo",\n"Controllers": []}')
+    assert pup("controller", "add", "b", "http://two:2") == 0
+    assert file.read_text() == f"ProjectName: demo\n{added}"
+
+
 def test_node_types_are_those_of_the_project_and_those_that_ship(pup: Pup, project: Path) -> None:
     assert pup("node", "list", "--json") == 0
     assert {(each["Publisher"], each["Name"]) for each in pup.json} >= {("my", "sort-lines"), ("pupload", "resize")}
@@ -253,6 +269,22 @@ async def test_a_flow_is_tried_on_a_server_and_looked_at_afterwards(pup: Pup, pr
         assert pup.complaint == "pup: Flow run does not exist.\n"
         assert await asyncio.to_thread(pup, "push", *at) == 0
         assert "pushed 2 flows and 2 node definitions" in pup.said
+
+
+async def test_a_webhooks_file_is_posted_to_it(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(PNG)
+    (project / "node_defs" / "resize.yaml").write_text(
+        "Publisher: pupload\nName: resize\nImage: pupload/resize:latest\n"
+    )
+    flow = project / "flows" / "resize.yaml"
+    flow.write_text(flow.read_text() + "DataWells:\n  - {Edge: photo, Source: webhook, Secret: between us}\n")
+    async with a_house(tmp_path) as house:
+        code, said, complaint = await _process(
+            "test", "resize", "-i", "photo=../photo.png", "-o", "out", "--url", house.url
+        )
+        assert (code, complaint) == (0, "")
+        assert "shrink: COMPLETE" in said
+        assert house.puts == []
 
 
 async def test_ctrl_c_cancels_the_run(project: Path, tmp_path: Path) -> None:
