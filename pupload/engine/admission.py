@@ -72,13 +72,26 @@ class Admission:
         `held`: the attempt holds its room already (its container was found after a restart); nothing is waited for.
         """
         if held:
-            self._hold(ref, tier)
+            self.hold(ref, tier)
         else:
             await self._wait(ref, tier)
         try:
             yield
         finally:
-            del self._holders[ref.id]
+            self.release(ref)
+
+    def hold(self, ref: AttemptRef, tier: Tier) -> None:
+        """
+        The attempt holds its room from now on, whether or not there is as much: it did before a restart.
+
+        Said of every such attempt before anybody else may go, or what they hold is given out a second time.
+        """
+        if ref.id not in self._holders:
+            self._hold(ref, tier)
+
+    def release(self, ref: AttemptRef) -> None:
+        """The attempt holds nothing any more; others may go."""
+        if self._holders.pop(ref.id, None) is not None:
             self._give_out()
 
     async def _wait(self, ref: AttemptRef, tier: Tier) -> None:

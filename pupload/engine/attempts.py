@@ -10,11 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any, TypeVar
-
-from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
 from pupload import errors
 from pupload.domain import events
@@ -26,6 +24,7 @@ from pupload.engine import orders, verdict
 from pupload.engine.admission import Admission
 from pupload.engine.driver import Driver
 from pupload.engine.logs import LogPump
+from pupload.engine.patience import patiently
 from pupload.engine.staging import Folder, Staging
 from pupload.engine.tasks import Tasks, all_of, ended
 from pupload.ports import Clock, Executor, Exit, Journal
@@ -33,12 +32,6 @@ from pupload.ports import Clock, Executor, Exit, Journal
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-PATIENCE_SECONDS = 3600.0
-"""How long an attempt waits for a store or engine that does not answer, before it counts as failed."""
-
-AWAY = (errors.StoreUnavailable, errors.ExecutorUnavailable, errors.DatabaseUnavailable)
-"""What passes of itself, and is not the node's fault."""
 
 CLOSING_SECONDS = 5.0
 """What cleaning up gets when the engine is closed; what is left is found at the next start."""
@@ -68,6 +61,8 @@ class _Work:
     """Whether there may be a container to remove."""
     stored: dict[str, Artifact] = field(default_factory=dict)
     """Outputs that their stores have, by port."""
+    offered: dict[str, datetime] = field(default_factory=dict)
+    """Since when a store may have taken an output's file, whatever it answered; by port."""
 
 
 class Attempts:
@@ -121,11 +116,19 @@ class Attempts:
         if ref.id in self._works:
             return
         admitted = run.nodes[node].attempts[number - 1].admitted_at is not None
-        work = _Work(ref, phase=Phase.STAGING if admitted else Phase.QUEUED)
+        if admitted:
+            # At once, not when its task comes to it: nobody who waits may be given this room before.
+            self._admission.hold(ref, orders.tier_of(run.plan.nodes[node], run.nodes[node]))
+        # An earlier start may have made its container without getting to say so.
+        work = _Work(ref, phase=Phase.STAGING if admitted else Phase.QUEUED, container=admitted)
         self._works[ref.id] = work
         work.task = self._tasks.start(self._make(run, work), name=f"attempt {ref.id}")
         # Not in the task's own hands: one that is cancelled before its first step never gets to its `finally`.
-        work.task.add_done_callback(lambda _: self._works.pop(ref.id))
+        work.task.add_done_callback(lambda _: self._let_go(ref))
+
+    def _let_go(self, ref: AttemptRef) -> None:
+        self._works.pop(ref.id)
+        self._admission.release(ref)
 
     def stop(self, run: Run, node: str, number: int) -> None:
         """Ends the attempt: out of the queue, or its staging is given up, or its container is stopped."""
@@ -266,7 +269,9 @@ class Attempts:
         ref, folder = work.ref, self._staging.folder(work.ref)
 
         async def store() -> tuple[Artifact, ...]:
-            return await self._staging.store_outputs(run, node, ref, folder, stored=work.stored, since=since)
+            return await self._staging.store_outputs(
+                run, node, ref, folder, stored=work.stored, since=since, offered=work.offered
+            )
 
         storing = work.moving = asyncio.ensure_future(self._patiently(store))
         if work.given_up:
@@ -315,19 +320,4 @@ class Attempts:
         await self._staging.remove_folder(work.ref)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Asks again while the other side does not answer: that is not the node's fault and may pass."""
-        until = self._clock.monotonic() + PATIENCE_SECONDS
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(AWAY),
-            wait=wait_exponential(multiplier=0.2, max=10.0),
-            stop=lambda _: self._clock.monotonic() >= until,
-            before_sleep=before_sleep_log(log, logging.WARNING),
-            sleep=self._sleep,
-            reraise=True,
-        ):
-            with attempt:
-                return await ask()
-        raise AssertionError("unreachable: the last attempt is raised again")
-
-    async def _sleep(self, seconds: float) -> None:
-        await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
+        return await patiently(self._clock, ask)

@@ -9,9 +9,11 @@ task and costs nothing but its place in memory and one alarm.
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from typing import TypeVar
 
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
@@ -24,6 +26,8 @@ from pupload.engine.timers import Timers
 from pupload.ports import Clock, Ids, RunStore
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FINISHED_KEPT, FINISHED_NODES_KEPT = 1000, 100_000
 """Runs in a terminal state that are kept in memory for whoever asks, and how many nodes they may have together."""
@@ -88,12 +92,24 @@ class Driver:
         return await asyncio.shield(self._tasks.ask(beginning, name=f"begin {decision.run.id}"))
 
     async def _begin(self, decision: Decision, idempotency_key: str | None) -> Run:
-        run = await self._runs.create(decision, idempotency_key=idempotency_key)
+        try:
+            run = await self._runs.create(decision, idempotency_key=idempotency_key)
+        except errors.TryLater:
+            # Perhaps it was saved and only the answer was lost; and whoever asked may not ask again.
+            self._tasks.start(self._take_up_if_saved(decision.run.id), name=f"look for {decision.run.id}")
+            raise
         if run.id == decision.run.id:
             self._settle(run, decision)
         elif not run.status.terminal and run.id not in self._live:
             run = await self._take_up(run.id)  # saved before, in a commit whose answer was lost
         return run
+
+    async def _take_up_if_saved(self, run_id: str) -> None:
+        try:
+            if run_id not in self._live:
+                await self._insist(partial(self._take_up, run_id))
+        except errors.UnknownRun:
+            log.info("run %s was not saved", run_id)
 
     async def look(self, run_id: str) -> Run:
         """The run as last saved. Raises `errors.UnknownRun`."""
@@ -180,6 +196,9 @@ class Driver:
 
     async def _decide_and_save(self, run_id: str, reports: list[events.Report]) -> list[bool]:
         """Decides on all reports in their order and saves once. Returns for each whether it meant anything."""
+        return await self._insist(partial(self._try_to_save, run_id, reports))
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         async for attempt in AsyncRetrying(
             # A database that is away for a while must not lose what a node came to: this waits as long as it takes.
             retry=retry_if_exception_type((errors.Stale, errors.TryLater)),
@@ -188,7 +207,7 @@ class Driver:
             sleep=self._sleep,
         ):
             with attempt:
-                return await self._try_to_save(run_id, reports)
+                return await ask()
         raise AssertionError("unreachable: the retrying has no end")
 
     async def _try_to_save(self, run_id: str, reports: list[events.Report]) -> list[bool]:
@@ -216,12 +235,15 @@ class Driver:
         """
         The run as it was saved by somebody else: most likely ourselves, in a commit whose answer was lost.
 
-        The orders that followed from it were never given then, so all that the run implies are given (again).
+        The orders that followed from it were never given then, so all that the run implies are given (again): to
+        close it, too, where it is over.
         """
         run = await self._runs.load(run_id)
-        if not run.status.terminal:
-            self._keep(run)
-            self.resume(run)
+        known = self._live.get(run_id)
+        if known is not None and known.version >= run.version:
+            return known  # somebody else took it up meanwhile
+        self._keep(run)
+        self.resume(run)
         return run
 
     async def _sleep(self, seconds: float) -> None:

@@ -1,16 +1,18 @@
 """Orders carried out: each goes to the part of the engine that knows how."""
 
 import logging
+from functools import partial
 
 from pupload import errors
 from pupload.domain import commands
 from pupload.domain.plan import Origin
 from pupload.domain.run import Run
 from pupload.engine.attempts import Attempts
+from pupload.engine.patience import patiently
 from pupload.engine.staging import Staging, handed_prefix
 from pupload.engine.tasks import Tasks
 from pupload.engine.uploads import Uploads
-from pupload.ports import ObjectStore
+from pupload.ports import Clock, ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -18,10 +20,11 @@ log = logging.getLogger(__name__)
 class Effects:
     """Carries orders out; each may come again and does no harm then."""
 
-    def __init__(self, *, attempts: Attempts, uploads: Uploads, staging: Staging) -> None:
+    def __init__(self, *, attempts: Attempts, uploads: Uploads, staging: Staging, clock: Clock) -> None:
         self._attempts = attempts
         self._uploads = uploads
         self._staging = staging
+        self._clock = clock
         self._tasks = Tasks()
 
     async def close(self) -> None:
@@ -48,10 +51,11 @@ class Effects:
         self._uploads.unwatch_run(run.id, [edge.name for edge in outside])
         unsealed = [(edge.store, edge.upload_key) for edge in outside if edge.upload_key]
         if any(node.transfer == "urls" for node in run.plan.nodes.values()):
-            unsealed += [(store, handed_prefix(run.id)) for store in {edge.store for edge in run.plan.edges.values()}]
+            stores = dict.fromkeys(edge.store for edge in run.plan.edges.values())
+            unsealed += [(store, handed_prefix(run.id)) for store in stores]
         for name, prefix in unsealed:
             try:
-                await self._remove_all(self._staging.store(run, name), prefix)
+                await patiently(self._clock, partial(self._remove_all, self._staging.store(run, name), prefix))
             except errors.PuploadError as error:
                 log.warning("objects under %s could not be removed: %s", prefix, error)
 

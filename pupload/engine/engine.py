@@ -8,17 +8,19 @@ label, and what belongs to no run any more is removed.
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pupload import errors
-from pupload.domain import deadlines, events
+from pupload.domain import commands, deadlines, events
 from pupload.domain.run import AttemptRef, NodeStatus, Run
 from pupload.engine.admission import Admission, Room
 from pupload.engine.attempts import Attempts
 from pupload.engine.driver import Driver
 from pupload.engine.effects import Effects
 from pupload.engine.orders import Limits, owner_of
-from pupload.engine.staging import Staging
+from pupload.engine.patience import patiently
+from pupload.engine.staging import UPLOADS, Staging
 from pupload.engine.tasks import Tasks
 from pupload.engine.uploads import Uploads
 from pupload.ports import Clock, Executor, FlowStore, Ids, Journal, RunStore, Stores, TypeTeller
@@ -82,7 +84,7 @@ class Engine:
             clock=world.clock,
             max_bytes=config.max_upload_bytes,
         )
-        self._effects = Effects(attempts=self.attempts, uploads=self.uploads, staging=self.staging)
+        self._effects = Effects(attempts=self.attempts, uploads=self.uploads, staging=self.staging, clock=world.clock)
         self._sweeping = Tasks()
         self.totals: Counter[str] = Counter()
         """Events since the start, by their journal name."""
@@ -110,21 +112,44 @@ class Engine:
         await self.driver.close()
 
     async def _sweep(self, runs: list[Run]) -> None:
-        """Containers and directories of attempts that nobody waits for are removed."""
+        """What an earlier start left of attempts and runs that are over is removed."""
         wanted = {ref.id for run in runs for ref in _under_way(run)}
         try:
-            found = await self.world.executor.recover()
+            await self._sweep_containers(wanted)
         except errors.ExecutorUnavailable as error:
             log.warning("the containers of an earlier start cannot be looked through: %s", error)
-            return
-        for container in found:
+        await self.staging.sweep(lambda name: name in wanted or self.attempts.has_id(name))
+        try:
+            await self._sweep_uploads()
+        except errors.PuploadError as error:
+            log.warning("uploads of runs that are over cannot be looked for: %s", error)
+
+    async def _sweep_containers(self, wanted: set[str]) -> None:
+        for container in await patiently(self.world.clock, self.world.executor.recover):
             if container.attempt.id not in wanted and not self.attempts.has(container.attempt):
                 log.info("removing the container of %s: no run waits for it", container.attempt.id)
                 try:
-                    await self.world.executor.remove(container.attempt)
+                    await patiently(self.world.clock, partial(self.world.executor.remove, container.attempt))
                 except errors.PuploadError as error:
                     log.warning("it could not be removed: %s", error)
-        await self.staging.sweep(lambda name: name in wanted or self.attempts.has_id(name))
+
+    async def _sweep_uploads(self) -> None:
+        """A run that ended in the last moment of an earlier start is closed now, as far as our own store tells."""
+        for run_id in await patiently(self.world.clock, self._owners_of_uploads):
+            if run_id in self.driver.live:
+                continue
+            try:
+                run = await patiently(self.world.clock, partial(self.driver.look, run_id))
+            except (errors.UnknownRun, errors.Damaged):
+                continue  # another server's perhaps, or one that nobody can read: not ours to remove
+            if run.status.terminal:
+                self._effects.carry_out(run, commands.CloseRun())
+
+    async def _owners_of_uploads(self) -> list[str]:
+        store = self.world.stores.default()
+        keys = [found.key async for found in store.list(UPLOADS)]
+        keys += [found.key async for found in store.multiparts(UPLOADS)]
+        return list(dict.fromkeys(key.split("/")[1] for key in keys))
 
     def _count(self, event: events.Event) -> None:
         self.totals[events.name_of(event)] += 1

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 INSIDE = "/pupload"
 """Where a container sees its files."""
 
+UPLOADS = "uploads/"
+"""What the keys begin with under which users and nodes put objects before they are sealed; a run's id follows."""
+
 URL_SPARE_SECONDS = 600.0
 """How much longer than its attempt a node's presigned URL works."""
 
@@ -168,20 +171,25 @@ class Staging:
         *,
         stored: dict[str, Artifact],
         since: datetime | None,
+        offered: dict[str, datetime] | None = None,
     ) -> tuple[Artifact, ...]:
         """
         Every output that the node wrote is an object afterwards. Returns their artifacts, in the order of the ports.
 
         A file is given away to its store, so `stored` remembers the artifacts by port for whoever asks again. `since`
         is when an attempt of an earlier start of the engine began, and None for one that began in this: an output
-        that is not there, but is in the store and younger, was stored by that attempt before. Raises
+        that is not there, but is in the store and younger, was stored by that attempt before. `offered` remembers in
+        the same way, and for the same end, when a store was first asked to take a port's file: it may do so and fall
+        silent. Raises
         `errors.OutputMissing`, `errors.OutputUnusable`, `errors.WrongType`, and what the store raises. Until its
         artifact is committed an object means nothing.
         """
 
         async def store(port: PortPlan) -> errors.PuploadError | None:
             try:
-                made = None if port.port in stored else await self._store(run, node, ref, port, folder, since)
+                if port.port in stored:
+                    return None
+                made = await self._store(run, node, ref, port, folder, since, {} if offered is None else offered)
             except errors.PuploadError as error:
                 return error
             if made is not None:
@@ -203,7 +211,14 @@ class Staging:
                 log.warning("object %s of a failed attempt could not be removed: %s", artifact.key, error)
 
     async def _store(
-        self, run: Run, node: NodePlan, ref: AttemptRef, port: PortPlan, folder: Folder, since: datetime | None
+        self,
+        run: Run,
+        node: NodePlan,
+        ref: AttemptRef,
+        port: PortPlan,
+        folder: Folder,
+        since: datetime | None,
+        offered: dict[str, datetime],
     ) -> Artifact | None:
         name = file_name(port)
         path = folder.outputs / name
@@ -212,6 +227,7 @@ class Staging:
         store = self.store(run, edge.store)
         if size is None:
             found = await self._handed_over(run, ref, port, store) if node.transfer == "urls" else None
+            since = since or offered.get(port.port)
             if found is None and since is not None:
                 found = await _stored_before(store, edge.key, since)
             if found is None and port.required:
@@ -219,6 +235,7 @@ class Staging:
             return None if found is None else await self._artifact(store, run, ref, port, found)
         head = await asyncio.to_thread(_head, path, self._teller.head_bytes)
         content_type = await self._told(port, head, size)
+        offered.setdefault(port.port, self._clock.now())
         put = await store.put_file(edge.key, path, content_type=content_type)
         return await self._artifact(store, run, ref, port, put)
 
@@ -261,7 +278,7 @@ class Staging:
 
 def handed_prefix(run_id: str) -> str:
     """What the keys begin with to which the nodes of a run put outputs themselves."""
-    return f"uploads/{run_id}/nodes/"
+    return f"{UPLOADS}{run_id}/nodes/"
 
 
 def _handed_key(ref: AttemptRef, port: PortPlan) -> str:

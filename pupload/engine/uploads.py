@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.25, 5.0
 """How soon a store that tells nothing is asked again; doubled each time, from the one to the other."""
 
+SHORTEST_PAUSE_SECONDS = 0.001
+"""Two clocks are read, and one counts in microseconds: what is less than that would be no pause at all."""
+
 LOOKS_AT_ONCE = 32
 """How many stores' answers are waited for at the same time."""
 
@@ -169,7 +172,7 @@ class Uploads:
                 await self._pause(self._looks[0][0] - self._clock.monotonic())
 
     async def _pause(self, seconds: float) -> None:
-        until = self._clock.now() + timedelta(seconds=seconds)
+        until = self._clock.now() + timedelta(seconds=max(seconds, SHORTEST_PAUSE_SECONDS))
         sleeping = asyncio.ensure_future(self._clock.sleep_until(until))
         sooner = asyncio.ensure_future(self._look_now.wait())
         try:

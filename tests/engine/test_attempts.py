@@ -11,10 +11,10 @@ import pytest
 
 from pupload import errors
 from pupload.adapters.memory.containers import Outcome, Pull, Said
-from pupload.domain import events
+from pupload.domain import events, tiers
 from pupload.domain.run import AttemptRef, Failure, NodeStatus, Run, Status
 from pupload.domain.validation.limits import Limits
-from pupload.engine import attempts, staging
+from pupload.engine import attempts, patience, staging
 from pupload.engine.admission import Room
 from pupload.ports import ContainerOrder
 from tests.bench import LIMITS, PNG, TEXT, Bench, a_bench, copies, ends
@@ -341,7 +341,7 @@ async def test_patience_ends(tmp_path: Path) -> None:
 
             before = bench.clock.monotonic()
             await bench.until(first_is_over, step=30)
-            assert bench.clock.monotonic() - before >= attempts.PATIENCE_SECONDS - 60
+            assert bench.clock.monotonic() - before >= patience.PATIENCE_SECONDS - 60
             first_attempt = bench.engine.driver.live[run.id].nodes["resize"].attempts[0]
             assert first_attempt.failure in (Failure.STORE, Failure.RUNTIME)
             assert bench.engine.driver.live[run.id].nodes["resize"].charged == 0
@@ -583,11 +583,114 @@ async def test_a_container_that_cannot_be_removed_keeps_no_other_from_it(
             assert "could not be removed" in caplog.text
 
 
-async def test_at_a_start_without_an_engine_nothing_is_swept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_sweep_waits_for_an_engine_that_is_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with a_bench(tmp_path) as first:
+        first.image(IMAGE, ends(hangs=True))
+        run = await first.start(lone())
+        await first.until(lambda: bool(first.executor.alive))
+        await first.engine.close()
+        await first.world.runs.delete(run.id)
+        first.executor.down = True
+        again = await first.restarted()
+        await again.until(lambda: "Retrying" in caplog.text)
+        first.executor.down = False
+        await again.until(lambda: not again.executor.left, step=1)
+        await again.engine.close()
+
+
+async def test_a_sweep_gives_up_on_an_engine_that_stays_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with a_bench(tmp_path) as first:
         first.executor.down = True
         again = await first.restarted()
-        await again.until(lambda: "cannot be looked through" in caplog.text)
+        await again.until(lambda: "cannot be looked through" in caplog.text, step=30)
+        await again.engine.close()
+
+
+async def test_what_was_held_before_a_restart_is_given_to_nobody_else(tmp_path: Path) -> None:
+    # Found by the simulation: a node that waited was let in before one that ran was known to hold its room.
+    nano = a_definition(tier="c-nano")
+    one_at_a_time = Room(cpus=4, memory_bytes=nano_bytes(), gpus={}, attempts=64)
+    async with a_bench(tmp_path, room=one_at_a_time) as first:
+        first.image(IMAGE, ends(seconds=60))
+        alone = a_flow(a_node("runs", inputs={}, outputs={}), a_node("awaits", inputs={}, outputs={}))
+        run = await first.start(alone, [nano])
+        await first.until(lambda: bool(first.executor.alive))
+        (ref,) = first.executor.alive
+        again = await first.restarted()
+        await again.until(lambda: again.engine.admission.queued == 1)
+        assert set(again.engine.admission.holders) == {ref.id}
+        assert (await again.ended(run, step=1)).status is Status.COMPLETE
+        await again.engine.close()
+
+
+async def test_a_container_that_nobody_got_to_tell_of_goes_when_its_attempt_is_stopped(tmp_path: Path) -> None:
+    # Found by the simulation: made before a crash, and the attempt stopped after it while its bytes were moving.
+    async with a_bench(tmp_path) as first:
+        executor = Faulty(first.executor)
+        executor.before["wait"] = Gate()
+        runs = Faulty(first.world.runs)
+
+        async def only_before_the_start(decision: Any, **_: object) -> None:
+            if any(isinstance(event, events.NodeStarted) for event in decision.events):
+                await asyncio.Event().wait()
+
+        runs.before["save"] = only_before_the_start
+        first.image(IMAGE, ends(hangs=True))
+        async with changed(first, runs=runs, executor=executor) as bench:
+            run = await bench.start(lone())
+            await bench.until(lambda: bool(bench.executor.alive))
+        again = await first.restarted()
+        gone = Faulty(first.executor)
+        gone.before["resolve_image"] = Gate()
+        async with changed(again, executor=gone) as bench:
+            await bench.until(lambda: "resolve_image" in gone.calls)
+            await bench.runs.cancel(run.id)
+            assert (await bench.ended(run)).status is Status.STOPPED
+            await nothing_left(bench)
+
+
+def nano_bytes() -> int:
+    return tiers.TABLE["c-nano"].memory_bytes
+
+
+async def test_an_output_that_a_store_took_before_it_fell_silent_is_not_missing(tmp_path: Path) -> None:
+    # Found by the simulation: asked again, the engine found no file and called the output missing, for good.
+    async with a_bench(tmp_path) as first:
+        store = Faulty(first.store)
+        lost: list[str] = []
+
+        async def take_it_and_fall_silent(key: str, path: Path, **rest: object) -> None:
+            await asyncio.to_thread(path.unlink)
+            if not lost:
+                lost.append(key)
+                raise STORE_AWAY
+
+        store.after["put_file"] = take_it_and_fall_silent
+        async with changed(first, stores=OneStore(store)) as bench:
+            bench.image(IMAGE, writes(resized=PNG))
+            run = await bench.ended(await bench.start(lone()), step=0.1)
+            assert run.status is Status.COMPLETE
+            assert len(run.nodes["resize"].attempts) == 1
+            assert await bench.download(run, "resize-out") == PNG
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+async def test_a_run_is_closed_though_its_store_was_away_or_nobody_was_there(tmp_path: Path, crashed: bool) -> None:
+    # Found by the simulation: what was put and not sealed stayed for ever.
+    async with a_bench(tmp_path) as first:
+        store = Faulty(first.store)
+        store.before["abort_multipart"] = raises(STORE_AWAY)
+        async with changed(first, stores=OneStore(store)) as bench:
+            run = await bench.start(a_flow())
+            key = run.plan.edges["resize-in"].upload_key
+            await bench.store.begin_multipart(key)
+            await bench.runs.cancel(run.id)
+            await bench.until(lambda: "abort_multipart" in store.calls)
+            if not crashed:
+                store.before.clear()
+                await bench.until(lambda: not bench.store._uploads, step=1)
+        again = await first.restarted()
+        await again.until(lambda: not again.store._uploads, step=1)
         await again.engine.close()
 
 

@@ -151,10 +151,40 @@ async def test_a_beginning_whose_answer_was_lost_goes_on_when_it_is_asked_for_ag
     desk.runs.after["create"] = raises(AWAY, times=1)
     with pytest.raises(errors.DatabaseUnavailable):
         await desk.begin("run_01HZX3K9T8Q2B7M4N6P5R1S0VA", key="k")
-    assert not desk.log
     run = await desk.begin("run_01HZX3K9T8Q2B7M4N6P5R1S0VB", key="k")
     assert run.id == "run_01HZX3K9T8Q2B7M4N6P5R1S0VA"
     assert desk.log == [commands.AwaitUpload(edge="e0")]
+
+
+async def test_a_beginning_whose_answer_was_lost_goes_on_though_nobody_asks_again(desk: Desk) -> None:
+    # Found by the simulation: the run was there, and nobody took it up before the next restart.
+    desk.runs.after["create"] = raises(AWAY, times=1)
+    desk.runs.before["load"] = raises(AWAY, times=2)
+    with pytest.raises(errors.DatabaseUnavailable):
+        await desk.begin("run_01HZX3K9T8Q2B7M4N6P5R1S0VA")
+    await desk.clock.run_for(5)
+    assert desk.log == [commands.AwaitUpload(edge="e0")]
+    assert set(desk.driver.live) == {"run_01HZX3K9T8Q2B7M4N6P5R1S0VA"}
+
+
+async def test_a_beginning_that_was_not_saved_is_not_gone_on_with(desk: Desk) -> None:
+    desk.runs.before["create"] = raises(AWAY, times=1)
+    with pytest.raises(errors.DatabaseUnavailable):
+        await desk.begin("run_01HZX3K9T8Q2B7M4N6P5R1S0VA")
+    await desk.clock.run_for(5)
+    assert not desk.log
+    assert not desk.driver.live
+
+
+async def test_an_end_whose_answer_was_lost_still_closes_the_run(desk: Desk) -> None:
+    # Found by the simulation: what was put for the run and never sealed stayed.
+    run = await desk.begin()
+    desk.runs.after["save"] = raises(AWAY, times=1)
+    telling = asyncio.create_task(desk.driver.report(run.id, events.CancelRequested(mode="kill")))
+    await desk.clock.run_for(1)
+    await telling
+    assert desk.orders(commands.CloseRun) == [commands.CloseRun()]
+    assert not desk.driver.live
 
 
 async def test_one_key_begins_one_run(desk: Desk) -> None:
