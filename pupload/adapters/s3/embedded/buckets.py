@@ -10,15 +10,29 @@ from pupload.adapters.s3.embedded.index import Change
 from pupload.adapters.s3.embedded.refusals import Refusal
 from pupload.adapters.s3.embedded.store import Store
 
+_MOST_LISTED = 10_000
+
 
 async def list_all(store: Store, call: Call) -> web.StreamResponse:
-    """All buckets."""
-    found = await store.index.read(rows.all_buckets)
+    """All buckets, or as many at once as are asked for; the token is the name of the last one."""
+    prefix, after = call.query.get("prefix", ""), call.query.get("continuation-token", "")
+    most = call.number("max-buckets", _MOST_LISTED, most=_MOST_LISTED)
+    if most == 0:
+        raise Refusal("InvalidArgument", "Argument max-buckets must be an integer from 1", ArgumentName="max-buckets")
+    here = call.query.get("bucket-region", store.region) == store.region
+    every = await store.index.read(rows.all_buckets) if here else []
+    found = [bucket for bucket in every if bucket.name.startswith(prefix) and bucket.name > after]
+    more: list[xml.Element] = []
+    if len(found) > most:
+        found = found[:most]
+        more.append(("ContinuationToken", found[-1].name))
+    if prefix:
+        more.append(("Prefix", xml.approximate(prefix)))
     lines: list[xml.Element] = [
         ("Bucket", [("Name", bucket.name), ("CreationDate", replies.xml_date(bucket.created_ms))]) for bucket in found
     ]
     owner: xml.Element = ("Owner", [("ID", replies.OWNER), ("DisplayName", replies.OWNER)])
-    return replies.document(call, "ListAllMyBucketsResult", [owner, ("Buckets", lines)])
+    return replies.document(call, "ListAllMyBucketsResult", [owner, ("Buckets", lines), *more])
 
 
 async def create(store: Store, call: Call) -> web.StreamResponse:

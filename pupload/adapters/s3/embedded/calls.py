@@ -33,9 +33,11 @@ _KNOWN_HEADERS = frozenset(
         "x-amz-decoded-content-length",
         "x-amz-metadata-directive",
         "x-amz-mp-object-size",
+        "x-amz-optional-object-attributes",
         "x-amz-sdk-checksum-algorithm",
         "x-amz-security-token",
         "x-amz-storage-class",
+        "x-amz-tagging-directive",
         "x-amz-trailer",
         "x-amz-user-agent",
         # Of a signature in the query.
@@ -46,7 +48,14 @@ _KNOWN_HEADERS = frozenset(
         "x-amz-signedheaders",
     }
 )
-_ONLY_VALUES = {"x-amz-acl": ("private", "bucket-owner-full-control"), "x-amz-storage-class": ("STANDARD",)}
+_ONLY_VALUES = {
+    "x-amz-acl": ("private", "bucket-owner-full-control"),
+    # Nothing is ever archived, so there is nothing to tell of its restoring.
+    "x-amz-optional-object-attributes": ("RestoreStatus",),
+    "x-amz-storage-class": ("STANDARD",),
+    # Objects have no tags, and so have their copies.
+    "x-amz-tagging-directive": ("COPY",),
+}
 _SENT_BACK = (
     *("cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires"),
 )
@@ -117,7 +126,7 @@ class Call:
             if name.startswith((_METADATA, checksums.PREFIX)):
                 continue
             if name not in _KNOWN_HEADERS or value not in _ONLY_VALUES.get(name, (value,)):
-                raise Refusal("NotImplemented", Header=name)
+                raise Refusal("NotImplemented", f"This store does not implement {name}: {value}", Header=name)
 
     def number(self, name: str, default: int, *, most: int) -> int:
         """A parameter that is a number from 0; larger ones count as `most`. Raises `Refusal` InvalidArgument."""

@@ -69,6 +69,19 @@ def _from_crt(name: str) -> Callable[[bytes, int], int]:
     return step
 
 
+def combiner(name: str) -> Callable[[int, int, int], int] | None:
+    """Makes the CRC of two runs of bytes from theirs and the size of the second; None where nobody can."""
+    if name not in ("crc32c", "crc64nvme"):
+        return None
+    try:
+        combine: Callable[[int, int, int], int] = getattr(
+            importlib.import_module("awscrt.checksums"), f"combine_{name}"
+        )
+    except (ImportError, AttributeError):
+        return None
+    return combine
+
+
 def read(name: str, value: str) -> str:
     """The value of a checksum header in its one spelling. Raises `Refusal` where it is none of this kind."""
     try:

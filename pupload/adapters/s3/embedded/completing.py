@@ -44,7 +44,7 @@ async def complete(store: Store, call: Call) -> web.StreamResponse:
     conditions, now_ms = Conditions.read(call.header), store.now_ms()
     claimed = call.checksums()
 
-    def work(change: Change) -> tuple[rows.StoredObject, dict[str, str]]:
+    def work(change: Change) -> tuple[rows.StoredObject, dict[str, tuple[str, str]]]:
         try:
             upload = uploads.find(change.db, call.bucket, call.key, call.query["uploadId"])
         except Refusal:
@@ -55,9 +55,11 @@ async def complete(store: Store, call: Call) -> web.StreamResponse:
         composites.check(found, claimed)
         stored = rows.put(change, _joined(upload, parts, now_ms), conditions)
         uploads.drop(change, upload.id, keeping=frozenset(part.blob for part in parts))
-        return stored, {name: both.composite for name, both in found.items() if name == upload.algorithm}
+        return stored, {
+            name: both.of_kind(composites.usual_kind(name)) for name, both in found.items() if name == upload.algorithm
+        }
 
-    stored, composite = await store.commit(work)
+    stored, told = await store.commit(work)
     store.digests.begin(stored)
     content: list[xml.Element] = [
         ("Location", call.target.raw_path),
@@ -65,8 +67,8 @@ async def complete(store: Store, call: Call) -> web.StreamResponse:
         ("Key", xml.approximate(call.key)),
         ("ETag", replies.quoted(stored.etag)),
     ]
-    for name, value in composite.items():
-        content += [(f"Checksum{name.upper()}", value), ("ChecksumType", "COMPOSITE")]
+    for name, (value, kind) in told.items():
+        content += [(f"Checksum{name.upper()}", value), ("ChecksumType", kind)]
     return replies.document(call, "CompleteMultipartUploadResult", content)
 
 

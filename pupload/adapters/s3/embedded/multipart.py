@@ -8,7 +8,7 @@ import sqlite3
 
 from aiohttp import web
 
-from pupload.adapters.s3.embedded import checksums, listing, replies, rows, uploads, xml
+from pupload.adapters.s3.embedded import checksums, composites, listing, replies, rows, uploads, xml
 from pupload.adapters.s3.embedded.calls import Call
 from pupload.adapters.s3.embedded.index import Change
 from pupload.adapters.s3.embedded.refusals import Refusal
@@ -40,7 +40,7 @@ async def begin(store: Store, call: Call) -> web.StreamResponse:
     await store.commit(work)
     headers = {}
     if algorithm:
-        kind = call.header("x-amz-checksum-type") or "COMPOSITE"
+        kind = call.header("x-amz-checksum-type") or composites.usual_kind(algorithm)
         headers = {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": kind}
     content: list[xml.Element] = [("Bucket", call.bucket), ("Key", xml.approximate(call.key)), ("UploadId", new.id)]
     return replies.document(call, "InitiateMultipartUploadResult", content, headers=headers)

@@ -82,6 +82,12 @@ async def head(store: Store, call: Call) -> web.StreamResponse:
     return replies.empty(call, status=status, headers={**headers, "Content-Length": str(length)})
 
 
+async def tags(store: Store, call: Call) -> web.StreamResponse:
+    """None. The AWS command line asks before it copies an object in parts."""
+    await store.index.read(lambda db: rows.must_find(db, call.bucket, call.key))
+    return replies.document(call, "Tagging", [("TagSet", "")])
+
+
 def _view(call: Call, stored: rows.StoredObject) -> tuple[int, int, int, dict[str, str]]:
     """Start, length, status and headers of the answer. Raises `Refusal`, conditions first."""
     headers = _headers(call, stored)

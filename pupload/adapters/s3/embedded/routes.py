@@ -49,7 +49,7 @@ def _names(text: str) -> frozenset[str]:
 _LISTS = _names("prefix delimiter max-keys encoding-type")
 
 ROUTES = (
-    Route("GET", "store", buckets.list_all),
+    Route("GET", "store", buckets.list_all, allows=_names("prefix max-buckets continuation-token bucket-region")),
     Route("PUT", "bucket", buckets.create),
     Route("HEAD", "bucket", buckets.head),
     Route("DELETE", "bucket", buckets.delete),
@@ -76,6 +76,7 @@ ROUTES = (
     Route(
         "GET", "object", multipart.list_parts, _names("uploadId"), _names("max-parts part-number-marker encoding-type")
     ),
+    Route("GET", "object", objects.tags, _names("tagging")),
     Route("GET", "object", objects.get, allows=objects.OVERRIDES | _names("partNumber")),
     Route("HEAD", "object", objects.head, allows=objects.OVERRIDES | _names("partNumber")),
     Route("PUT", "object", objects.put),

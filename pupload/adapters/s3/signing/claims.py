@@ -51,6 +51,8 @@ def read(headers: Mapping[str, str], pairs: Sequence[tuple[str, str]], *, region
     if in_query:
         return _read_query_claim(headers, pairs, region=region, now=now)
     if authorization is None:
+        if any(name == "AWSAccessKeyId" for name, _ in pairs):  # version 2, which boto3 makes where it is not told
+            raise _not_supported()
         raise SignatureRefused("AccessDenied", "Access Denied: the request is not signed.")
     return _read_header_claim(headers, authorization, region=region, now=now)
 
@@ -82,11 +84,7 @@ def _read_header_claim(headers: Mapping[str, str], authorization: str, *, region
 def _authorization_fields(authorization: str) -> Mapping[str, str]:
     algorithm, _, rest = authorization.partition(" ")
     if algorithm != hmacs.ALGORITHM:
-        raise SignatureRefused(
-            "InvalidRequest",
-            f"The authorization mechanism you have provided is not supported. Please use {hmacs.ALGORITHM}.",
-            400,
-        )
+        raise _not_supported()
     fields = {}
     for piece in rest.split(","):
         name, _, value = piece.strip(" ").partition("=")
@@ -97,6 +95,14 @@ def _authorization_fields(authorization: str) -> Mapping[str, str]:
                 "AuthorizationHeaderMalformed", f"The authorization header is malformed; it lacks {name}.", 400
             )
     return fields
+
+
+def _not_supported() -> SignatureRefused:
+    return SignatureRefused(
+        "InvalidRequest",
+        f"The authorization mechanism you have provided is not supported. Please use {hmacs.ALGORITHM}.",
+        400,
+    )
 
 
 def _header_timestamp(headers: Mapping[str, str]) -> str:

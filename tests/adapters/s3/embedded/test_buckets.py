@@ -35,6 +35,24 @@ def test_a_bucket_is_made_found_listed_and_removed(s3: "S3Client", server: Serve
     assert server.call("GET", f"/{name}").code == "NoSuchBucket"
 
 
+def test_buckets_are_listed_in_pages_as_sdks_ask_for_them(s3: "S3Client") -> None:
+    prefix = f"page-{uuid4().hex[:8]}-"
+    names = [f"{prefix}{number}" for number in range(3)]
+    for name in names:
+        s3.create_bucket(Bucket=name)
+    pages = list(s3.get_paginator("list_buckets").paginate(Prefix=prefix, PaginationConfig={"PageSize": 2}))
+    assert [[bucket["Name"] for bucket in page["Buckets"]] for page in pages] == [names[:2], names[2:]]
+    assert [page["Prefix"] for page in pages] == [prefix, prefix]
+    assert s3.list_buckets(Prefix=prefix, BucketRegion="eu-west-9").get("Buckets", []) == []
+    for name in names:
+        s3.delete_bucket(Bucket=name)
+
+
+def test_no_page_is_empty_on_request(server: Server) -> None:
+    assert server.call("GET", "/", query=[("max-buckets", "0")]).code == "InvalidArgument"
+    assert server.call("GET", "/", query=[("max-buckets", "x")]).code == "InvalidArgument"
+
+
 @pytest.mark.parametrize("name", ["ab", "Upper", "a..b", "1.2.3.4", "-ab", "a_b", "a" * 64, "\x01ab"])
 def test_a_bucket_has_a_name_that_can_be_a_host(server: Server, name: str) -> None:
     assert server.call("PUT", f"/{name}").code == "InvalidBucketName"

@@ -2,15 +2,17 @@
 Clients that were not made for us work with us as they are.
 """
 
+import base64
 import io
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import minio
 import pytest
+from botocore.exceptions import ClientError
 from yarl import URL
 
 from pupload.adapters.s3 import signing
@@ -131,3 +133,56 @@ def test_a_refused_head_tells_the_length_that_a_get_would_have(server: Server, k
     got = server.raw("GET", server.presign("GET", key))
     assert (head.status, head.body) == (404, b"")
     assert head.headers["Content-Length"] == got.headers["Content-Length"] == str(len(got.body))
+
+
+def test_what_the_aws_command_line_asks_for_when_it_copies_in_parts(s3: "S3Client", server: Server, key: str) -> None:
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    assert s3.get_object_tagging(Bucket=BUCKET, Key=key)["TagSet"] == []
+    assert server.call("GET", f"/{BUCKET}/{key}-none", query=[("tagging", "")]).code == "NoSuchKey"
+    s3.copy_object(Bucket=BUCKET, Key=f"{key}-2", CopySource=f"{BUCKET}/{key}", TaggingDirective="COPY")
+    listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=key, OptionalObjectAttributes=["RestoreStatus"])
+    assert [each["Key"] for each in listed["Contents"]] == [key, f"{key}-2"]
+    with pytest.raises(ClientError, match="x-amz-tagging-directive"):
+        s3.copy_object(Bucket=BUCKET, Key=f"{key}-2", CopySource=f"{BUCKET}/{key}", TaggingDirective="REPLACE")
+
+
+def test_a_url_of_the_second_version_is_told_what_it_lacks(server: Server, key: str) -> None:
+    """boto3 makes them for endpoints of one's own where it is not told otherwise."""
+    made = server.boto(signature_version="s3")
+    try:
+        url = made.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": key})
+    finally:
+        made.close()
+    refused = server.raw("GET", url)
+    assert (refused.status, refused.code) == (400, "InvalidRequest")
+    assert b"AWS4-HMAC-SHA256" in refused.body
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32C", "CRC64NVME"])
+def test_the_checksums_that_need_awscrt(s3: "S3Client", key: str, algorithm: Any) -> None:
+    """The AWS command line sends CRC64NVME with everything, where it is not told otherwise."""
+    crt = pytest.importorskip("awscrt.checksums")
+    parts = [b"p" * (5 << 20), b"q" * 12345]
+    upload = s3.create_multipart_upload(Bucket=BUCKET, Key=key, ChecksumAlgorithm=algorithm)
+    named: list[Any] = []
+    for number, body in enumerate(parts, 1):
+        put = s3.upload_part(
+            Bucket=BUCKET,
+            Key=key,
+            UploadId=upload["UploadId"],
+            PartNumber=number,
+            Body=body,
+            ChecksumAlgorithm=algorithm,
+        )
+        named.append({"PartNumber": number, "ETag": put["ETag"], f"Checksum{algorithm}": put[f"Checksum{algorithm}"]})  # type: ignore[literal-required]
+    value = getattr(crt, algorithm.lower())(b"".join(parts))
+    whole = base64.b64encode(value.to_bytes(4 if algorithm == "CRC32C" else 8, "big")).decode()
+    claimed: Any = {f"Checksum{algorithm}": whole}
+    done = s3.complete_multipart_upload(
+        Bucket=BUCKET, Key=key, UploadId=upload["UploadId"], MultipartUpload={"Parts": named}, **claimed
+    )
+    if algorithm == "CRC64NVME":
+        assert (done["ChecksumType"], done["ChecksumCRC64NVME"]) == ("FULL_OBJECT", whole)
+    else:
+        assert (done["ChecksumType"], done["ChecksumCRC32C"][-2:]) == ("COMPOSITE", "-2")
+    assert s3.get_object(Bucket=BUCKET, Key=key, ChecksumMode="ENABLED")["Body"].read() == b"".join(parts)
