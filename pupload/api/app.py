@@ -85,14 +85,24 @@ def make_app(
     return app
 
 
-def make_runner(app: web.Application, *, shutdown_seconds: float) -> web.AppRunner:
+IDLE_SECONDS = 75.0
+"""A connection without a whole request's head for so long is closed: a little longer than proxies keep theirs."""
+
+
+def make_runner(app: web.Application, *, shutdown_seconds: float, idle_seconds: float = IDLE_SECONDS) -> web.AppRunner:
     """
     What runs the application: packed bodies are not unpacked (few bytes could become many), and the access log is ours.
 
-    At the end, requests under way get `shutdown_seconds` to finish.
+    A connection is closed after `idle_seconds` that brought no whole head of a request, be it that nothing comes or
+    that it comes a byte at a time. At the end, requests under way get `shutdown_seconds` to finish.
     """
     return web.AppRunner(
-        app, access_log=None, handle_signals=False, shutdown_timeout=shutdown_seconds, auto_decompress=False
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=shutdown_seconds,
+        keepalive_timeout=idle_seconds,
+        auto_decompress=False,
     )
 
 

@@ -62,6 +62,7 @@ async def events(
             await _write(response, frame("end", wire.encode(end)))
     except (ConnectionError, TimeoutError):
         _log.debug("a stream's client is gone")
+        _hang_up(request)
     except errors.PuploadError as error:
         _log.warning("a stream ended early: %s", error.message)
         await _last_words(response, error.message)
@@ -102,13 +103,19 @@ async def listing(
         await response.write_eof()
     except (ConnectionError, TimeoutError):
         _log.debug("a list's client is gone")
+        _hang_up(request)
     except Exception:  # noqa: BLE001 - the answer has begun: an end cut short is the only honest sign left
         _log.exception("a list broke")
-        if request.transport is not None:
-            request.transport.abort()
+        _hang_up(request)
     finally:
         await _close(batches)
     return response
+
+
+def _hang_up(request: web.Request) -> None:
+    """Ends the connection at once: an orderly end would wait for the client to take what it does not take."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 async def _with_heartbeats(
