@@ -220,14 +220,14 @@ async def test_what_it_forked_does_not_keep_it(client: Client) -> None:
 # ── Containers that others meddle with ───────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_container_removed_by_hand_is_tried_again_and_not_counted(server: Server, client: Client) -> None:
-    script = "[ $PUPLOAD_ATTEMPT = 2 ] && exit 0; " + flows.HOLD
-    run = await client.start(flows.one(script))
+async def test_a_container_removed_by_hand_is_tried_again(server: Server, client: Client) -> None:
+    # Removing kills first: whether that is seen as an end or as a loss, another attempt is made.
+    run = await client.start(flows.one("[ $PUPLOAD_ATTEMPT = 2 ] && exit 0; " + flows.HOLD, MaxAttempts=2))
     await flows.until_line(client, run, "held")
     (made,) = server.containers(run=run["ID"])
     server.remove_container(made["Id"])
     done = await client.wait(run["ID"])
-    assert (done["Status"], done["NodeState"]["step"]["MaxAttempts"]) == ("COMPLETE", 1), done["Error"]
+    assert (done["Status"], done["NodeState"]["step"]["Attempt"]) == ("COMPLETE", 2), done["Error"]
 
 
 async def test_a_paused_container_can_be_killed(server: Server, client: Client) -> None:
