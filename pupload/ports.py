@@ -251,6 +251,8 @@ class ProbeLine:
 
     what: str
     ok: bool
+    warning: bool = False
+    """Whether what works so could be better, or safer; with `ok` only."""
     detail: str = ""
     """What is lacking and what it costs, or how to mend it."""
 

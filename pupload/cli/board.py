@@ -35,7 +35,7 @@ class Board:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            DownloadColumn(),
+            DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
             console=out.console,
             auto_refresh=False,

@@ -21,6 +21,13 @@ class Failed(errors.PuploadError):
     """{reason}"""
 
 
+def sentence_of(error: errors.PuploadError) -> str:
+    """What went wrong, and what to try where that is not plain."""
+    if isinstance(error, errors.ServerUnreachable):
+        return f"{error.message}; is it running? `pup dev` starts one here, --url names another"
+    return error.message
+
+
 def code_of(error: errors.PuploadError) -> int:
     """The exit code."""
     if isinstance(error, Usage):

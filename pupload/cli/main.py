@@ -61,7 +61,7 @@ def run(arguments: list[str]) -> int:
         _fail("interrupted")
         return failures.INTERRUPTED
     except errors.PuploadError as error:
-        _fail(error.message)
+        _fail(failures.sentence_of(error))
         return failures.code_of(error)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read the output has had enough
@@ -268,7 +268,7 @@ def serve(
 
 @app.command()
 def doctor(data: Data = None, as_json: Json = False) -> int:
-    """Try everything a server needs: each line is ok, or says how to mend it."""
+    """Try everything a server needs: each line is ok, or warns, or is BAD and says how to mend it."""
     from pupload.cli import serving
 
     return serving.doctor(_out(as_json), data=data)

@@ -4,13 +4,14 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from pupload import errors
+from pupload import errors, ports
 from pupload.cli import failures, project
 from pupload.cli.output import Output
 from pupload.settings import Settings
@@ -71,18 +72,27 @@ async def _until_signal(chosen: Settings, ready: Callable[[str], None], *, dev: 
 
 
 def doctor(out: Output, **given: Any) -> int:
-    """Tries everything a server needs; fails where something is amiss."""
+    """Tries everything a server needs; fails where it could not work."""
     from pupload import wiring
 
     lines = asyncio.run(wiring.doctor(settings(**given)))
     if out.as_json:
-        out.json([{"group": group, "what": line.what, "ok": line.ok, "detail": line.detail} for group, line in lines])
+        out.json([{"group": group, **asdict(line)} for group, line in lines])
     for group, found in groupby(lines, key=lambda pair: pair[0]):
         out.say(group, style="bold")
         for _, line in found:
-            mark, style = ("ok ", None) if line.ok else ("BAD", "red")
+            mark, style = _mark(line)
             out.say(f"  {mark} {line.what}{f': {line.detail}' if line.detail else ''}", style=style)
-    bad = sum(not line.ok for _, line in lines)
+    bad, better = sum(not line.ok for _, line in lines), sum(line.warning for _, line in lines)
+    if not bad:
+        out.say(f"a server can work here{f'; {better} of {len(lines)} checks say warn' if better else ''}")
     if bad:
         out.fail(f"{bad} of {len(lines)} checks failed")
     return failures.FAILED if bad else failures.OK
+
+
+def _mark(line: ports.ProbeLine) -> tuple[str, str | None]:
+    """How a line begins, and its colour."""
+    if not line.ok:
+        return "BAD ", "red"
+    return ("warn", "yellow") if line.warning else ("ok  ", None)

@@ -202,7 +202,7 @@ async def _server(out: Output, loaded: Project, address: Address) -> AsyncIterat
     else:
         yield address.url
         return
-    out.say(f"no server answers at {address.url}: starting one for this test")
+    out.say(f"no server answers at {address.url}: starting one for this test, which takes some seconds")
     async with _own_server(loaded) as url:
         yield url
 

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import typer
 
+from pupload import wiring
 from pupload.cli import main, servers, trial
 from pupload.cli.failures import Usage
+from pupload.ports import ProbeLine
 from tests.api.house import a_house
 from tests.bench import PNG
 from tests.builders import a_flow, a_node, a_well
@@ -205,7 +207,37 @@ def test_version_and_help(pup: Pup) -> None:
 def test_a_server_that_is_not_there_is_three(pup: Pup) -> None:
     for command in ("status", "cancel", "resume", "logs"):
         assert pup(command, "x", "--url", "http://127.0.0.1:1") == 3
-        assert pup.complaint == "pup: The server at http://127.0.0.1:1 cannot be reached: Connection refused\n"
+        assert pup.complaint == (
+            "pup: The server at http://127.0.0.1:1 cannot be reached: Connection refused; is it running? "
+            "`pup dev` starts one here, --url names another\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "said", "complaint"),
+    [
+        ([ProbeLine(what="a", ok=True)], 0, "  ok   a\na server can work here\n", ""),
+        (
+            [ProbeLine(what="a", ok=True, warning=True, detail="old")],
+            0,
+            "  warn a: old\na server can work here; 1 of 1 checks say warn\n",
+            "",
+        ),
+        ([ProbeLine(what="a", ok=False, detail="mend it")], 1, "  BAD  a: mend it\n", "pup: 1 of 1 checks failed\n"),
+    ],
+    ids=["well", "could be better", "bad"],
+)
+def test_the_doctors_exit_code_tells_whether_a_server_can_work(
+    pup: Pup, monkeypatch: pytest.MonkeyPatch, lines: list[ProbeLine], code: int, said: str, complaint: str
+) -> None:
+    async def doctor(_: object) -> list[tuple[str, ProbeLine]]:
+        return [("part", line) for line in lines]
+
+    monkeypatch.setattr(wiring, "doctor", doctor)
+    assert pup("doctor") == code
+    assert (pup.said, pup.complaint) == (f"part\n{said}", complaint)
+    assert pup("doctor", "--json") == code
+    assert [each["warning"] for each in pup.json] == [line.warning for line in lines]
 
 
 def test_help_comes_at_once() -> None:

@@ -39,6 +39,11 @@ def _line(what: str, detail: str, *, mend: str = "") -> ports.ProbeLine:
     return ports.ProbeLine(what=what, ok=not mend, detail=f"{detail}; {mend}" if mend else detail)
 
 
+def _better(what: str, detail: str, *, mend: str) -> ports.ProbeLine:
+    """Works, and would be better so."""
+    return ports.ProbeLine(what=what, ok=True, warning=bool(mend), detail=f"{detail}; {mend}" if mend else detail)
+
+
 def _engine(version: Mapping[str, Any], info: Mapping[str, Any]) -> ports.ProbeLine:
     return _line("container engine", f"{version.get('Version')} on {info.get('Architecture')}, {info.get('NCPU')} CPUs")
 
@@ -74,7 +79,7 @@ def _runtime(version: Mapping[str, Any], info: Mapping[str, Any]) -> ports.Probe
     if told != "runc" or not runc:
         return _line("runtime", told or "unknown")
     mend = "" if _safe(_numbers(runc)) else "a node could escape (CVE-2025-31133); update runc to 1.2.8, 1.3.3 or newer"
-    return _line("runtime", f"runc {runc}", mend=mend)
+    return _better("runtime", f"runc {runc}", mend=mend)
 
 
 def _safe(found: tuple[int, ...]) -> bool:
@@ -106,7 +111,8 @@ def _seccomp(info: Mapping[str, Any]) -> ports.ProbeLine:
 
 def _storage(info: Mapping[str, Any]) -> ports.ProbeLine:
     driver = str(info.get("Driver"))
-    return _line("storage driver", driver, mend="every start copies the image: use overlay2" if driver == "vfs" else "")
+    mend = "every start copies the image: use overlay2" if driver == "vfs" else ""
+    return _better("storage driver", driver, mend=mend)
 
 
 def _live_restore(info: Mapping[str, Any]) -> ports.ProbeLine:
