@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import aclosing
 from hashlib import sha256
 from pathlib import Path
-from urllib.parse import quote
 
 from pupload import errors, ports
 from pupload.adapters.s3 import (
@@ -18,6 +17,8 @@ from pupload.adapters.s3 import (
     answers,
     calls,
     checksums,
+    completing,
+    copying,
     keys,
     large,
     places,
@@ -34,8 +35,6 @@ PART_BYTES = 16 << 20
 COPY_PART_BYTES = 1 << 30
 _SMALL_BYTES = 1 << 20
 _BUCKET_SEEN_SECONDS = 60.0
-_MAYBE_TOO_LARGE = frozenset({"InvalidRequest", "EntityTooLarge", "InvalidArgument"})
-"""What stores say when a copy's source is above 5 GiB."""
 
 
 class S3Store(urls.Urls):
@@ -203,57 +202,15 @@ class S3Store(urls.Urls):
     async def copy(
         self, source: str, target: str, *, if_etag: str, content_type: str | None = None
     ) -> ports.ObjectStat:
-        self._calls.path_of(source)
-        where = quote(f"{self.bucket.name}/{source}", safe="/")
-        headers = {"x-amz-copy-source": f"/{where}", "x-amz-copy-source-if-match": f'"{if_etag}"'}
-        try:
-            copied = await self._copy(source, target, headers, content_type)
-            await self._check_copy(source, copied, if_etag)
-            return copied
-        except errors.ObjectAbsent as absent:
-            raise errors.ObjectAbsent(key=source, store=self.name) from absent
-        except errors.PreconditionFailed as failed:
-            raise errors.PreconditionFailed(key=source, store=self.name) from failed
-
-    async def _copy(
-        self, source: str, target: str, headers: dict[str, str], content_type: str | None
-    ) -> ports.ObjectStat:
-        typed = {"x-amz-metadata-directive": "REPLACE", "Content-Type": content_type} if content_type else {}
-        call = calls.Call(method="PUT", key=target, headers={**headers, **typed}, patience=large.PATIENCE_TO_COPY)
-        try:
-            await self._calls.ask(call)
-        except errors.StoreRefused as refused:
-            if refused.code not in _MAYBE_TOO_LARGE:
-                raise
-            found = await self.stat(source)
-            if found.size <= self._copy_part_bytes:
-                raise
-            return await large.copy(
-                self,
-                self._calls,
-                found,
-                target,
-                headers=headers,
-                content_type=content_type or found.content_type,
-                part_bytes=self._copy_part_bytes,
-            )
-        return await self.stat(target)
-
-    async def _check_copy(self, source: str, copied: ports.ObjectStat, if_etag: str) -> None:
-        """
-        Some stores (radosgw 16) do not look at the condition: then what was copied is looked at afterwards.
-
-        A copy has its source's ETag, unless that was put in parts; then the source must still have the expected one.
-        """
-        if copied.etag == if_etag:
-            return
-        try:
-            now = (await self.stat(source)).etag
-        except errors.ObjectAbsent:
-            now = ""
-        if now != if_etag:
-            await self.delete(copied.key)
-            raise errors.PreconditionFailed(key=source, store=self.name)
+        return await copying.copy(
+            self,
+            self._calls,
+            source,
+            target,
+            if_etag=if_etag,
+            content_type=content_type,
+            part_bytes=self._copy_part_bytes,
+        )
 
     async def delete(self, key: str) -> None:
         try:
@@ -282,46 +239,7 @@ class S3Store(urls.Urls):
             marker = page.next_marker
 
     async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[ports.Part]) -> ports.ObjectStat:
-        call = calls.Call(
-            method="POST",
-            key=key,
-            query=(("uploadId", upload_id),),
-            headers={"Content-Type": "application/xml"},
-            body=xml.write_completion(parts),
-            patience=large.PATIENCE_TO_COPY,
-        )
-        try:
-            await self._calls.ask(call)
-        except errors.ObjectAbsent:
-            return await self._completed_before(key, parts)
-        except errors.StoreUnavailable:
-            # radosgw 16 calls it an internal error when there is no such upload (any more).
-            if await self._has_upload(key, upload_id):
-                raise
-            return await self._completed_before(key, parts)
-        return await self.stat(key)
-
-    async def _has_upload(self, key: str, upload_id: str) -> bool:
-        try:
-            await self.parts(key, upload_id)
-        except errors.ObjectAbsent:
-            return False
-        return True
-
-    async def _completed_before(self, key: str, parts: Sequence[ports.Part]) -> ports.ObjectStat:
-        """
-        An attempt whose answer was lost may have completed the upload, and then there is none any more.
-
-        The object's ETag tells whether it is made of these parts.
-        """
-        absent = errors.ObjectAbsent(key=key, store=self.name)
-        try:
-            stat = await self.stat(key)
-        except errors.ObjectAbsent:
-            raise absent from None
-        if stat.etag != answers.etag_of_parts(parts):
-            raise absent
-        return stat
+        return await completing.complete(self, self._calls, key, upload_id, parts)
 
     async def abort_multipart(self, key: str, upload_id: str) -> None:
         try:
