@@ -1,0 +1,70 @@
+"""
+Plays schedules: `python -m tests.simulation --seeds 1000 --start 0`, or one with a trace: `--seed 1234 -v`.
+
+Prints every seed that breaks a promise, with as few faults as that takes, and the line that plays it again.
+"""
+
+import argparse
+import gc
+import sys
+import time
+
+from tests.checker import describe
+from tests.simulation.play import Played, play, shrunk
+
+
+def main() -> int:
+    """The number of seeds that broke a promise, at most 100."""
+    given = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    given.add_argument("--seeds", type=int, default=1000, help="how many schedules are played")
+    given.add_argument("--start", type=int, default=0, help="the first of them")
+    given.add_argument("--seed", type=int, help="only this one")
+    given.add_argument("--faults", help="only these of its faults, such as 0,2; none: -")
+    given.add_argument("-v", "--verbose", action="store_true", help="every call, log line and fault")
+    given.add_argument("--most", type=int, default=20, help="failing seeds after which it gives up")
+    said = given.parse_args()
+    if said.seed is not None:
+        only = None if said.faults is None else [int(one) for one in said.faults.split(",") if one.isdigit()]
+        played = play(said.seed, verbose=said.verbose, only=only)
+        tell(played)
+        return int(bool(played.broken))
+    return min(play_many(said.start, said.seeds, most=said.most), 100)
+
+
+def play_many(start: int, count: int, *, most: int) -> int:
+    """How many of the seeds broke a promise."""
+    began, failed, faults, restarts = time.monotonic(), 0, 0, 0
+    done = 0
+    gc.disable()
+    for seed in range(start, start + count):
+        played = play(seed)
+        done += 1
+        if done % 20 == 0:
+            gc.collect()  # what is left of a schedule hangs together in circles, and there is much of it
+        faults += len(played.faults)
+        restarts += max(played.starts - 1, 0)
+        if played.broken:
+            failed += 1
+            tell(shrunk(played))
+            if failed >= most:
+                break
+    seconds = time.monotonic() - began
+    print(
+        f"{done} schedules with {faults} faults and {restarts} restarts in {seconds:.1f} s "
+        f"({done / seconds:.0f} a second): {failed} broke a promise"
+    )
+    return failed
+
+
+def tell(played: Played) -> None:
+    """What became of the schedule."""
+    for fault in played.faults:
+        print(f"  {fault}")
+    print(f"seed {played.seed}: {describe(played.broken[:8])}")
+    if played.broken:
+        faults = ",".join(str(one) for one in played.chosen) or "-"
+        print(f"  again: python -m tests.simulation --seed {played.seed} --faults {faults} -v\n", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""
+Schedules of faults that pupload must live through; `PUPLOAD_SIMULATION_SEEDS=20000` plays more of them.
+
+And bugs that it must not: each is put in on purpose, and the simulation has to notice.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pupload.adapters.memory import state
+from pupload.domain import events
+from pupload.engine import admission, attempts, driver, logs, staging, uploads
+from tests.checker import describe
+from tests.simulation.play import play, shrunk
+
+SEEDS = int(os.environ.get("PUPLOAD_SIMULATION_SEEDS", "120"))
+GROUP = max(SEEDS // 8, 1)
+SECONDS_PER_SEED = 3
+
+
+@pytest.mark.timeout(120 + SECONDS_PER_SEED * GROUP)
+@pytest.mark.parametrize("start", range(0, SEEDS, GROUP))
+def test_every_promise_is_kept_whatever_goes_wrong(start: int) -> None:
+    for seed in range(start, min(start + GROUP, SEEDS)):
+        played = play(seed)
+        if played.broken:
+            fewer = shrunk(played)
+            pytest.fail(
+                f"seed {seed}: {describe(fewer.broken)}\nwith {fewer.faults}\n"
+                f"again: python -m tests.simulation --seed {seed} -v"
+            )
+
+
+def test_a_seed_repeats_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    def told() -> list[str]:
+        play(11, verbose=True)
+        return [
+            line.split("/attempts/")[0].rpartition("pupload-simulation-")[0]
+            for line in capsys.readouterr().out.splitlines()
+        ]
+
+    assert told() == told()
+
+
+# ── Bugs on purpose ──────────────────────────────────────────────────────────────────────────────────────────────
+
+Put = Callable[[pytest.MonkeyPatch], None]
+
+
+def start_before_commit(patch: pytest.MonkeyPatch) -> None:
+    """An attempt goes ahead while its admission is on its way to the database."""
+
+    async def hasty(self: Any, ref: Any) -> bool:
+        self._driver.tell(ref.run, events.NodeAdmitted(node=ref.node, attempt=ref.number))
+        return True
+
+    patch.setattr(attempts.Attempts, "_is_admitted", hasty)
+
+
+def any_version(patch: pytest.MonkeyPatch) -> None:
+    """A save does not ask whether somebody else saved first."""
+    careful = state.Runs.save
+
+    async def careless(self: Any, decision: Any, *, if_version: int) -> Any:
+        return await careful(self, decision, if_version=self._books[decision.run.id].head.version)
+
+    patch.setattr(state.Runs, "save", careless)
+
+
+def sealed_in_place(patch: pytest.MonkeyPatch) -> None:
+    """An upload is not copied: whoever has its URL can still change it."""
+
+    async def in_place(self: Any, store: Any, found: Any, target: str, edge: str) -> Any:
+        return found
+
+    async def untidy(self: Any, *_: Any) -> None:
+        return
+
+    patch.setattr(uploads.Uploads, "_copy", in_place)
+    patch.setattr(uploads.Uploads, "_tidy", untidy)
+
+
+def nothing_removed(patch: pytest.MonkeyPatch) -> None:
+    """Containers and directories stay."""
+
+    async def untidy(self: Any, work: Any) -> None:
+        return
+
+    patch.setattr(attempts.Attempts, "_clean", untidy)
+
+
+def room_twice(patch: pytest.MonkeyPatch) -> None:
+    """After a restart room is given out that somebody holds."""
+    patch.setattr(admission.Admission, "hold", lambda self, ref, tier: None)
+
+
+def logs_again(patch: pytest.MonkeyPatch) -> None:
+    """A log is read from its beginning after every interruption."""
+    careful = logs.LogPump._read
+    patch.setattr(logs.LogPump, "_read", lambda self, skip: careful(self, 0))
+
+
+def lost_answers(patch: pytest.MonkeyPatch) -> None:
+    """What was saved without our hearing of it is not gone on with."""
+    patch.setattr(driver.Driver, "resume", lambda self, run: None)
+
+
+def silent_stores(patch: pytest.MonkeyPatch) -> None:
+    """Nobody remembers that a store was asked to take a file."""
+    careful = staging.Staging.store_outputs
+
+    async def careless(self: Any, *args: Any, **named: Any) -> Any:
+        return await careful(self, *args, **{**named, "offered": None})
+
+    patch.setattr(staging.Staging, "store_outputs", careless)
+
+
+BUGS: dict[Put, int] = {
+    start_before_commit: 10,
+    any_version: 0,
+    sealed_in_place: 0,
+    nothing_removed: 0,
+    room_twice: 0,
+    logs_again: 0,
+    lost_answers: 0,
+    silent_stores: 130,
+}
+"""Each with a seed from which on it does not take long to be noticed."""
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+def test_a_bug_is_noticed(bug: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    bug(monkeypatch)
+    assert any(play(seed).broken for seed in range(BUGS[bug], BUGS[bug] + 200)), bug.__doc__
