@@ -30,6 +30,9 @@ FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.25, 5.0
 SHORTEST_PAUSE_SECONDS = 0.001
 """Two clocks are read, and one counts in microseconds: what is less than that would be no pause at all."""
 
+STATIC_SECONDS = 600.0
+"""How long a store may stay away from which an object is wanted that should be there already."""
+
 LOOKS_AT_ONCE = 32
 """How many stores' answers are waited for at the same time."""
 
@@ -50,6 +53,8 @@ class _Watch:
     look_at: float | None = None
     """When it is looked at next, by the monotonic clock."""
     sealing: "asyncio.Task[bool] | None" = None
+    away_since: float | None = None
+    """Since when its store does not answer, by the monotonic clock."""
     copied: bool = False
     """Whether there may be a copy where the run would find it."""
 
@@ -198,10 +203,28 @@ class Uploads:
             return await self._seal_once(watch)
         except (errors.TryLater, errors.PreconditionFailed) as error:
             log.warning("upload of edge %s of %s: %s", watch.edge, watch.run, error)
+            if isinstance(error, errors.StoreUnavailable) and await self._is_given_up(watch, error):
+                return True
         except Exception:
             log.exception("upload of edge %s of %s could not be sealed", watch.edge, watch.run)
         self._look_at(watch, LAST_LOOK_SECONDS)
         return False
+
+    async def _is_given_up(self, watch: _Watch, error: errors.StoreUnavailable) -> bool:
+        """
+        Whether the store of a static object was away for too long: the run is told, with the store's name.
+
+        An upload is not given up: its user cannot reach the store either, and its deadline stands.
+        """
+        now = self._clock.monotonic()
+        watch.away_since = now if watch.away_since is None else watch.away_since
+        run = await self._driver.look(watch.run)
+        if run.plan.edges[watch.edge].origin is not Origin.STATIC or now - watch.away_since < STATIC_SECONDS:
+            return False
+        reason = f"object {watch.key} of edge {watch.edge} cannot be had: {error}"
+        await self._driver.report(watch.run, events.UploadRefused(edge=watch.edge, reason=reason))
+        self.unwatch_run(watch.run, [watch.edge])
+        return True
 
     async def _seal_once(self, watch: _Watch) -> bool:
         """Whether the object was there; one sealing at a time however many notice it."""

@@ -1,6 +1,6 @@
 """Runs: started, looked at, cancelled, resumed, followed."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +9,8 @@ from pupload.domain import flow, ids, nodedef, planning, resuming, validation
 from pupload.domain.decide import begin
 from pupload.domain.events import CancelRequested
 from pupload.domain.run import Run, Status
-from pupload.domain.validation.findings import Finding
+from pupload.domain.validation import findings
+from pupload.domain.validation.findings import Finding, in_order
 from pupload.domain.validation.limits import Limits
 from pupload.engine.engine import Engine
 from pupload.ports import Catalogue, Entry, LogRecord, RunPage
@@ -78,7 +79,7 @@ class Runs:
         )
         plan = await aside.aside(make_plan, large=_is_large(order))
         for store in plan.stores.values():
-            opened = world.stores.open(store)  # what cannot be opened is refused now, before anything is stored
+            opened = world.stores.open(store)
             if store.type == "local":
                 await opened.ensure_ready()  # a bucket in the server's own store is made when it is first named
         decision = await aside.aside(partial(begin, run_id, plan, now=now), large=_is_large(order))
@@ -173,7 +174,20 @@ class Runs:
         pointers = [f"/NodeDefs/{position}" for position in range(own)]
         pointers += [f"/Catalogue/{definition.uses.replace('/', '~1')}" for definition in definitions[own:]]
         judge = partial(validation.validate, order.flow, definitions, limits=self._terms.limits, pointers=pointers)
-        return await aside.aside(judge, large=_is_large(order))
+        found = await aside.aside(judge, large=_is_large(order))
+        return in_order((*found, *self._stores_that_cannot_be_used(order.flow, found)))
+
+    def _stores_that_cannot_be_used(self, wanted: flow.Flow, found: Sequence[Finding]) -> Iterator[Finding]:
+        """What only those who would open the store can tell, such as an address that flows may not reach."""
+        judged = {finding.path.split("/Params")[0] for finding in found if finding.is_error}
+        for position, store in enumerate(wanted.stores):
+            path = f"/Flow/Stores/{position}"
+            if path in judged or f"{path}/Type" in judged:
+                continue
+            try:
+                self._engine.world.stores.open(store)
+            except errors.Refused as error:
+                yield findings.found("STORE_003", f"{path}/Params", store=store.name, reason=error.facts["reason"])
 
     async def _definitions(self, wanted: flow.Flow, given: Sequence[nodedef.NodeDef]) -> Sequence[nodedef.NodeDef]:
         """The request's own definitions, and from the catalogue those it uses and does not bring along."""

@@ -406,3 +406,27 @@ async def test_an_upload_that_arrives_while_one_looks_is_looked_for_again(tmp_pa
             gate.opened.set()
             assert (await bench.ended(run)).status is Status.COMPLETE
             await early
+
+
+async def test_a_static_object_whose_store_stays_away_ends_the_run_and_names_the_store(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as first:
+        store = Faulty(first.store)
+        store.before["stat"] = raises(AWAY)
+        async with changed(first, stores=OneStore(store)) as bench:
+            flow = a_flow(wells=[a_well("resize-in", source="static", key="fixed/logo")])
+            run = await bench.start(flow)
+            await bench.clock.run_for(300)
+            assert run.id in bench.engine.driver.live, "it may come back"
+            run = await bench.ended(run, step=5)
+            assert run.status is Status.ERROR
+            assert run.error == f"object fixed/logo of edge resize-in cannot be had: {AWAY}"
+
+
+async def test_an_upload_whose_store_stays_away_is_waited_for(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, notifies=False) as first:
+        store = Faulty(first.store)
+        store.before["stat"] = raises(AWAY)
+        async with changed(first, stores=OneStore(store)) as bench:
+            run = await bench.start(a_flow())
+            await bench.clock.run_for(3600)
+            assert run.id in bench.engine.driver.live

@@ -59,8 +59,12 @@ async def test_a_store_that_cannot_be_used_is_refused_before_anything_is_stored(
 
     async with a_bench(tmp_path) as first, changed(first, stores=Picky(first.store)) as bench:
         flow = a_flow(stores=[a_store("bucket")], wells=[a_well("resize-in", source="upload", store="bucket")])
-        with pytest.raises(errors.Malformed, match="Endpoint"):
+        with pytest.raises(errors.Invalid) as caught:
             await bench.runs.start(an_order(flow))
+        assert [(one.code, one.path, one.description) for one in caught.value.findings] == [
+            ("STORE_003", "/Flow/Stores/0/Params", "Store bucket has invalid params: store bucket has no Endpoint")
+        ]
+        assert list(await bench.runs.validate(an_order(flow))) == list(caught.value.findings)
         assert (await bench.runs.list()).total == 0
 
 

@@ -29,6 +29,7 @@ HOMES = {
     "aiohttp": ("api", "client.py", "adapters/docker", "adapters/s3", "wiring.py"),
     "alembic": ("adapters/db",),
     "asyncpg": ("adapters/db",),
+    "awscrt": ("adapters/s3/embedded",),
     "boto3": ("adapters/s3",),
     "botocore": ("adapters/s3",),
     "docker": ("adapters/docker",),
