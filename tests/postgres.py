@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ max_connections = 40
 shared_buffers = 32MB
 log_min_messages = warning
 deadlock_timeout = 200ms
+autovacuum = off
 """
 
 
@@ -44,6 +46,10 @@ def binaries() -> Path:
     if not found:
         pytest.skip("there is no PostgreSQL server here; scripts/postgres installs it")
     return found[-1].parent
+
+
+_LAUNCHER = ThreadPoolExecutor(1)
+"""The thread that starts servers, for each dies with the thread that started it: this one lives as long as we do."""
 
 
 class Server:
@@ -102,7 +108,9 @@ class Server:
         """Returns when it answers. It dies with us, however we die."""
         command = [*self._as_owner("--pdeathsig", "QUIT"), str(self._bin / "postgres"), "-D", str(self.folder / "data")]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+            self._process = _LAUNCHER.submit(
+                subprocess.Popen, command, stdout=log, stderr=log, cwd=self.folder
+            ).result()
         ready = [str(self._bin / "pg_isready"), "-q", "-h", str(self.folder), "-p", str(self.port)]
         for _ in range(600):
             if subprocess.run(ready, check=False).returncode == 0:

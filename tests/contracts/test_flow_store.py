@@ -39,6 +39,12 @@ async def test_a_project_replaces_the_one_of_its_id(state: Bench) -> None:
     assert await state.flows.get_project(PROJECT.id) == later
 
 
+async def test_a_name_may_hold_anything(state: Bench) -> None:
+    odd = ports.Project(id=PROJECT.id, name="a\x00b")
+    await state.flows.put_project(odd)
+    assert await state.flows.get_project(PROJECT.id) == odd
+
+
 async def test_an_unknown_project_is_told(state: Bench) -> None:
     with pytest.raises(errors.UnknownProject):
         await state.flows.get_project(PROJECT.id)

@@ -86,6 +86,18 @@ async def test_a_line_keeps_all_it_had(state: Bench) -> None:
     assert (record.run, record.line) == ("run_a", line)
 
 
+async def test_a_node_of_any_name_has_its_lines(state: Bench) -> None:
+    await a_saved_run(state)
+    await state.journal.write_logs("run_a", "a\x00b", 1, [a_line("x")])
+    await state.journal.write_logs("run_a", "a\x1a0b", 1, [a_line("y")])
+    assert await state.journal.count_logs("run_a", "a\x00b", 1) == 1
+    tails = await state.journal.log_tails("run_a", lines=9)
+    assert {node: [r.line.message for r in records] for node, records in tails.items()} == {
+        "a\x00b": ["x"],
+        "a\x1a0b": ["y"],
+    }
+
+
 async def test_logs_are_read_on_from_any_cursor(state: Bench) -> None:
     await a_saved_run(state)
     await state.journal.write_logs("run_a", "resize", 1, [a_line(str(n)) for n in range(1200)])

@@ -179,6 +179,22 @@ async def test_a_summary_tells_when_the_run_first_ran(state: Bench) -> None:
     assert (summary.flow, summary.status, summary.error) == ("shrink", run.Status.ERROR, "no")
 
 
+async def test_texts_come_back_whatever_is_in_them(state: Bench) -> None:
+    """A program may print what it likes, NUL as well, and its last words become the error of a run."""
+    odd = "\x00 \x1a0 \x1a\x00 \x1b[31m \u2028 \U0001f4f7"
+    first = await state.runs.create(created(a_run(of=a_plan(odd, nodes=(odd, "label")))), idempotency_key=odd)
+    second = await state.runs.save(moved(first, odd, run.NodeStatus.READY), if_version=1)
+    second = await state.runs.save(arrived(second, odd), if_version=2)
+    failed = replace(ended(second, run.Status.ERROR), run=replace(second, status=run.Status.ERROR, error=odd))
+    third = await state.runs.save(failed, if_version=3)
+    await state.again()
+    assert await state.runs.load("run_a") == third
+    (summary,) = (await state.runs.list(flow=odd)).runs
+    assert (summary.flow, summary.error) == (odd, odd)
+    assert (await state.runs.list(flow=odd.replace("\x00", "\x1a0"))).total == 0
+    assert await state.runs.create(created(a_run("run_b")), idempotency_key=odd) == third
+
+
 async def test_unfinished_runs_come_oldest_first(state: Bench) -> None:
     for n in range(5):
         first = await state.runs.create(created(a_run(f"run_{n}", created_at=NOON - timedelta(minutes=n))))

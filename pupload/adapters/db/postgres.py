@@ -23,7 +23,7 @@ from pupload.adapters.db import statements
 
 SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 OLDEST = 13
-"""The first version that tells what became of a transaction by its number, as the writer asks."""
+"""Older ones have no support any more."""
 
 CONNECT_SECONDS = 10.0
 COMMAND_SECONDS = 30.0

@@ -19,13 +19,13 @@ from pupload.adapters.db.hub import Hub
 from pupload.adapters.db.lock import FolderLock
 from pupload.adapters.db.postgres_listener import POLL_SECONDS, Listener
 from pupload.adapters.db.postgres_readers import CONNECTIONS, PostgresReaders
-from pupload.adapters.db.postgres_writer import PostgresWriter
+from pupload.adapters.db.postgres_writer import ROW, PostgresWriter
 
 PATIENCE_SECONDS = 10.0
 """How long reads and writes wait for a server that has gone away."""
 _LOCK_SECONDS = 2.0
 """How long the lock of a server that was killed just now may outlive it."""
-_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(1886745905, 1)"
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(1886744625, 1)"
 """Two servers that open one database migrate it one after the other."""
 _FACTS = """
     SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding'),
@@ -43,6 +43,7 @@ class PostgresHome:
         self._url = url
         self._name = postgres.name_of(url)
         self._stack = stack
+        self._alone = alone
         self.hub = Hub()
         self.readers = PostgresReaders(
             postgres.make_engine(url, connections=CONNECTIONS), self._name, patience_seconds=patience_seconds
@@ -80,7 +81,7 @@ class PostgresHome:
         await self.writer.start(lock_seconds=_LOCK_SECONDS)
         # In a thread with a loop of its own: Alembic computes for a while, and keeps what it works on in a global.
         await asyncio.to_thread(asyncio.run, _migrate(self._url))
-        self.instance = await self.writer.do(_instance)
+        self.instance = await self.writer.do(lambda session: _sign_in(session, self.writer.row, alone=self._alone))
         self.writer.channel = f"pupload_{self.instance}"
         listener = Listener(self._url, self.writer.channel, self.hub, own=self.writer.pids, poll_seconds=poll_seconds)
         self._stack.push_async_callback(listener.close)
@@ -138,7 +139,11 @@ def _lines(facts: Sequence[Any]) -> list[ports.ProbeLine]:
     ]
 
 
-def _instance(session: postgres.Session) -> str:
+def _sign_in(session: postgres.Session, row: str, *, alone: bool) -> str:
+    """Makes the writer's row, and returns the instance's name."""
+    if alone:  # those of others that are not there any more
+        session.run(statements.DELETE_META, {"beginning": f"{ROW}%"})
+    session.run(statements.INSERT_META, {"key": row, "value": ""})
     session.run(statements.INSERT_META, {"key": "instance", "value": secrets.token_hex(8)})
     name: str = session.run(statements.META, {"name": "instance"}).fetchone()[0]
     return name

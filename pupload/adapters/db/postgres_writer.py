@@ -6,12 +6,14 @@ for all of them together; when one spoils it for the others, all are done again,
 
 The connection holds the lock that makes this server the only one (unless it was told to share). Lock and writes live
 and die together: nobody writes who does not have it. When the connection is lost, what waits waits for the next one;
-what was being committed just then is asked after by the transaction's number, so that nothing is written twice and
-nothing that was written is called lost.
+what was being committed just then is asked after, so that nothing is written twice and nothing that was written is
+called lost. Each transaction leaves a mark of its own for that in the row that this writer has in `meta`; its number
+would not do, for a server that crashed gives the numbers of what it lost away again.
 """
 
 import asyncio
 import logging
+import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,7 +31,9 @@ _TRIES = 5
 """For a group that gets into another process's way again and again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two tries to connect."""
-_LOCK = (0x70757031, 0)
+ROW = "writer "
+"""How the keys of writers' rows in `meta` begin."""
+LOCK = (0x70757031, 0)
 """Ours among the advisory locks of a database."""
 _HOLDER = """
     SELECT a.application_name || coalesce(' from ' || host(a.client_addr), '')
@@ -37,8 +41,12 @@ _HOLDER = """
     WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND l.classid::bigint = $1 AND l.objid::bigint = $2
 """  # noqa: E501
-_ANNOUNCE = "SELECT pg_current_xact_id()::text FROM (SELECT count(pg_notify($1, id)) FROM unnest($2::text[]) id) told"
-_FATE = "SELECT pg_xact_status($1::text::xid8)"
+_ANNOUNCE = """
+    WITH marked AS (UPDATE meta SET value = $4 WHERE key = $3)
+    SELECT count(pg_notify($1, id)) FROM unnest($2::text[]) id
+"""
+_LAST_MARK = "SELECT value FROM meta WHERE key = $1 FOR UPDATE"
+"""Waits for a transaction that has not ended yet: it has the row."""
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +67,10 @@ class _Order:
         self.waiting = waiting
         self.result: Any = None
         self.error: Exception | None = None
+
+
+class _Taken(errors.Misconfigured):
+    """{reason}"""
 
 
 class _Spoiled(Exception):
@@ -86,11 +98,14 @@ class PostgresWriter:
         self._loop = asyncio.get_running_loop()
         self._orders: deque[_Order] = deque()
         self._doubt: tuple[str, Sequence[_Order]] | None = None
-        """The number of a transaction whose commit was not answered, and what was in it."""
+        """The mark of a transaction whose commit was not answered, and what was in it."""
         self._stirred = asyncio.Event()
         self._link: postgres.Link | None = None
         self._closed = False
         self._task: asyncio.Task[None] | None = None
+        self._serial = 0
+        self.row = f"{ROW}{secrets.token_hex(8)}"
+        """The key of our row in `meta`. Whoever opens the database makes it."""
         self.channel = ""
         """Where other processes are told what was written."""
         self.pids: deque[int] = deque(maxlen=16)
@@ -107,7 +122,7 @@ class PostgresWriter:
             try:
                 await self._connect()
                 break
-            except errors.Misconfigured:
+            except _Taken:
                 if self._loop.time() > until:
                     raise
             except Exception as error:
@@ -159,10 +174,10 @@ class PostgresWriter:
         self._link = link
 
     async def _lock(self, link: postgres.Link) -> None:
-        if await link.driver.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *_LOCK):
+        if await link.driver.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *LOCK):
             return
-        holder = await link.driver.fetchval(_HOLDER, *_LOCK)
-        raise errors.Misconfigured(
+        holder = await link.driver.fetchval(_HOLDER, *LOCK)
+        raise _Taken(
             reason=f"the database {self._name} is in use by another pupload server ({holder or 'unknown'}): stop it, "
             "or give this one a database of its own"
         )
@@ -171,13 +186,14 @@ class PostgresWriter:
         """What became of the transaction whose commit was not answered."""
         if self._doubt is None:
             return
-        number, group = self._doubt
-        fate = await link.driver.fetchval(_FATE, number)
-        if fate == "in progress":
-            raise errors.DatabaseUnavailable(reason=f"{self._name} has not ended the last commit yet")
+        mark, group = self._doubt
+        transaction = link.driver.transaction()
+        await transaction.start()
+        last = await link.driver.fetchval(_LAST_MARK, self.row)
+        await transaction.rollback()
         self._doubt = None
-        log.info("the commit that the database did not answer was %s", fate)
-        if fate == "committed":
+        log.info("the commit that the database did not answer was %s", "done" if last == mark else "not done")
+        if last == mark:
             self._settle(group)
         else:
             self._orders.extendleft(reversed(group))
@@ -264,12 +280,12 @@ class PostgresWriter:
         assert self._link is not None
         driver = self._link.driver
         try:
-            number = await self._link.run(lambda session: self._fill(session, group, careful=careful))
+            mark = await self._link.run(lambda session: self._fill(session, group, careful=careful))
         except Exception as error:
             if not postgres.is_lost(error):
                 await driver.execute("ROLLBACK")
             raise
-        self._doubt = number, group
+        self._doubt = mark, group
         try:
             said = await driver.execute("COMMIT")
         except Exception as error:
@@ -282,7 +298,7 @@ class PostgresWriter:
         self._settle(group)
 
     def _fill(self, session: postgres.Session, group: Sequence[_Order], *, careful: bool) -> str:
-        """Writes all of them; returns the number of the transaction."""
+        """Writes all of them; returns the mark of the transaction."""
         session.say("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
         for order in group:
             if careful:
@@ -296,7 +312,9 @@ class PostgresWriter:
                 raise
             raise _Spoiled from error
         written = sorted({order.run_id for order in group if order.error is None and order.run_id})
-        return str(session.ask(_ANNOUNCE, self.channel, written))
+        self._serial += 1
+        session.ask(_ANNOUNCE, self.channel, written, self.row, str(self._serial))
+        return str(self._serial)
 
     def _one(self, session: postgres.Session, order: _Order) -> None:
         order.error = None

@@ -171,6 +171,7 @@ LATEST_LOGS = _batch.where(_logs.run_id == RUN, _node).order_by(_logs.last_curso
 PUT_PROJECT = _put(projects)
 PROJECT = select(projects.c.blob).where(projects.c.id == bindparam("project"))
 INSERT_META = postgresql.insert(meta).on_conflict_do_nothing()
+DELETE_META = delete(meta).where(meta.c.key.like(bindparam("beginning")))
 META = select(meta.c.value).where(meta.c.key == bindparam("name"))
 
 # ── PostgreSQL, where other processes may read and write ─────────────────────────────────────────────────────────

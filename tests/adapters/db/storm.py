@@ -1,14 +1,13 @@
 """
 A process that saves runs as fast as it can and says which saves were acknowledged, until it is killed.
 
-Arguments: the database's path. Each line of output is a run's id and a version that `save` or `create` returned.
+Arguments: the database's path or URL. Each line of output is a run's id and a version that `save` or `create` returned.
 """
 
 import asyncio
 import os
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from pupload.adapters.db.database import Database
 from pupload.domain import run
@@ -29,7 +28,7 @@ async def live(database: Database, name: str) -> None:
 
 
 async def main() -> None:
-    database = await Database.open(Path(sys.argv[1]))
+    database = await Database.open(sys.argv[1])
     await asyncio.gather(*(live(database, f"run_{n}") for n in range(SAVERS)))
 
 

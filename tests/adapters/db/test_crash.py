@@ -7,17 +7,19 @@ from pathlib import Path
 import pytest
 
 from pupload.adapters.db.database import Database
+from tests import postgres
 from tests.adapters.db import storm
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("lines_before_death", [1, 1500])
-async def test_every_acknowledged_save_survives_kill_9(tmp_path: Path, lines_before_death: int) -> None:
-    path = tmp_path / "p.db"
-    acknowledged = _saved_until_killed(path, lines_before_death)
+@pytest.mark.parametrize("home", ["sqlite", "postgresql"])
+async def test_every_acknowledged_save_survives_kill_9(home: str, tmp_path: Path, lines_before_death: int) -> None:
+    where = str(tmp_path / "p.db") if home == "sqlite" else await postgres.shared().new()
+    acknowledged = _saved_until_killed(where, lines_before_death)
     assert sum(acknowledged.values()) >= lines_before_death
-    database = await Database.open(path)  # the dead one's lock is gone with it
+    database = await Database.open(where)  # the dead one's lock is gone with it
     try:
         for name, version in acknowledged.items():
             found = await database.runs.load(name)
@@ -32,10 +34,10 @@ async def test_every_acknowledged_save_survives_kill_9(tmp_path: Path, lines_bef
         await database.close()
 
 
-def _saved_until_killed(path: Path, lines: int) -> dict[str, int]:
+def _saved_until_killed(where: str, lines: int) -> dict[str, int]:
     """The last version of every run that the process had told before it was killed in the middle of its work."""
     told: dict[str, int] = {}
-    process = subprocess.Popen([sys.executable, "-m", storm.__name__, str(path)], cwd=ROOT, stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", storm.__name__, where], cwd=ROOT, stdout=subprocess.PIPE)
     with process:
         assert process.stdout is not None
         for count, line in enumerate(process.stdout, start=1):
