@@ -310,7 +310,7 @@ def _cancel_requested(turn: Turn, report: events.CancelRequested) -> None:
 
 def _wind_down(turn: Turn, reason: str, *, drain: bool) -> None:
     """Nothing starts any more; what runs is ended too, unless it may finish."""
-    for node in turn.active:
+    for node in sorted(turn.active):
         known = turn.node(node)
         if known.status is NodeStatus.READY:
             turn.change(node, status=NodeStatus.SKIPPED, error=reason)

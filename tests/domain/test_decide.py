@@ -277,6 +277,14 @@ def test_draining_lets_what_runs_finish_and_starts_nothing() -> None:
     assert "e1" in decision.run.artifacts
 
 
+def test_the_same_cancel_stops_nodes_in_the_same_order_in_every_process() -> None:
+    # A set of names has another order in each process; a decision must not.
+    names = [f"n{number:02}" for number in range(12)]
+    run = begun(a_plan(a_flow(*(a_node(name, inputs={}) for name in names))))
+    decision = after(run, events.CancelRequested(mode="kill"))
+    assert decision.commands[:-1] == tuple(commands.StopNode(node=name, attempt=1) for name in names)
+
+
 def test_a_kill_may_follow_a_drain() -> None:
     run = after(begun(), uploaded(), admitted(), started(), events.CancelRequested(mode="drain")).run
     decision = after(run, events.CancelRequested(mode="kill"))
