@@ -41,6 +41,8 @@ def play_many(start: int, count: int, *, most: int) -> int:
         done += 1
         if done % 20 == 0:
             gc.collect()  # what is left of a schedule hangs together in circles, and there is much of it
+        if done % 1000 == 0:
+            print(f"{done} of {count}, {failed} broke a promise", flush=True)
         faults += len(played.faults)
         restarts += max(played.starts - 1, 0)
         if played.broken:
