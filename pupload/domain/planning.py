@@ -88,8 +88,8 @@ def _type(definition: nodedef.NodeDef, limits: Limits) -> _Type:
         tier=tier,
         command=command.split(definition.command.exec),
         retry=_retry(definition.retry, tier, limits),
-        inputs={port.name: _input(port) for port in reversed(definition.inputs)},
-        outputs={port.name: _output(port) for port in reversed(definition.outputs)},
+        inputs={port.name: _port(port) for port in reversed(definition.inputs)},
+        outputs={port.name: _port(port) for port in reversed(definition.outputs)},
         defaults={flag.name: flag.default for flag in definition.flags if flag.default is not None},
     )
 
@@ -118,18 +118,8 @@ def _ladder(tier: tiers.Tier, limits: Limits) -> tuple[tiers.Tier, ...]:
     return tuple(steps)
 
 
-def _input(port: nodedef.Port) -> plan.PortPlan:
-    return plan.PortPlan(
-        port=port.name,
-        edge="",
-        types=port.types,
-        required=port.required is not False,
-        many=port.many,
-        extension=_extension(port),
-    )
-
-
-def _output(port: nodedef.Port) -> plan.PortPlan:
+def _port(port: nodedef.Port) -> plan.PortPlan:
+    """The port, not bound yet. One that does not say is needed once it is bound."""
     return plan.PortPlan(
         port=port.name,
         edge="",
