@@ -8,6 +8,7 @@ the new one. Nothing but the named image is ever used in its place.
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -49,13 +50,18 @@ class Images:
         self._streams = pulls
         self._pull_seconds = pull_seconds
         self._pulling: dict[str, asyncio.Task[None]] = {}
+        self._pulled: Counter[str] = Counter()
+        """How often each image was pulled: a handful of names."""
 
     async def resolve(self, reference: str) -> str:
         """See `ports.Executor.resolve_image`."""
         name = normalised(reference)
+        before = self._pulled[name]
         found = await self._local_id(name)
         if found is None:
-            await self._pull_once(name)
+            # A pull that others wanted may have come to its end between the engine's answer and now.
+            if self._pulled[name] == before:
+                await self._pull_once(name)
             found = await self._local_id(name)
         if found is None:
             raise errors.ImageMissing(image=name, reason="it was pulled and then removed again")
@@ -77,8 +83,13 @@ class Images:
         task = self._pulling.get(name)
         if task is None:
             task = self._pulling[name] = asyncio.create_task(self._pull(name))
-            task.add_done_callback(lambda _: self._pulling.pop(name, None))
+            task.add_done_callback(lambda done: self._ended(name, done))
         await asyncio.shield(task)
+
+    def _ended(self, name: str, pull: "asyncio.Task[None]") -> None:
+        del self._pulling[name]
+        if not pull.cancelled() and pull.exception() is None:
+            self._pulled[name] += 1
 
     async def _pull(self, name: str) -> None:
         credentials = await self._calls.quick(lambda client: _credentials(client, name))

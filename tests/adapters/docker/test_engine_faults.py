@@ -257,6 +257,38 @@ async def test_many_who_want_an_image_pull_it_once(engine: Engine, made: executo
     assert engine.asked.count(PULL) == 1
 
 
+async def test_who_is_told_late_that_an_image_was_not_there_does_not_pull_it_again(
+    engine: Engine, made: executor.DockerExecutor
+) -> None:
+    asked, told = asyncio.Event(), asyncio.Event()
+
+    async def unknown_but_slow(request: web.Request) -> web.StreamResponse:
+        engine.answers["GET /images/some/image:latest/json"] = unknown
+        asked.set()
+        await told.wait()
+        return said(404, "no such image")
+
+    async def unknown(request: web.Request) -> web.StreamResponse:
+        return said(404, "no such image")
+
+    async def inspected(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"Id": "sha256:1"})
+
+    async def pull(request: web.Request) -> web.StreamResponse:
+        engine.answers["GET /images/some/image:latest/json"] = inspected
+        return await streaming({"status": "Done"})(request)
+
+    engine.answers["GET /images/some/image:latest/json"] = unknown_but_slow
+    engine.answers[PULL] = pull
+    async with asyncio.timeout(SOON):
+        late = asyncio.create_task(made.resolve_image("some/image"))
+        await asked.wait()
+        assert await made.resolve_image("some/image") == "sha256:1"
+        told.set()
+        assert await late == "sha256:1"
+    assert engine.asked.count(PULL) == 1
+
+
 async def test_a_pull_that_takes_too_long_is_given_up(engine: Engine, tmp_path: Path) -> None:
     async def pull(request: web.Request) -> web.StreamResponse:
         response = await streaming({"status": "Pulling"})(request)
