@@ -50,6 +50,14 @@ class NodeStatus(StrEnum):
         """Whether it never changes again."""
         return not NODE_MOVES[self]
 
+    @property
+    def active(self) -> bool:
+        """Whether something of the node is under way: it waits for room, runs, or will be tried again."""
+        return self in _ACTIVE
+
+
+_ACTIVE = frozenset({NodeStatus.READY, NodeStatus.RUNNING, NodeStatus.RETRYING})
+
 
 RUN_MOVES: Mapping[Status, frozenset[Status]] = {
     Status.WAITING: frozenset({Status.RUNNING, Status.COMPLETE, Status.ERROR, Status.STOPPED}),

@@ -14,9 +14,7 @@ from pupload.domain.artifact import Artifact
 from pupload.domain.commands import Command
 from pupload.domain.events import Event
 from pupload.domain.plan import Plan
-from pupload.domain.run import NODE_MOVES, RUN_MOVES, Decision, NodeRun, NodeStatus, Run, Status
-
-_ACTIVE = frozenset({NodeStatus.READY, NodeStatus.RUNNING, NodeStatus.RETRYING})
+from pupload.domain.run import NODE_MOVES, RUN_MOVES, Decision, NodeRun, Run, Status
 
 
 class Turn:
@@ -63,7 +61,7 @@ class Turn:
             if after.status not in NODE_MOVES[before.status]:
                 raise errors.Broken(reason=f"node {node} cannot go from {before.status} to {after.status}")
             self._unfinished -= after.status.terminal
-            (self._active.add if after.status in _ACTIVE else self._active.discard)(node)
+            (self._active.add if after.status.active else self._active.discard)(node)
         self._touched.add(node)
         self._nodes[node] = after
         return after

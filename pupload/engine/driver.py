@@ -22,7 +22,7 @@ from pupload.domain import commands, deadlines, events
 from pupload.domain.decide import decide, outstanding
 from pupload.domain.run import Decision, Run
 from pupload.engine.tasks import Tasks
-from pupload.engine.timers import Timers
+from pupload.engine.timers import Timers, sleep
 from pupload.ports import Clock, Ids, RunStore
 
 log = logging.getLogger(__name__)
@@ -204,7 +204,7 @@ class Driver:
             retry=retry_if_exception_type((errors.Stale, errors.TryLater)),
             wait=wait_exponential(multiplier=0.05, max=5.0),
             before_sleep=before_sleep_log(log, logging.WARNING),
-            sleep=self._sleep,
+            sleep=partial(sleep, self._clock),
         ):
             with attempt:
                 return await ask()
@@ -245,9 +245,6 @@ class Driver:
         self._keep(run)
         self.resume(run)
         return run
-
-    async def _sleep(self, seconds: float) -> None:
-        await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
 
     def _settle(self, run: Run, decision: Decision) -> None:
         """What follows once a decision is saved."""

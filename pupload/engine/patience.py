@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
 from pupload import errors
+from pupload.engine.timers import sleep
 from pupload.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -25,15 +26,12 @@ async def patiently(clock: Clock, ask: Callable[[], Awaitable[T]]) -> T:
     """What `ask` comes to, asked again while it raises one of `AWAY`; for `PATIENCE_SECONDS`, then that comes out."""
     until = clock.monotonic() + PATIENCE_SECONDS
 
-    async def sleep(seconds: float) -> None:
-        await clock.sleep_until(clock.now() + timedelta(seconds=seconds))
-
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(AWAY),
         wait=wait_exponential(multiplier=0.2, max=10.0),
         stop=lambda _: clock.monotonic() >= until,
         before_sleep=before_sleep_log(log, logging.WARNING),
-        sleep=sleep,
+        sleep=partial(sleep, clock),
         reraise=True,
     ):
         with attempt:

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pupload.ports import Clock
 
@@ -48,7 +48,7 @@ class Timers:
             if not self._heap:
                 await self._sooner.wait()
             else:
-                await self._sleep_until(self._heap[0][0])
+                await sleep_until(self._clock, self._heap[0][0], or_sooner=self._sooner)
 
     def _ring_due(self) -> None:
         now = self._clock.now()
@@ -63,11 +63,18 @@ class Timers:
             else:
                 return
 
-    async def _sleep_until(self, when: datetime) -> None:
-        sleeping = asyncio.ensure_future(self._clock.sleep_until(when))
-        sooner = asyncio.ensure_future(self._sooner.wait())
-        try:
-            await asyncio.wait({sleeping, sooner}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            sooner.cancel()
+
+async def sleep_until(clock: Clock, when: datetime, *, or_sooner: asyncio.Event) -> None:
+    """Returns at `when`, or as soon as the event is set."""
+    sleeping = asyncio.ensure_future(clock.sleep_until(when))
+    sooner = asyncio.ensure_future(or_sooner.wait())
+    try:
+        await asyncio.wait({sleeping, sooner}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        sleeping.cancel()
+        sooner.cancel()
+
+
+async def sleep(clock: Clock, seconds: float) -> None:
+    """Returns after so long by the clock."""
+    await clock.sleep_until(clock.now() + timedelta(seconds=seconds))

@@ -20,6 +20,7 @@ from pupload.domain.run import Run
 from pupload.engine.driver import Driver
 from pupload.engine.staging import Staging, sha256_of
 from pupload.engine.tasks import Tasks
+from pupload.engine.timers import sleep, sleep_until
 from pupload.ports import Clock, ObjectStat, ObjectStore, TypeTeller
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class Uploads:
                 await self._hear_on(store)
             except Exception:
                 log.exception("arrivals in store %s are not told for now", store.name)
-            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=LAST_LOOK_SECONDS))
+            await sleep(self._clock, LAST_LOOK_SECONDS)
 
     async def _hear_on(self, store: ObjectStore) -> None:
         async for key in store.arrivals():
@@ -178,13 +179,7 @@ class Uploads:
 
     async def _pause(self, seconds: float) -> None:
         until = self._clock.now() + timedelta(seconds=max(seconds, SHORTEST_PAUSE_SECONDS))
-        sleeping = asyncio.ensure_future(self._clock.sleep_until(until))
-        sooner = asyncio.ensure_future(self._look_now.wait())
-        try:
-            await asyncio.wait({sleeping, sooner}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            sooner.cancel()
+        await sleep_until(self._clock, until, or_sooner=self._look_now)
 
     async def _look(self, watch: _Watch) -> None:
         try:

@@ -112,7 +112,6 @@ _ELSEWHERE = frozenset({"plan", "nodes", "artifacts"})
 """Fields that have tables."""
 _COUNTED = frozenset({"active", "unfinished"})
 """Indexes into the nodes, made again on loading: written out they would grow with the flow at every save."""
-_ACTIVE = frozenset({run.NodeStatus.READY, run.NodeStatus.RUNNING, run.NodeStatus.RETRYING})
 
 
 def _head_fields() -> list[Any]:
@@ -155,7 +154,7 @@ def decode_run(
         plan=plan,
         nodes=nodes,
         artifacts=artifacts,
-        active=frozenset(node.id for node in nodes.values() if node.status in _ACTIVE),
+        active=frozenset(node.id for node in nodes.values() if node.status.active),
         unfinished=sum(not node.status.terminal for node in nodes.values()),
         **msgspec.structs.asdict(head),
     )

@@ -45,14 +45,11 @@ class _Book:
 
     def whole(self) -> run.Run:
         """The run as last saved."""
-        active = frozenset(n.id for n in self.nodes.values() if n.status in _ACTIVE)
+        active = frozenset(n.id for n in self.nodes.values() if n.status.active)
         unfinished = sum(not n.status.terminal for n in self.nodes.values())
         return replace(
             self.head, nodes=dict(self.nodes), artifacts=dict(self.artifacts), active=active, unfinished=unfinished
         )
-
-
-_ACTIVE = frozenset({run.NodeStatus.READY, run.NodeStatus.RUNNING, run.NodeStatus.RETRYING})
 
 
 class Runs:
