@@ -19,6 +19,7 @@ told by the branch it stands on:
     ├── AttemptFailed           a node's attempt ended badly; carries its failure class
     └── Broken                  a bug or damaged data: state that does not read back, a broken promise of a port
         ├── Stale               somebody else saved the run first: load and decide again
+        ├── Fenced              another controller owns the run: let go of it
         └── Damaged
 
 Libraries' own errors are turned into one of these once, in the adapter that names the library.
@@ -221,6 +222,10 @@ class Broken(PuploadError):
 
 class Stale(Broken):
     """Run {run} was saved by somebody else since version {version}."""
+
+
+class Fenced(Broken):
+    """Run {run} belongs to another controller by now."""
 
 
 class Damaged(Broken):

@@ -71,7 +71,7 @@ class RunStore(Protocol):
 
     async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:
         """
-        Saves a new run (version 1) with its plan and its first events, in one commit.
+        Saves a new run (version 1, owned by this controller, fence 1) with its plan and its first events, in one commit.
 
         Returns it; or, when a run was created with this key before, that earlier run and saves nothing.
         """
@@ -84,8 +84,10 @@ class RunStore(Protocol):
         Saves `decision.run` and appends `decision.events` to its journal, in one durable commit.
 
         Returns the run with its new version, `if_version + 1`. Only nodes and edges named in `decision.changed_nodes`
-        and `decision.changed_edges` are written. Raises `errors.Stale` when the version is another one: nothing is
-        saved then. Commits of many callers may be grouped; each returns when its own is durable.
+        and `decision.changed_edges` are written. Nothing is saved where it raises: `errors.Fenced` when this
+        controller does not own the run (any more), or owns it with another token than `decision.run.fence`;
+        `errors.Stale` when the version is another one. Commits of many callers may be grouped; each returns when its
+        own is durable.
         """
 
     async def list(
@@ -101,6 +103,13 @@ class RunStore(Protocol):
         Ends a run that cannot be read back: it is ERROR from now on, for this reason, and its journal says so.
 
         Nothing else of it is touched, so that what can be read still can. Nothing happens to a run that is over.
+        """
+
+    async def close(self, run_id: str) -> None:
+        """
+        The run is over and has given up all it held: it is not taken up any more (`Ownership.take_over`).
+
+        Nothing happens to a run that is not over, or is not there.
         """
 
     async def delete(self, run_id: str) -> None:
@@ -169,6 +178,114 @@ class Subscription(Protocol):
 
     async def wait(self) -> None:
         """Returns when something was written since the last return (or since entering)."""
+
+
+# ── Who owns which runs ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """A server among those on one database."""
+
+    id: str
+    """Stable for a data folder, so that a server that comes back finds its own runs at once."""
+    name: str
+    """Host and process, for a person."""
+    engine: str
+    """The container engine it uses, by the engine's own id: two controllers on one engine share its room."""
+    store: str
+    """Its default store, as far as it can be told apart (endpoint and bucket): all controllers must have the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """So much of an engine's room."""
+
+    memory_bytes: int = 0
+    cpus: float = 0.0
+    gpus: int = 0
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nudge:
+    """Somebody says that the object of this edge is there."""
+
+    edge: str
+
+
+Letter = events.Report | Nudge
+"""What a run's owner is told by a controller that does not own it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """A letter in the post."""
+
+    id: int
+    run: str
+    letter: Letter
+
+
+class Ownership(Protocol):
+    """
+    Which controller owns which run, among those on one database.
+
+    A controller holds a lease, which it renews. A run names its owner and a fencing token, which grows with every
+    change of hands; whoever saves names both (`RunStore.save`), so that a controller that was frozen while its lease
+    ran out cannot write over its successor. Leases are timed by one clock: the database server's, where there is one.
+    """
+
+    async def sign_in(self, controller: Controller, *, lease_seconds: float) -> None:
+        """
+        This controller holds a lease from now on; the runs it creates are its own.
+
+        Where only one controller can be on the database (a file, which its process has locked), the leases of all
+        others are over. Raises `errors.Misconfigured` when a live controller has another default store.
+        """
+
+    async def renew(self) -> Sequence[Controller]:
+        """Renews the lease, also one that has run out. Returns the other controllers with a live lease."""
+
+    async def sign_out(self) -> None:
+        """The lease is over: others may take the runs over at once. Nothing happens twice."""
+
+    async def take_over(self, *, limit: int = 1000) -> Sequence[str]:
+        """
+        Runs that are not over, or over and not closed, and whose owner has no live lease or is this controller's own
+        earlier self (until it signed in): they are this controller's own now, with a new fencing token and a new version.
+
+        Returns their ids, oldest first, at most `limit`; empty when there are none left. Two controllers never get
+        the same.
+        """
+
+    async def owned(self) -> Sequence[str]:
+        """The ids of all runs that this controller owns and that are not closed, oldest first."""
+
+    async def claim(self, wanted: Share, *, hungry: bool, of: Share) -> Share:
+        """
+        How much of its engine's room `of` this controller may hand out from now on.
+
+        All of it for the only one on its engine. Else at least nothing and at most `wanted`, so that the claims of
+        all live controllers on the engine never add up to more than `of`; `wanted` is never less than what its live
+        attempts hold. One that is not `hungry` keeps what it wants; among those that are, nobody gets more than an
+        even part who does not hold it already.
+        """
+
+    async def post(self, run_id: str, letter: Letter) -> int:
+        """Leaves a letter for the run's owner, durably. Returns its id. Nothing happens where there is no such run."""
+
+    async def letters(self) -> Sequence[Posted]:
+        """Letters for the runs that this controller owns, oldest first."""
+
+    async def take_letters(self, ids: Iterable[int]) -> None:
+        """Removes letters that were worked in."""
+
+    async def is_taken(self, letter_id: int) -> bool:
+        """Whether nobody needs to work in the letter any more."""
+
+    def news(self) -> "Subscription":
+        """Wakes when a letter came, or a controller signed out. It may wake for nothing, and may be lost: look now and then."""
 
 
 # ── Projects ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -186,6 +186,10 @@ class Run:
     created_at: datetime
     version: int = 0
     """How often it was saved."""
+    owner: str = ""
+    """The controller that may save it; empty before it was saved first."""
+    fence: int = 0
+    """Grows with every change of owners: the token that a save must name."""
     finished_at: datetime | None = None
     nodes: Mapping[str, NodeRun] = field(default_factory=dict, repr=False)
     artifacts: Mapping[str, Artifact] = field(default_factory=dict, repr=False)

@@ -107,6 +107,8 @@ def _create(session: Session, decision: run.Decision, key: str | None) -> run.Ru
             "idempotency_key": key,
             "last_seq": len(decision.events),
             "head": codec.encode_head(new),
+            "owner": new.owner,
+            "fence": new.fence,
         },
     ).fetchall()
     if not inserted:

@@ -30,11 +30,20 @@ from sqlalchemy.dialects import postgresql
 from pupload.adapters.db.tables import artifacts, journal, log_batches, meta, node_runs, plans, projects, runs
 
 
+_LATER = {"closed_at", "tidy_at", "doomed_at", "gone_at"}
+"""Columns that are empty at first."""
+
+
+def _named(table: Table) -> dict[str, BindParameter[Any]]:
+    return {column.name: bindparam(column.name) for column in table.columns if column.name not in _LATER}
+
+
 def _put(table: Table) -> Executable:
     """Insert, in place of an earlier row of the same key."""
-    statement = postgresql.insert(table)  # SQLite writes it the same way, and its dialect compiles it
+    named = _named(table)
+    statement = postgresql.insert(table).values(named)  # SQLite writes it the same way, and its dialect compiles it
     keys = {column.name for column in table.primary_key}
-    fresh: dict[str, Any] = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    fresh: dict[str, Any] = {name: statement.excluded[name] for name in named if name not in keys}
     return statement.on_conflict_do_update(index_elements=sorted(keys), set_=fresh)
 
 
@@ -46,7 +55,7 @@ unnamed one wherever a LIMIT has no OFFSET.)"""
 
 # ── Writing runs ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-INSERT_RUN = postgresql.insert(runs).on_conflict_do_nothing().returning(runs.c.id)
+INSERT_RUN = postgresql.insert(runs).values(_named(runs)).on_conflict_do_nothing().returning(runs.c.id)
 """No row comes back when the id or the idempotency key is there already, perhaps since we looked."""
 INSERT_PLAN = insert(plans)
 PUT_NODE = _put(node_runs)

@@ -16,6 +16,8 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    TextClause,
+    text,
 )
 from sqlalchemy.dialects import postgresql
 
@@ -28,6 +30,10 @@ TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 def _of_a_run() -> Column[str]:
     """What belongs to a run goes with it."""
     return Column("run_id", TEXT, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False)
+
+
+def _where(condition: str) -> dict[str, TextClause]:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 runs = Table(
@@ -44,11 +50,23 @@ runs = Table(
     Column("idempotency_key", TEXT, unique=True),
     Column("last_seq", BigInteger, nullable=False),
     Column("head", LargeBinary, nullable=False),
+    Column("owner", TEXT, nullable=False, server_default=""),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("closed_at", BigInteger),
+    Column("tidy_at", BigInteger),
+    Column("doomed_at", BigInteger),
+    Index("runs_unclosed", "owner", "created_at", **_where("closed_at IS NULL")),
+    Index("runs_to_tidy", "tidy_at"),
     Index("runs_by_age", "created_at", "id"),
     Index("runs_by_status", "status", "created_at", "id"),
     Index("runs_by_flow", "flow", "created_at", "id"),
 )
-"""One row per run. `last_seq` counts its journal: it grows in the statement that moves the version."""
+"""
+One row per run. `last_seq` counts its journal: it grows in the statement that moves the version.
+
+`owner` and `fence` say which controller may write (`ports.Ownership`); `closed_at` when the run, being over, had given
+up all it held. `tidy_at` is when something of it is to be deleted next, `doomed_at` since when all of it is.
+"""
 
 plans = Table(
     "plans", metadata, _of_a_run(), Column("blob", LargeBinary, nullable=False), PrimaryKeyConstraint("run_id")
@@ -72,6 +90,7 @@ artifacts = Table(
     _of_a_run(),
     Column("edge", TEXT, nullable=False),
     Column("blob", LargeBinary, nullable=False),
+    Column("gone_at", BigInteger),
     PrimaryKeyConstraint("run_id", "edge"),
     sqlite_with_rowid=False,
 )
@@ -114,3 +133,46 @@ projects = Table(
 
 meta = Table("meta", metadata, Column("key", TEXT, primary_key=True), Column("value", TEXT, nullable=False))
 """What is true of the whole database, such as the name of this instance."""
+
+controllers = Table(
+    "controllers",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("name", TEXT, nullable=False),
+    Column("engine", TEXT, nullable=False),
+    Column("store", TEXT, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("claim", LargeBinary, nullable=False),
+)
+"""Servers that hold, or held, a lease."""
+
+letters = Table(
+    "letters",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _of_a_run(),
+    Column("blob", LargeBinary, nullable=False),
+    Index("letters_by_run", "run_id", "id"),
+)
+"""What a run's owner is told by others."""
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", TEXT, primary_key=True),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+)
+"""Sealed values by their names."""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    _of_a_run(),
+    Column("due_at", BigInteger),
+    Column("blob", LargeBinary, nullable=False),
+    Index("deliveries_by_run", "run_id", "id"),
+    Index("deliveries_due", "due_at"),
+)
+"""Callbacks; `due_at` is empty when nothing is to be tried any more."""
