@@ -71,7 +71,7 @@ class RunStore(Protocol):
 
     async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:
         """
-        Saves a new run (version 1, owned by this controller, fence 1) with its plan and its first events, in one commit.
+        Saves a new run with its plan and its first events, in one commit: version 1, owned by this controller, fence 1.
 
         Returns it; or, when a run was created with this key before, that earlier run and saves nothing.
         """
@@ -252,8 +252,8 @@ class Ownership(Protocol):
 
     async def take_over(self, *, limit: int = 1000) -> Sequence[str]:
         """
-        Runs that are not over, or over and not closed, and whose owner has no live lease or is this controller's own
-        earlier self (until it signed in): they are this controller's own now, with a new fencing token and a new version.
+        Runs that are not over, or over and not closed, and whose owner has no live lease, or is this controller's own
+        earlier self (before it signed in): they are its own now, with a new fencing token and a new version.
 
         Returns their ids, oldest first, at most `limit`; empty when there are none left. Two controllers never get
         the same.
@@ -285,7 +285,7 @@ class Ownership(Protocol):
         """Whether nobody needs to work in the letter any more."""
 
     def news(self) -> "Subscription":
-        """Wakes when a letter came, or a controller signed out. It may wake for nothing, and may be lost: look now and then."""
+        """Wakes when a letter came, or a controller signed out. Wake-ups may be lost: look now and then, too."""
 
 
 # ── Projects ─────────────────────────────────────────────────────────────────────────────────────────────────────

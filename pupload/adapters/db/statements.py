@@ -29,7 +29,6 @@ from sqlalchemy.dialects import postgresql
 
 from pupload.adapters.db.tables import artifacts, journal, log_batches, meta, node_runs, plans, projects, runs
 
-
 _LATER = {"closed_at", "tidy_at", "doomed_at", "gone_at"}
 """Columns that are empty at first."""
 
