@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
-from pupload.domain import events, flow, nodedef, run, tiers
+from pupload.domain import events, flow, nodedef, run, shares, tiers
 
 # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -109,7 +109,7 @@ class RunStore(Protocol):
         """
         The run is over and has given up all it held: it is not taken up any more (`Ownership.take_over`).
 
-        Nothing happens to a run that is not over, or is not there.
+        Nothing happens to a run that is not over, is not there, or belongs to another controller.
         """
 
     async def delete(self, run_id: str) -> None:
@@ -197,14 +197,8 @@ class Controller:
     """Its default store, as far as it can be told apart (endpoint and bucket): all controllers must have the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """So much of an engine's room."""
-
-    memory_bytes: int = 0
-    cpus: float = 0.0
-    gpus: int = 0
-    attempts: int = 0
+Share = shares.Share
+"""So much of an engine's room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,14 +256,15 @@ class Ownership(Protocol):
     async def owned(self) -> Sequence[str]:
         """The ids of all runs that this controller owns and that are not closed, oldest first."""
 
-    async def claim(self, wanted: Share, *, hungry: bool, of: Share) -> Share:
+    async def claim(self, wanted: Share, *, held: Share, hungry: bool, of: Share) -> Share:
         """
         How much of its engine's room `of` this controller may hand out from now on.
 
         All of it for the only one on its engine. Else at least nothing and at most `wanted`, so that the claims of
         all live controllers on the engine never add up to more than `of`; `wanted` is never less than what its live
-        attempts hold. One that is not `hungry` keeps what it wants; among those that are, nobody gets more than an
-        even part who does not hold it already.
+        attempts `held`, nor is what they hold ever more than the last claim. One that is not `hungry` keeps what it
+        wants; among those that are, nobody gets more than an even part who does not hold it already. Nothing for one
+        that has signed out; and a lease that ran out took the claim with it, so claim again before handing out more.
         """
 
     async def post(self, run_id: str, letter: Letter) -> int:
@@ -321,6 +316,62 @@ class Catalogue(Protocol):
 
     async def all(self) -> Sequence[nodedef.NodeDef]:
         """All of them, by name."""
+
+
+# ── Secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Sealer(Protocol):
+    """Encrypts what a database keeps, with keys that are kept elsewhere. Quick: microseconds for kilobytes."""
+
+    def seal(self, data: bytes, *, about: str) -> bytes:
+        """The data, unreadable and unchangeable. `about` says what it is for: it opens for nothing else."""
+
+    def open(self, sealed: bytes, *, about: str) -> bytes:
+        """
+        The data of `seal`.
+
+        Raises `errors.Misconfigured` when it was sealed with a key that is not there, `errors.Damaged` when it was
+        changed, or sealed for something else.
+        """
+
+    def renew(self, *, new_key: bool) -> str:
+        """
+        Looks at the keys again; with `new_key` there is one more, which seals from now on. All others still open.
+
+        Returns the id of the key that seals. Raises `errors.Misconfigured`.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretInfo:
+    """What may be told of a secret."""
+
+    name: str
+    changed_at: datetime
+
+
+class SecretStore(Protocol):
+    """Values that flows name and nobody reads, durably and sealed."""
+
+    async def put(self, name: str, value: str, *, at: datetime) -> None:
+        """Saves it, in place of an earlier one of the name. What it may be is told by `pupload.domain.secret`."""
+
+    async def reveal(self, name: str) -> str | None:
+        """The value; None when there is no such secret."""
+
+    async def list(self) -> Sequence[SecretInfo]:
+        """All of them, by name, without their values."""
+
+    async def remove(self, name: str) -> None:
+        """Raises `errors.UnknownSecret`."""
+
+    async def reseal(self, *, new_key: bool) -> str:
+        """
+        Everything that the database keeps sealed, secrets and else, is sealed with the newest key afterwards.
+
+        `new_key` and what is returned are those of `Sealer.renew`.
+        """
 
 
 # ── Objects ──────────────────────────────────────────────────────────────────────────────────────────────────────
