@@ -89,8 +89,16 @@ class UnknownProject(Unknown):
     """project does not exist"""
 
 
+class UnknownSecret(Unknown):
+    """secret {name} does not exist"""
+
+
 class UnknownFlow(Unknown):
     """Flow {flow} does not exist in project {project}"""
+
+
+class UnknownDelivery(Unknown):
+    """Callback {delivery} of run {run} does not exist."""
 
 
 class NotAwaited(Refused):
@@ -99,6 +107,14 @@ class NotAwaited(Refused):
 
 class Conflict(Refused):
     """{reason}"""
+
+
+class NotOver(Conflict):
+    """run {run} is {status}: only a run that has ended can be purged; cancel it first"""
+
+
+class NotResumable(Conflict):
+    """run {run} cannot be resumed any more: {reason}"""
 
 
 class Forbidden(Refused):
@@ -213,6 +229,18 @@ class ContainerRefused(AttemptFailed):
     failure = "not_startable"
 
 
+class SecretMissing(AttemptFailed):
+    """secret {name} is not set: set it with `pup secret set {name}` and resume the run"""
+
+    failure = "not_startable"
+
+
+class SecretsUnusable(AttemptFailed):
+    """secrets cannot be given to the node: {reason}"""
+
+    failure = "not_startable"
+
+
 # ── Broken ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -234,3 +262,10 @@ class Damaged(Broken):
 
 class Misconfigured(PuploadError):
     """{reason}"""
+
+
+class AnotherStore(Misconfigured):
+    """
+    The server {other} on this database keeps its objects in {theirs}, this one in {ours}: give all servers on one
+    database the same default store, or this one a database of its own.
+    """

@@ -32,6 +32,7 @@ HOMES = {
     "awscrt": ("adapters/s3/embedded",),
     "boto3": ("adapters/s3",),
     "botocore": ("adapters/s3",),
+    "cryptography": ("adapters/sealing",),
     "docker": ("adapters/docker",),
     "minio": ("adapters/s3",),
     "multidict": ("api", "client.py", "adapters/s3"),

@@ -1,0 +1,1 @@
+"""What a database keeps, encrypted with keys that are kept in a file."""
