@@ -27,7 +27,7 @@ __all__ = ["state"]
 
 async def test_a_new_run_is_version_one_and_reads_back_after_a_restart(state: Bench) -> None:
     new = await state.runs.create(created(a_run()))
-    assert new == replace(a_run(), version=1)
+    assert new == replace(a_run(), version=1, fence=1)
     await state.again()
     assert await state.runs.load("run_a") == new
 

@@ -2,91 +2,86 @@
 Runs, journals and projects in memory, with the manners of the database.
 
 What the database would not save is not saved here either: a save writes the nodes and edges the decision names and no
-others, and every load is a new value. `State` is the three ports over one set of runs; it lasts as long as the process.
+others, and every load is a new value. `State` is four ports over one set of runs; it lasts as long as the process.
 """
 
 import asyncio
+import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Self
 
 from pupload import errors, ports
-from pupload.domain import artifact, events, run
+from pupload.adapters.memory import outbox, retention
+from pupload.adapters.memory.books import Book, Me, Shelf, Subscription
+from pupload.adapters.memory.ownership import Ownership
+from pupload.domain import events, run
 
 
 class State:
-    """`runs`, `journal` and `flows` over the same memory."""
+    """`runs`, `journal`, `flows` and `ownership` over the same memory."""
 
-    def __init__(self) -> None:
-        books: dict[str, _Book] = {}
-        listeners: dict[str, set[asyncio.Event]] = {}
-        self.runs = Runs(books, listeners)
-        self.journal = Journal(books, listeners)
+    def __init__(self, *, clock: ports.Clock | None = None) -> None:
+        """Leases are timed by the clock, the process's own where none is given."""
+        self.shelf = Shelf(clock.monotonic if clock else time.monotonic)
+        self.journal = Journal(self.shelf)
         self.flows = Flows()
+        self.outbox = outbox.Outbox(lambda run_id: run_id in self.shelf.books)
+        self._be(Me())
+
+    def as_controller(self, controller_id: str) -> Self:
+        """The same memory, as another controller on the same database sees it; `controller_id` is who it is."""
+        other = copy(self)
+        other._be(Me(controller_id))
+        return other
+
+    def _be(self, me: Me) -> None:
+        self.runs = Runs(self.shelf, me)
+        self.ownership = Ownership(self.shelf, me)
 
 
-@dataclass(slots=True)
-class _Book:
-    """All that is known of one run."""
-
-    head: run.Run
-    """Without its nodes and artifacts."""
-    nodes: dict[str, run.NodeRun]
-    artifacts: dict[str, artifact.Artifact]
-    started_at: datetime | None = None
-    entries: list[ports.Entry] = field(default_factory=list)
-    logs: list[ports.LogRecord] = field(default_factory=list)
-    counts: dict[tuple[str, int], int] = field(default_factory=dict)
-    """Log lines by node and attempt."""
-
-    def whole(self) -> run.Run:
-        """The run as last saved."""
-        active = frozenset(n.id for n in self.nodes.values() if n.status.active)
-        unfinished = sum(not n.status.terminal for n in self.nodes.values())
-        return replace(
-            self.head, nodes=dict(self.nodes), artifacts=dict(self.artifacts), active=active, unfinished=unfinished
-        )
-
-
-class Runs:
+class Runs(retention.Retention):
     """`ports.RunStore` in memory."""
 
-    def __init__(self, books: dict[str, _Book], listeners: dict[str, set[asyncio.Event]]) -> None:
-        self._books = books
-        self._listeners = listeners
-        self._by_key: dict[str, str] = {}
+    def __init__(self, shelf: Shelf, me: Me) -> None:
+        self._shelf = shelf
+        self._me = me
 
     async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:
         """See `ports.RunStore.create`. Raises `errors.Broken` when there is a run of this id."""
         await asyncio.sleep(0)  # a real store lets others go first, so must this one
-        if idempotency_key is not None and idempotency_key in self._by_key:
-            return self._books[self._by_key[idempotency_key]].whole()
-        new = replace(decision.run, version=1)
-        if new.id in self._books:
+        if idempotency_key is not None and idempotency_key in self._shelf.by_key:
+            return self._shelf.books[self._shelf.by_key[idempotency_key]].whole()
+        new = replace(decision.run, version=1, owner=self._me.id, fence=1)
+        if new.id in self._shelf.books:
             raise errors.Broken(reason=f"run {new.id} is there already")
-        book = _Book(head=_bare(new), nodes=dict(new.nodes), artifacts=dict(new.artifacts))
-        self._books[new.id] = book
+        family = self._adopt(new)
+        book = Book(head=_bare(new), nodes=dict(new.nodes), artifacts=dict(new.artifacts), family=family)
+        self._shelf.books[new.id] = book
         if idempotency_key is not None:
-            self._by_key[idempotency_key] = new.id
+            self._shelf.by_key[idempotency_key] = new.id
         self._record(book, decision)
         return new
 
     async def load(self, run_id: str) -> run.Run:
         """See `ports.RunStore.load`."""
         await asyncio.sleep(0)
-        return _book(self._books, run_id).whole()
+        return self._shelf.book(run_id).whole()
 
     async def save(self, decision: run.Decision, *, if_version: int) -> run.Run:
         """See `ports.RunStore.save`."""
         await asyncio.sleep(0)
-        book = _book(self._books, decision.run.id)
+        book = self._shelf.book(decision.run.id)
+        if (book.head.owner, book.head.fence) != (self._me.id, decision.run.fence):
+            raise errors.Fenced(run=decision.run.id)
         if book.head.version != if_version:
             raise errors.Stale(run=decision.run.id, version=if_version)
-        new = replace(decision.run, version=if_version + 1)
+        new = replace(decision.run, version=if_version + 1, owner=self._me.id)
         book.head = _bare(new)
         book.nodes.update({node: new.nodes[node] for node in decision.changed_nodes})
         book.artifacts.update({edge: new.artifacts[edge] for edge in decision.changed_edges})
@@ -100,8 +95,10 @@ class Runs:
         await asyncio.sleep(0)
         found = [
             book
-            for book in self._books.values()
-            if (status is None or book.head.status is status) and (flow is None or book.head.plan.flow.name == flow)
+            for book in self._shelf.books.values()
+            if book.doomed_at is None
+            and (status is None or book.head.status is status)
+            and (flow is None or book.head.plan.flow.name == flow)
         ]
         found.sort(key=lambda book: (book.head.created_at, book.head.id), reverse=True)
         return ports.RunPage(runs=[_summary(book) for book in found[offset : offset + limit]], total=len(found))
@@ -109,51 +106,59 @@ class Runs:
     async def unfinished(self) -> Sequence[str]:
         """See `ports.RunStore.unfinished`."""
         await asyncio.sleep(0)
-        found = [book for book in self._books.values() if not book.head.status.terminal]
-        return [book.head.id for book in sorted(found, key=lambda book: (book.head.created_at, book.head.id))]
+        return [book.head.id for book in self._shelf.in_order() if not book.head.status.terminal]
 
     async def condemn(self, run_id: str, reason: str, at: datetime) -> None:
         """See `ports.RunStore.condemn`."""
         await asyncio.sleep(0)
-        book = self._books.get(run_id)
-        if book is None or book.head.status.terminal:
+        book = self._shelf.books.get(run_id)
+        if book is None or book.head.status.terminal or book.head.owner != self._me.id:
             return
+        book.closed = True
         version = book.head.version + 1
         book.head = replace(book.head, status=run.Status.ERROR, error=reason, finished_at=at, version=version)
         self._record(book, run.Decision(run=book.head, events=(events.RunFailed(error=reason),), at=at))
 
+    async def close(self, run_id: str) -> None:
+        """See `ports.RunStore.close`."""
+        await asyncio.sleep(0)
+        book = self._shelf.books.get(run_id)
+        if book is not None and book.head.status.terminal and book.head.owner == self._me.id:
+            book.closed = True
+            self._shelf.remove_letters(run_id)
+
     async def delete(self, run_id: str) -> None:
         """See `ports.RunStore.delete`. Its idempotency key may be used again."""
         await asyncio.sleep(0)
-        if self._books.pop(run_id, None) is not None:
-            self._by_key = {key: owner for key, owner in self._by_key.items() if owner != run_id}
-            _wake(self._listeners, run_id)
+        if self._shelf.books.pop(run_id, None) is not None:
+            self._shelf.by_key = {key: owner for key, owner in self._shelf.by_key.items() if owner != run_id}
+            self._shelf.remove_letters(run_id)
+            self._shelf.wake(run_id)
 
-    def _record(self, book: _Book, decision: run.Decision) -> None:
+    def _record(self, book: Book, decision: run.Decision) -> None:
         if book.started_at is None and decision.run.status is run.Status.RUNNING:
             book.started_at = decision.at
         for seq, event in enumerate(decision.events, start=len(book.entries) + 1):
             book.entries.append(ports.Entry(run=book.head.id, seq=seq, at=decision.at, event=event))
-        _wake(self._listeners, book.head.id)
+        self._shelf.wake(book.head.id)
 
 
 class Journal:
     """`ports.Journal` in memory."""
 
-    def __init__(self, books: dict[str, _Book], listeners: dict[str, set[asyncio.Event]]) -> None:
-        self._books = books
-        self._listeners = listeners
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
 
     async def read(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[ports.Entry]:
         """See `ports.Journal.read`."""
         await asyncio.sleep(0)
-        book = self._books.get(run_id)
+        book = self._shelf.books.get(run_id)
         return book.entries[max(after, 0) :][:limit] if book else []
 
     async def write_logs(self, run_id: str, node: str, attempt: int, lines: Sequence[ports.LogLine]) -> None:
         """See `ports.Journal.write_logs`. Raises `errors.UnknownRun`: a run that was deleted gets no lines."""
         await asyncio.sleep(0)
-        book = _book(self._books, run_id)
+        book = self._shelf.book(run_id)
         for line in lines:
             number = book.counts[node, attempt] = book.counts.get((node, attempt), 0) + 1
             cursor = len(book.logs) + 1
@@ -161,12 +166,12 @@ class Journal:
                 ports.LogRecord(run=run_id, node=node, attempt=attempt, number=number, cursor=cursor, line=line)
             )
         if lines:
-            _wake(self._listeners, run_id)
+            self._shelf.wake(run_id)
 
     async def count_logs(self, run_id: str, node: str, attempt: int) -> int:
         """See `ports.Journal.count_logs`."""
         await asyncio.sleep(0)
-        book = self._books.get(run_id)
+        book = self._shelf.books.get(run_id)
         return book.counts.get((node, attempt), 0) if book else 0
 
     async def read_logs(
@@ -174,7 +179,7 @@ class Journal:
     ) -> Sequence[ports.LogRecord]:
         """See `ports.Journal.read_logs`."""
         await asyncio.sleep(0)
-        logs = self._books[run_id].logs if run_id in self._books else []
+        logs = self._shelf.books[run_id].logs if run_id in self._shelf.books else []
         later = logs[bisect_right(logs, since, key=attrgetter("cursor")) :]
         wanted = [r for r in later if node in (None, r.node) and attempt in (None, r.attempt)]
         return wanted[:limit]
@@ -183,13 +188,13 @@ class Journal:
         """See `ports.Journal.log_tails`."""
         await asyncio.sleep(0)
         by_node: dict[str, list[ports.LogRecord]] = defaultdict(list)
-        for record in self._books[run_id].logs if run_id in self._books else []:
+        for record in self._shelf.books[run_id].logs if run_id in self._shelf.books else []:
             by_node[record.node].append(record)
         return {node: records[-lines:] for node, records in by_node.items()} if lines > 0 else {}
 
     def subscribe(self, run_id: str) -> ports.Subscription:
         """See `ports.Journal.subscribe`."""
-        return _Subscription(self._listeners, run_id)
+        return Subscription(self._shelf, run_id)
 
 
 class Flows:
@@ -212,44 +217,11 @@ class Flows:
             raise errors.UnknownProject(name=project_id) from None
 
 
-class _Subscription:
-    def __init__(self, listeners: dict[str, set[asyncio.Event]], run_id: str) -> None:
-        self._listeners = listeners
-        self._run_id = run_id
-        self._written = asyncio.Event()
-
-    def __enter__(self) -> Self:
-        self._listeners.setdefault(self._run_id, set()).add(self._written)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        others = self._listeners.get(self._run_id, set())
-        others.discard(self._written)
-        if not others:
-            self._listeners.pop(self._run_id, None)
-
-    async def wait(self) -> None:
-        await self._written.wait()
-        self._written.clear()
-
-
-def _wake(listeners: Mapping[str, set[asyncio.Event]], run_id: str) -> None:
-    for written in listeners.get(run_id, ()):
-        written.set()
-
-
-def _book(books: Mapping[str, _Book], run_id: str) -> _Book:
-    try:
-        return books[run_id]
-    except KeyError:
-        raise errors.UnknownRun(name=run_id) from None
-
-
 def _bare(whole: run.Run) -> run.Run:
     return replace(whole, nodes={}, artifacts={}, active=frozenset())
 
 
-def _summary(book: _Book) -> ports.RunSummary:
+def _summary(book: Book) -> ports.RunSummary:
     return ports.RunSummary(
         id=book.head.id,
         flow=book.head.plan.flow.name,
