@@ -166,7 +166,7 @@ def _attempt_failed(turn: Turn, report: events.AttemptFailed, chance: float) -> 
     attempt = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
     if attempt is None:
         return
-    told = replace(report, failure=attempt.stopping, reason=attempt.reason) if attempt.stopping else report
+    told = replace(report, failure=attempt.stopping, reason=attempt.reason) if _was_stopped(attempt, report) else report
     failure = Failure(told.failure)
     ended = replace(
         attempt,
@@ -188,6 +188,12 @@ def _attempt_failed(turn: Turn, report: events.AttemptFailed, chance: float) -> 
     )
     turn.happened(told)
     _retry_or_fail(turn, node, told, failure, chance)
+
+
+def _was_stopped(attempt: Attempt, report: events.AttemptFailed) -> bool:
+    """Whether its end is what it was stopped for: not where its time ran out while the engine, or it, was gone."""
+    timed_out_in_vain = attempt.stopping == Failure.TIMEOUT and report.failure == Failure.RUNTIME
+    return bool(attempt.stopping) and not timed_out_in_vain
 
 
 def _retry_or_fail(turn: Turn, node: NodeRun, told: events.AttemptFailed, failure: Failure, chance: float) -> None:

@@ -229,7 +229,7 @@ class Attempts:
             exit_ = await self._patiently(lambda: self._executor.wait(ref))
             work.phase = Phase.STORING
             await pumping
-            failed = verdict.of_exit(ref, exit_, tier, pump.last_line)
+            failed = verdict.of_exit(ref, exit_, tier, pump.last_line, stopped=work.stopped)
             since = attempt.executing_at or attempt.admitted_at
             return failed or await self._succeed(run, node, work, exit_, since=since)
         finally:

@@ -32,8 +32,21 @@ QUOTED = 300
 """Characters of a node's last words that an error quotes."""
 
 
-def of_exit(ref: AttemptRef, ended: Exit, tier: Tier, last_line: str) -> AttemptFailed | None:
-    """The failure that this exit is; None for a good end."""
+def of_exit(
+    ref: AttemptRef, ended: Exit, tier: Tier, last_line: str, *, stopped: bool = False
+) -> AttemptFailed | None:
+    """
+    The failure that this exit is; None for a good end.
+
+    `stopped` says that we told it to stop. What ends after it was told to did not end of itself, whatever its code:
+    what it wrote may be cut off.
+    """
+    if ended.engine_restarted:
+        return _failed(ref, Failure.RUNTIME, "ended by a restart of the container engine", ended)
+    if ended.signalled and not stopped:
+        return _failed(ref, Failure.RUNTIME, f"stopped from outside ({ended.signalled}), not by itself", ended)
+    if ended.signalled and ended.code == 0:
+        return _failed(ref, Failure.CANCELLED, "stopped", ended)
     if ended.code == 0:
         return None
     if ended.oom:

@@ -18,10 +18,11 @@ import docker.errors
 import requests.exceptions
 
 from pupload import errors, ports
+from pupload.adapters.docker import ends
 
 _log = logging.getLogger(__name__)
 
-_ACTIONS = ["start", "die", "oom", "destroy"]
+_ACTIONS = ["start", "die", "oom", "kill", "destroy"]
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _LOOK_BACK_SECONDS = 5
 _PATIENCE_SECONDS = 1
@@ -59,6 +60,8 @@ class Events:
         self._connect = connect
         self._clock = clock
         self._watches: dict[str, set[Watch]] = {}
+        self._signals: dict[str, int] = {}
+        """The last signal that the engine was asked to send, by container; until that starts again or is gone."""
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
@@ -79,6 +82,10 @@ class Events:
             if not watches:
                 del self._watches[name]
 
+    def signal(self, name: str) -> int | None:
+        """The last signal that was seen to be sent to that container through the engine since its start."""
+        return self._signals.get(name)
+
     async def close(self) -> None:
         """The thread ends."""
         self._stopping.set()
@@ -94,7 +101,11 @@ class Events:
             self._thread = threading.Thread(target=self._read_on, name="engine-events", daemon=True)
             self._thread.start()
 
-    def _wake(self, name: str, action: str) -> None:
+    def _wake(self, name: str, action: str, signal: int | None) -> None:
+        if signal is not None:
+            self._signals[name] = signal
+        elif action in ("start", "destroy"):
+            self._signals.pop(name, None)
         for watch in self._watches.get(name, ()):
             watch.oom = watch.oom or action == "oom"
             watch.wake()
@@ -140,7 +151,8 @@ class Events:
         self._last = int(event.get("time") or 0) or self._last
         name = event.get("Actor", {}).get("Attributes", {}).get("name", "")
         action = str(event.get("Action", ""))
-        self._tell(lambda: self._wake(name, action))
+        signal = ends.signal_of(event)
+        self._tell(lambda: self._wake(name, action, signal))
 
     def _tell(self, what: Callable[[], None]) -> None:
         assert self._loop is not None

@@ -11,12 +11,11 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pupload import errors, ports
-from pupload.adapters.docker import calls, cgroup, confinement, events, gpus, images, logs, names, probe, streams
+from pupload.adapters.docker import calls, cgroup, confinement, ends, events, gpus, images, logs, names, probe, streams
 from pupload.domain import run
 
 _LOOK_AGAIN_SECONDS = 10.0
@@ -28,6 +27,8 @@ _GLANCE_SECONDS = 0.1
 _NEVER_STARTED_SECONDS = 30.0
 _DYING_SECONDS = 10.0
 _KILLS = 3
+_AFTERTHOUGHT_SECONDS = 0.05
+"""So much later than the container ended the engine may tell of the signal that ended it."""
 
 _NOT_FOUND, _CONFLICT, _SERVER_ERROR = 404, 409, 500
 _ENDED = frozenset({"exited", "dead"})
@@ -171,20 +172,33 @@ class DockerExecutor:
         """
         name = self._names.container(attempt)
         memory = cgroup.Memory()
-        never_started = 0.0
+        never_started, looked_on = 0.0, False
         with self._events.watch(name) as watch:
             while True:
                 found = await self._inspect(name)
                 if found is None or never_started >= _NEVER_STARTED_SECONDS:
                     raise errors.ContainerLost(attempt=attempt.id)
                 if _has_ended(found):
-                    return _exit(found, memory, oom_seen=watch.oom)
+                    return await self._exit(found, memory, oom_seen=watch.oom, looked_on=looked_on)
+                looked_on = True
                 if _status(found) == "created":
                     if not await watch.changed(within_seconds=_LOOK_AGAIN_SECONDS):
                         never_started += _LOOK_AGAIN_SECONDS
                     continue
                 memory.find(found["Id"], found["State"].get("Pid") or 0)
                 await _sampling_until_changed(watch, memory)
+
+    async def _exit(self, found: Inspected, memory: cgroup.Memory, *, oom_seen: bool, looked_on: bool) -> ports.Exit:
+        """The events that were seen suffice for a good end that was looked on at; else the engine is asked for more."""
+        state, since = found["State"], None
+        sent = self._events.signal(found["Name"].lstrip("/"))
+        if state.get("ExitCode") or not looked_on:
+            sent = sent or await self._calls.quick(lambda client: _last_signal(client, found))
+            since = ends.since(await self._calls.quick(lambda client: client.networks(names=["bridge"])))
+        oom = bool(state.get("OOMKilled")) or oom_seen or memory.oom_kills > 0
+        # At the moment of the kill all of it was in use, whether a sample fell into that moment or not.
+        peak = int(found["HostConfig"]["Memory"]) or memory.peak_bytes if oom else memory.peak_bytes
+        return ends.exit_of(state, oom=oom, peak_memory_bytes=peak, sent=sent, engine_since=since)
 
     async def logs(self, attempt: run.AttemptRef, *, skip: int = 0) -> AsyncIterator[ports.LogLine]:
         """
@@ -416,30 +430,14 @@ def _has_ended(found: Inspected) -> bool:
     return status in _ENDED or (status == "created" and bool(found["State"].get("Error")))
 
 
-def _exit(found: Inspected, memory: cgroup.Memory, *, oom_seen: bool) -> ports.Exit:
-    state = found["State"]
-    oom = bool(state.get("OOMKilled")) or oom_seen or memory.oom_kills > 0
-    # At the moment of the kill all of it was in use, whether a sample fell into that moment or not.
-    peak = int(found["HostConfig"]["Memory"]) or memory.peak_bytes if oom else memory.peak_bytes
-    started_at, finished_at = _moment(state.get("StartedAt")), _moment(state.get("FinishedAt"))
-    if started_at and finished_at:
-        # The engine notes the start when it has heard of it: a short command is over by then.
-        finished_at = max(started_at, finished_at)
-    return ports.Exit(
-        code=int(state["ExitCode"]),
-        oom=oom,
-        started_at=started_at,
-        finished_at=finished_at,
-        peak_memory_bytes=peak,
-        error=str(state.get("Error") or ""),
-    )
-
-
-def _moment(told: str | None) -> datetime | None:
-    """The engine writes the year 1 for "never"."""
-    if not told or told.startswith("0001-"):
+def _last_signal(client: calls.Sdk, found: Inspected) -> int | None:
+    """From the events that this life of the engine remembers. For the past alone, by the engine's clock: no waiting."""
+    finished_at = ends.moment(found["State"].get("FinishedAt"))
+    if finished_at is None:
         return None
-    return datetime.fromisoformat(told)
+    until = f"{finished_at.timestamp() + _AFTERTHOUGHT_SECONDS:.6f}"
+    filters = {"container": [found["Id"]], "event": ["kill", "start"]}
+    return ends.last_signal(client.events(since="1", until=until, filters=filters, decode=True))
 
 
 _HOST_IS_SHORT_OF = (

@@ -81,6 +81,8 @@ class _Box:
     oom: bool
     over: bool = False
     gone: bool = False
+    signalled: str = ""
+    engine_restarted: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ended(self, now: datetime) -> bool:
@@ -164,6 +166,8 @@ class MemoryExecutor:
             started_at=box.started_at,
             finished_at=box.ends_at,
             peak_memory_bytes=box.outcome.peak_memory_bytes,
+            signalled=box.signalled,
+            engine_restarted=box.engine_restarted,
         )
 
     async def logs(self, attempt: run.AttemptRef, *, skip: int = 0) -> AsyncIterator[ports.LogLine]:
@@ -188,11 +192,13 @@ class MemoryExecutor:
         box = self._find(attempt)
         if box is None or box.ended(self._clock.now()):
             return
+        box.signalled = "SIGTERM"
         if not box.outcome.ignores_term:
             self._end(box, code=143)
             return
         deadline = self._clock.now() + timedelta(seconds=grace_seconds)
         if await self._lived_until(box, deadline):
+            box.signalled = "SIGKILL"
             self._end(box, code=137)
 
     async def remove(self, attempt: run.AttemptRef) -> None:
@@ -249,9 +255,19 @@ class MemoryExecutor:
         """What was ordered for an attempt whose container exists. Raises KeyError."""
         return self._boxes[attempt].order
 
-    def end(self, attempt: run.AttemptRef, *, code: int = 0, oom: bool = False) -> None:
-        """The running container ends now, of itself."""
-        self._end(self._boxes[attempt], code=code, oom=oom)
+    def end(
+        self,
+        attempt: run.AttemptRef,
+        *,
+        code: int = 0,
+        oom: bool = False,
+        signalled: str = "",
+        engine_restarted: bool = False,
+    ) -> None:
+        """The running container ends now: of itself, or for a signal that somebody else sent, or with the engine."""
+        box = self._boxes[attempt]
+        box.signalled, box.engine_restarted = signalled, engine_restarted
+        self._end(box, code=code, oom=oom)
 
     def lose(self, attempt: run.AttemptRef) -> None:
         """The container is removed behind our back."""
