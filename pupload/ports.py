@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
-from pupload.domain import events, flow, nodedef, run, shares, tiers
+from pupload.domain import delivery, events, flow, nodedef, run, shares, tiers
 
 # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -28,6 +28,9 @@ class Clock(Protocol):
 
     async def sleep_until(self, when: datetime) -> None:
         """Returns at `when`, at once if that has passed."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Returns after so long, whatever somebody does to the wall clock meanwhile."""
 
 
 # ── Runs and what happened in them ───────────────────────────────────────────────────────────────────────────────
@@ -66,7 +69,64 @@ class RunPage:
     """Of all runs that match, not of this page."""
 
 
-class RunStore(Protocol):
+class Retention(Protocol):
+    """
+    What is still kept of runs that are over, and when it is looked at next.
+
+    Deleting is in two steps. First the database says that it is gone (`tidied`, `doom`): from then on nobody is
+    shown it and nobody builds on it. Then the objects go. Whatever happens between, the run stays due and the second
+    step comes again.
+    """
+
+    async def untidied(self, *, limit: int = 1000) -> Sequence[str]:
+        """The ids of ended runs of which nobody has said yet when something is due (`plan_tidying`)."""
+
+    async def plan_tidying(self, moments: Mapping[str, datetime | None]) -> None:
+        """Says when each of these runs is looked at next; None: never. Nothing happens where there is no such run."""
+
+    async def next_tidying(self) -> datetime | None:
+        """The earliest moment planned, that of a doomed run included; None when there is none."""
+
+    async def due_for_tidying(self, now: datetime, *, limit: int = 100) -> Sequence[str]:
+        """The ids of runs whose moment has come, the longest overdue first. Doomed ones are not among them."""
+
+    async def tidied(self, run_id: str, *, gone: Iterable[str] = (), at: datetime) -> None:
+        """The objects on these edges are gone since `at`, for whoever loads the run. What was gone before stays so."""
+
+    async def kept_by_kin(self, run_id: str) -> frozenset[tuple[str, str]]:
+        """
+        Store and key of every object that is not gone in another run of the family, which is not doomed.
+
+        A family is a run and all that resumed it, and all that resumed those: they share objects.
+        """
+
+    async def doom(self, run_id: str, at: datetime) -> None:
+        """
+        The run does not exist any more, but for `doomed`, `load_doomed` and `erase`; its moment is `at`.
+
+        Its idempotency key may be used again. Raises `errors.UnknownRun`, `errors.Conflict` when it is not over.
+        """
+
+    async def doomed(self, now: datetime, *, limit: int = 100) -> Sequence[str]:
+        """The ids of doomed runs whose moment has come, the longest overdue first."""
+
+    async def load_doomed(self, run_id: str) -> run.Run:
+        """As `RunStore.load`, for a doomed run. Raises `errors.UnknownRun`, also for any other, `errors.Damaged`."""
+
+    async def erase(self, run_id: str, *, rows: int = 1000) -> bool:
+        """
+        Removes so many rows of a doomed run, so that nobody waits long for the writer. Returns whether all are gone.
+        """
+
+    async def agree_on_terms(self, terms: str) -> bool:
+        """
+        Whether these are the terms that were last agreed on. If not they are now, and all moments are open again.
+
+        Doomed runs stay due.
+        """
+
+
+class RunStore(Retention, Protocol):
     """Runs, durably. What was saved is there after a crash; what was not is as if it never happened."""
 
     async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:
@@ -281,6 +341,75 @@ class Ownership(Protocol):
 
     def news(self) -> "Subscription":
         """Wakes when a letter came, or a controller signed out. Wake-ups may be lost: look now and then, too."""
+
+
+# ── Callbacks ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What there is to send."""
+
+    pending: int
+    """Deliveries that are neither delivered nor given up."""
+    due_at: datetime | None
+    """When the next of them is due; None when there are none."""
+
+
+class Outbox(Protocol):
+    """
+    Messages to those who want to be told of runs, and what became of them; durably.
+
+    Several controllers may send from one outbox. Whoever tries a delivery saves it first as being tried
+    (`delivery.claimed`): of those who do so at once, one succeeds.
+    """
+
+    async def add(self, deliveries: Sequence[delivery.Delivery]) -> None:
+        """
+        Saves those of a run that are not there yet, by their ids; those that are there stay as they are.
+
+        Nothing happens where the run is not there (any more).
+        """
+
+    async def put(self, this: delivery.Delivery) -> delivery.Delivery | None:
+        """
+        Saves it in place of the one with the same version. Returns it with its new version.
+
+        None, and nothing is saved, when somebody else saved it since, or it is not there any more.
+        """
+
+    async def get(self, run_id: str, delivery_id: str) -> delivery.Delivery:
+        """Raises `errors.UnknownDelivery` when the run has none of this id."""
+
+    async def of_run(self, run_id: str) -> Sequence[delivery.Delivery]:
+        """All of a run, by their ids."""
+
+    async def due(self, now: datetime, *, per_host: int, limit: int) -> Sequence[delivery.Delivery]:
+        """
+        Those that are due by `now`, the earliest first: at most `limit`, and at most `per_host` of each host.
+
+        So a host with many that it does not take keeps nobody else's from being found.
+        """
+
+    async def outlook(self) -> Outlook:
+        """What there is to send, by whichever controller."""
+
+
+class Poster(Protocol):
+    """Sends messages to receivers that others name."""
+
+    async def post(
+        self, url: str, *, headers: Mapping[str, str], body: bytes, trusted: bool, timeout_seconds: float
+    ) -> delivery.Reply:
+        """
+        POSTs the body, and returns what came back within the time, or why nothing did: nothing of that is raised.
+
+        No redirect is followed, and little of the answer is read. Where the URL is not `trusted`, the address that is
+        connected to is one that the operator lets flows reach: judged after the name was resolved.
+        """
+
+    async def close(self) -> None:
+        """Gives up connections."""
 
 
 # ── Projects ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -620,6 +749,10 @@ class Exit:
     """None where the engine's host does not tell."""
     error: str = ""
     """What the engine says when the command could not even be started."""
+    signalled: str = ""
+    """The signal that it was sent through the engine, such as `SIGTERM`: by `Executor.stop`, or by anybody else."""
+    engine_restarted: bool = False
+    """It ended with the engine, which went down or came back: by the engine's own times, not by the code alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

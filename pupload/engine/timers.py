@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pupload.ports import Clock
 
@@ -76,5 +76,5 @@ async def sleep_until(clock: Clock, when: datetime, *, or_sooner: asyncio.Event)
 
 
 async def sleep(clock: Clock, seconds: float) -> None:
-    """Returns after so long by the clock."""
-    await clock.sleep_until(clock.now() + timedelta(seconds=seconds))
+    """Returns after so long, whatever the wall clock does meanwhile."""
+    await clock.sleep(seconds)

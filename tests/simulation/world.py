@@ -393,6 +393,12 @@ class _Clock:
             raise asyncio.CancelledError
         await self._world.clock.sleep_until(when)
 
+    async def sleep(self, seconds: float) -> None:
+        """See `ports.Clock`."""
+        if self._world.buried:
+            raise asyncio.CancelledError
+        await self._world.clock.sleep(seconds)
+
 
 class _Registry(dict[str, containers.Pull]):
     """Answers anew each time."""

@@ -2,11 +2,14 @@
 
 import asyncio
 import heapq
+import math
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 _TURNS = 25
 """How often `run_for` lets everybody else run before it takes the next sleeper for asleep."""
+_ROUNDING = 1e-9
+"""Seconds by which sums of many turns may be off."""
 
 
 class VirtualClock:
@@ -16,6 +19,8 @@ class VirtualClock:
         self._now = start
         self._elapsed = 0.0
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._resting: list[tuple[float, int, asyncio.Future[None]]] = []
+        """Those who wait for time to pass, whatever the wall clock says."""
         self._count = 0
 
     def now(self) -> datetime:
@@ -35,12 +40,25 @@ class VirtualClock:
         heapq.heappush(self._sleepers, (when, self._count, woken))
         await woken
 
+    async def sleep(self, seconds: float) -> None:
+        """Returns once it was turned by so much; at once for nothing."""
+        if seconds <= 0:
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._count += 1
+        heapq.heappush(self._resting, (self._elapsed + seconds, self._count, woken))
+        await woken
+
     @property
     def next_due(self) -> datetime | None:
         """When the next sleeper wakes, None when nobody sleeps."""
-        while self._sleepers and self._sleepers[0][2].done():  # given up by whoever slept
-            heapq.heappop(self._sleepers)
-        return self._sleepers[0][0] if self._sleepers else None
+        for sleepers in (self._sleepers, self._resting):
+            while sleepers and sleepers[0][2].done():  # given up by whoever slept
+                heapq.heappop(sleepers)
+        # Rounded up: a microsecond too early would find them asleep, and the clock standing still.
+        rest = [math.ceil(max(self._resting[0][0] - self._elapsed, 0.0) * 1e6)] if self._resting else []
+        due = [sleeper[0] for sleeper in self._sleepers[:1]]
+        return min([*due, *(self._now + timedelta(microseconds=micros) for micros in rest)], default=None)
 
     def advance(self, seconds: float) -> None:
         """Turns the clock; everybody whose time came is woken, in order, and finds it at its new place."""
@@ -65,8 +83,11 @@ class VirtualClock:
     def _turn_to(self, when: datetime, elapsed: float) -> None:
         self._now = when
         self._elapsed += elapsed
-        while (due := self.next_due) is not None and due <= when:
-            heapq.heappop(self._sleepers)[2].set_result(None)
+        for sleepers, reached in ((self._sleepers, when), (self._resting, self._elapsed + _ROUNDING)):
+            while sleepers and (sleepers[0][2].done() or sleepers[0][0] <= reached):
+                woken = heapq.heappop(sleepers)[2]
+                if not woken.done():
+                    woken.set_result(None)
 
     async def _let_run(self) -> None:
         for _ in range(_TURNS):

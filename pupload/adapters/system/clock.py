@@ -23,3 +23,7 @@ class SystemClock:
         """Returns when the wall clock says `when`, at the latest a minute after it was set past that."""
         while (left := (when - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - nothing tells that time went by
             await asyncio.sleep(min(left, _NAP_SECONDS))
+
+    async def sleep(self, seconds: float) -> None:
+        """See `ports.Clock`."""
+        await asyncio.sleep(seconds)

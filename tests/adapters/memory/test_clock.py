@@ -76,3 +76,16 @@ async def test_setting_the_wall_clock_takes_no_time() -> None:
     assert (clock.now(), clock.monotonic()) == (START - timedelta(hours=1), 0)
     with pytest.raises(ValueError, match="forward"):
         clock.advance(-1)
+
+
+async def test_rest_is_measured_whatever_the_wall_clock_says() -> None:
+    clock = VirtualClock()
+    resting = asyncio.ensure_future(clock.sleep(10))
+    await clock.run_for(4)
+    clock.step(-3600)
+    await clock.run_for(5.9)
+    clock.step(7200)
+    await asyncio.sleep(0)
+    assert not resting.done()
+    await clock.run_for(0.1)
+    assert resting.done()
