@@ -14,7 +14,9 @@ import pytest
 
 from pupload import ports
 from pupload.adapters.db.database import Database
+from pupload.adapters.memory.secrets import Secrets
 from pupload.adapters.memory.state import State
+from pupload.adapters.sealing.sealer import FileSealer
 from pupload.domain import artifact, events, flow, plan, run, tiers
 from tests import postgres
 
@@ -27,11 +29,12 @@ async def _stay_open() -> None:
 
 @dataclass
 class Ports:
-    """The three ports of a state, and how to close and open it again."""
+    """The ports of a state, and how to close and open it again."""
 
     runs: ports.RunStore
     journal: ports.Journal
     flows: ports.FlowStore
+    secrets: ports.SecretStore
     lasts: bool
     """Whether what was saved outlives the process."""
     close: Callable[[], Awaitable[None]]
@@ -44,32 +47,44 @@ async def _open_memory(folder: Path) -> Ports:
     async def reopen() -> Ports:
         return found
 
-    found = Ports(state.runs, state.journal, state.flows, lasts=False, close=_stay_open, reopen=reopen)
+    found = Ports(state.runs, state.journal, state.flows, Secrets(), lasts=False, close=_stay_open, reopen=reopen)
     return found
 
 
 async def _open_sqlite(folder: Path) -> Ports:
-    database = await Database.open(folder / "pupload.db")
+    database = await Database.open(folder / "pupload.db", sealer=FileSealer(folder / "secret.key"))
 
     async def reopen() -> Ports:
         await database.close()
         return await _open_sqlite(folder)
 
-    return Ports(database.runs, database.journal, database.flows, lasts=True, close=database.close, reopen=reopen)
+    return _ports(database, reopen)
 
 
 async def _open_postgresql(folder: Path) -> Ports:
-    return await _open_url(await postgres.shared().emptied())
+    return await _open_url(await postgres.shared().emptied(), folder)
 
 
-async def _open_url(url: str) -> Ports:
-    database = await Database.open(url)
+async def _open_url(url: str, folder: Path) -> Ports:
+    database = await Database.open(url, sealer=FileSealer(folder / "secret.key"))
 
     async def reopen() -> Ports:
         await database.close()
-        return await _open_url(url)
+        return await _open_url(url, folder)
 
-    return Ports(database.runs, database.journal, database.flows, lasts=True, close=database.close, reopen=reopen)
+    return _ports(database, reopen)
+
+
+def _ports(database: Database, reopen: Callable[[], Awaitable[Ports]]) -> Ports:
+    return Ports(
+        database.runs,
+        database.journal,
+        database.flows,
+        database.secrets,
+        lasts=True,
+        close=database.close,
+        reopen=reopen,
+    )
 
 
 OPENERS: dict[str, Callable[[Path], Awaitable[Ports]]] = {
@@ -96,6 +111,10 @@ class Bench:
     @property
     def flows(self) -> ports.FlowStore:
         return self._now.flows
+
+    @property
+    def secrets(self) -> ports.SecretStore:
+        return self._now.secrets
 
     async def again(self) -> None:
         """Closed and opened again."""

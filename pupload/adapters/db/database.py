@@ -15,8 +15,11 @@ from pupload import errors, ports
 from pupload.adapters.db import postgres, postgres_home, session, sqlite, sqlite_home
 from pupload.adapters.db.hub import Hub
 from pupload.adapters.db.journal import Journal
+from pupload.adapters.db.outbox import Outbox
 from pupload.adapters.db.projects import Projects
 from pupload.adapters.db.runs import Runs
+from pupload.adapters.db.sealed import Seal
+from pupload.adapters.db.secrets import Secrets
 
 
 class Home(Protocol):
@@ -46,16 +49,19 @@ class Home(Protocol):
 
 
 class Database:
-    """`runs`, `journal` and `flows` in one home."""
+    """`runs`, `journal`, `flows` and `secrets` in one home."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, sealer: ports.Sealer | None = None) -> None:
         """Use `open`."""
         self._home = home
         self.instance = home.instance
         """The name of this installation, made with the database: 16 letters and digits."""
-        self.runs = Runs(home.writer, home.readers)
+        seal = Seal(sealer)
+        self.runs = Runs(home.writer, home.readers, seal)
         self.journal = Journal(home.writer, home.readers, home.hub)
-        self.flows = Projects(home.writer, home.readers)
+        self.flows = Projects(home.writer, home.readers, seal)
+        self.secrets = Secrets(home.writer, home.readers, seal)
+        self.outbox = Outbox(home.writer, home.readers)
 
     @classmethod
     async def open(
@@ -64,6 +70,7 @@ class Database:
         *,
         folder: Path | None = None,
         alone: bool = True,
+        sealer: ports.Sealer | None = None,
         busy_seconds: float = sqlite.BUSY_SECONDS,
         patience_seconds: float = postgres_home.PATIENCE_SECONDS,
     ) -> Self:
@@ -72,18 +79,24 @@ class Database:
 
         The file's folder, and `folder` with it, belong to this process until `close`; so does a PostgreSQL database,
         unless not `alone`. `busy_seconds` is for a file that somebody has locked, `patience_seconds` for a server
-        that has gone away: then `errors.DatabaseUnavailable`. Raises `errors.Misconfigured` when another process has
-        it or `where` is nothing we can open, `errors.Damaged` when the file is no sound database, `errors.DiskFull`,
-        `errors.DatabaseUnavailable`.
+        that has gone away: then `errors.DatabaseUnavailable`. Without a `sealer` nothing is sealed, and there can be
+        no secrets. Raises `errors.Misconfigured` when another process has it, it is sealed with a key that is not
+        there, or `where` is nothing we can open; `errors.Damaged` when the file is no sound database,
+        `errors.DiskFull`, `errors.DatabaseUnavailable`.
         """
+        home: Home
         if isinstance(where, str) and postgres.is_url(where):
-            return cls(
-                await postgres_home.PostgresHome.open(
-                    where, folder=folder, alone=alone, patience_seconds=patience_seconds
-                )
+            home = await postgres_home.PostgresHome.open(
+                where, folder=folder, alone=alone, patience_seconds=patience_seconds
             )
-        path = path_of(where)
-        return cls(await sqlite_home.SqliteHome.open(path, folder=folder, busy_seconds=busy_seconds))
+        else:
+            home = await sqlite_home.SqliteHome.open(path_of(where), folder=folder, busy_seconds=busy_seconds)
+        try:
+            await home.writer.do(Seal(sealer).check)
+        except BaseException:
+            await home.close()
+            raise
+        return cls(home, sealer)
 
     async def close(self) -> None:
         """Returns when all that was asked for is written; what belonged to us is free for others then."""

@@ -1,23 +1,24 @@
 """Projects in the database."""
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, statements
+from pupload.adapters.db import codec, sealed, statements
 from pupload.adapters.db.session import Readers, Session, Writer
 
 
 class Projects:
     """`ports.FlowStore` in a database."""
 
-    def __init__(self, writer: Writer, readers: Readers) -> None:
+    def __init__(self, writer: Writer, readers: Readers, seal: sealed.Seal) -> None:
         self._writer = writer
         self._readers = readers
+        self._seal = seal
 
     async def put_project(self, project: ports.Project) -> None:
         """See `ports.FlowStore.put_project`."""
 
         def put(session: Session) -> None:
-            row = {"id": project.id, "name": project.name, "blob": codec.PROJECT.encode(project)}
-            session.run(statements.PUT_PROJECT, row)
+            blob = self._seal.close(codec.PROJECT.encode(project), sealed.project(project.id))
+            session.run(statements.PUT_PROJECT, {"id": project.id, "name": project.name, "blob": blob})
 
         await self._writer.do(put)
 
@@ -28,6 +29,7 @@ class Projects:
             row = session.run(statements.PROJECT, {"project": project_id}).fetchone()
             if row is None:
                 raise errors.UnknownProject(name=project_id)
-            return codec.PROJECT.decode(row[0], f"project {project_id}")
+            what = sealed.project(project_id)
+            return codec.PROJECT.decode(self._seal.open(row[0], what), what)
 
         return await self._readers.do(get)

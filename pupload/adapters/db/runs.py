@@ -11,27 +11,32 @@ from datetime import datetime
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, statements
+from pupload.adapters.db import codec, retention, sealed, statements
 from pupload.adapters.db.session import Readers, Session, Writer
 from pupload.domain import events, run
 
 
-class Runs:
+class Runs(retention.Retention):
     """`ports.RunStore` in a database."""
 
-    def __init__(self, writer: Writer, readers: Readers) -> None:
+    def __init__(self, writer: Writer, readers: Readers, seal: sealed.Seal = sealed.OPEN) -> None:
         self._writer = writer
         self._readers = readers
+        self._seal = seal
 
     async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:
         """See `ports.RunStore.create`. Raises `errors.Broken` when there is a run of this id."""
         return await self._writer.do(
-            lambda session: _create(session, decision, idempotency_key), run_id=decision.run.id
+            lambda session: _create(session, self._seal, decision, idempotency_key), run_id=decision.run.id
         )
 
     async def load(self, run_id: str) -> run.Run:
         """See `ports.RunStore.load`."""
-        return await self._readers.do(lambda session: _load(session, run_id))
+        return await self._readers.do(lambda session: _load(session, self._seal, run_id))
+
+    async def load_doomed(self, run_id: str) -> run.Run:
+        """See `ports.Retention.load_doomed`."""
+        return await self._readers.do(lambda session: _load(session, self._seal, run_id, head=statements.DOOMED_HEAD))
 
     async def save(self, decision: run.Decision, *, if_version: int) -> run.Run:
         """See `ports.RunStore.save`."""
@@ -87,11 +92,11 @@ class Runs:
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _create(session: Session, decision: run.Decision, key: str | None) -> run.Run:
+def _create(session: Session, seal: sealed.Seal, decision: run.Decision, key: str | None) -> run.Run:
     if key is not None:
         earlier = session.run(statements.RUN_OF_KEY, {"key": key}).fetchone()
         if earlier is not None:
-            return _load(session, earlier[0])
+            return _load(session, seal, earlier[0])
     new = replace(decision.run, version=1)
     inserted = session.run(
         statements.INSERT_RUN,
@@ -112,20 +117,22 @@ def _create(session: Session, decision: run.Decision, key: str | None) -> run.Ru
         },
     ).fetchall()
     if not inserted:
-        return _earlier(session, new.id, key)
-    session.run_many(statements.INSERT_PLAN, [{"run_id": new.id, "blob": codec.PLAN.encode(new.plan)}])
+        return _earlier(session, seal, new.id, key)
+    retention.adopt(session, new)
+    plan = seal.close(codec.PLAN.encode(new.plan), sealed.plan(new.id))
+    session.run_many(statements.INSERT_PLAN, [{"run_id": new.id, "blob": plan}])
     _put_nodes(session, new, (name for name, node in new.nodes.items() if node != run.NodeRun(id=name)))
     _put_artifacts(session, new, new.artifacts)
     _append(session, decision, after=0)
     return new
 
 
-def _earlier(session: Session, run_id: str, key: str | None) -> run.Run:
+def _earlier(session: Session, seal: sealed.Seal, run_id: str, key: str | None) -> run.Run:
     """The run that another process created with this key since we looked."""
     found = session.run(statements.RUN_OF_KEY, {"key": key}).fetchone() if key is not None else None
     if found is None:
         raise errors.Broken(reason=f"run {run_id} is there already")
-    return _load(session, found[0])
+    return _load(session, seal, found[0])
 
 
 def _save(session: Session, decision: run.Decision, if_version: int) -> run.Run:
@@ -186,21 +193,23 @@ def _append_one(session: Session, run_id: str, seq: int, at: datetime, event: ev
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _load(session: Session, run_id: str) -> run.Run:
+def _load(session: Session, seal: sealed.Seal, run_id: str, *, head: Any = statements.HEAD) -> run.Run:
     named: Mapping[str, Any] = {"run": run_id}
-    found = session.run(statements.HEAD, named).fetchone()
+    found = session.run(head, named).fetchone()
     if found is None:
         raise errors.UnknownRun(name=run_id)
     (blob,) = session.run(statements.PLAN, named).fetchone() or (None,)
-    plan = codec.PLAN.decode(blob, f"the plan of run {run_id}")
+    what = sealed.plan(run_id)
+    plan = codec.PLAN.decode(seal.open(blob, what), what)
     nodes = {name: run.NodeRun(id=name) for name in plan.nodes}
     for name, blob in session.run(statements.NODES, named):
         nodes[name] = codec.NODE.decode(blob, f"node {name} of run {run_id}")
-    artifacts = {
-        edge: codec.ARTIFACT.decode(blob, f"artifact {edge} of run {run_id}")
-        for edge, blob in session.run(statements.ARTIFACTS, named)
-    }
-    return codec.decode_run(found[1], f"run {run_id}", plan=plan, nodes=nodes, artifacts=artifacts)
+    artifacts, gone = {}, {}
+    for edge, blob, gone_at in session.run(statements.ARTIFACTS, named):
+        artifacts[edge] = codec.ARTIFACT.decode(blob, f"artifact {edge} of run {run_id}")
+        if gone_at is not None:
+            gone[edge] = codec.moment(gone_at)
+    return codec.decode_run(found[1], f"run {run_id}", plan=plan, nodes=nodes, artifacts=artifacts, gone=gone)
 
 
 def _summary(row: Sequence[Any]) -> ports.RunSummary:

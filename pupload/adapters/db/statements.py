@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    Column,
     ColumnElement,
     Executable,
     Integer,
@@ -27,9 +28,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from pupload.adapters.db.tables import artifacts, journal, log_batches, meta, node_runs, plans, projects, runs
+from pupload.adapters.db.tables import artifacts, journal, log_batches, meta, node_runs, plans, projects, runs, secrets
 
-_LATER = {"closed_at", "tidy_at", "doomed_at", "gone_at"}
+_LATER = {"closed_at", "tidy_at", "doomed_at", "gone_at", "family"}
 """Columns that are empty at first."""
 
 
@@ -99,10 +100,11 @@ RUN_EXISTS = select(runs.c.id).where(runs.c.id == RUN)
 LOCK_RUN = RUN_EXISTS.with_for_update(key_share=True)
 """Keeps other processes from writing to the run until the commit. SQLite has one writer and no such words."""
 RUN_OF_KEY = select(runs.c.id).where(runs.c.idempotency_key == bindparam("key"))
-HEAD = select(runs.c.version, runs.c.head).where(runs.c.id == RUN)
+HEAD = select(runs.c.version, runs.c.head).where(runs.c.id == RUN, runs.c.doomed_at.is_(None))
+DOOMED_HEAD = select(runs.c.version, runs.c.head).where(runs.c.id == RUN, runs.c.doomed_at.is_not(None))
 PLAN = select(plans.c.blob).where(plans.c.run_id == RUN)
 NODES = select(node_runs.c.node_id, node_runs.c.blob).where(node_runs.c.run_id == RUN)
-ARTIFACTS = select(artifacts.c.edge, artifacts.c.blob).where(artifacts.c.run_id == RUN)
+ARTIFACTS = select(artifacts.c.edge, artifacts.c.blob, artifacts.c.gone_at).where(artifacts.c.run_id == RUN)
 
 UNFINISHED = (
     select(runs.c.id)
@@ -124,13 +126,17 @@ _FILTERS: dict[tuple[bool, bool], Any] = {
 def _page(condition: Any) -> Executable:
     c = runs.c
     page = select(c.id, c.flow, c.status, c.created_at, c.started_at, c.finished_at, c.error)
+    page = page.where(c.doomed_at.is_(None))
     page = page.order_by(c.created_at.desc(), c.id.desc()).limit(bindparam("limit")).offset(bindparam("offset"))
     return page if condition is None else page.where(condition)
 
 
 def _count(condition: Any) -> Executable:
-    count = select(func.count()).select_from(runs)
-    return count if condition is None else count.where(condition)
+    """All less those that are doomed, which are few and have an index: the others need not be looked at one by one."""
+    every = select(func.count()).select_from(runs)
+    every = every if condition is None else every.where(condition)
+    doomed = every.where(runs.c.doomed_at.is_not(None))
+    return select(every.scalar_subquery() - doomed.scalar_subquery())
 
 
 PAGES = {given: _page(condition) for given, condition in _FILTERS.items()}
@@ -181,6 +187,28 @@ PROJECT = select(projects.c.blob).where(projects.c.id == bindparam("project"))
 INSERT_META = postgresql.insert(meta).on_conflict_do_nothing()
 DELETE_META = delete(meta).where(meta.c.key.like(bindparam("beginning")))
 META = select(meta.c.value).where(meta.c.key == bindparam("name"))
+
+# ── Secrets, and what is sealed ──────────────────────────────────────────────────────────────────────────────────
+
+PUT_SECRET = _put(secrets)
+SECRET = select(secrets.c.blob).where(secrets.c.name == bindparam("name"))
+SECRETS = select(secrets.c.name, secrets.c.changed_at).order_by(secrets.c.name)
+DELETE_SECRET = delete(secrets).where(secrets.c.name == bindparam("name")).returning(secrets.c.name)
+
+
+class Blobs:
+    """The blobs of a table, some at a time, in the order of their key."""
+
+    def __init__(self, table: Table, key: Column[str]) -> None:
+        blob = table.c.blob
+        self.some = (
+            select(key, blob).where(key > bindparam("after")).order_by(key).limit(bindparam("limit")).offset(NOUGHT)
+        )
+        self.replace = (
+            update(table).where(key == bindparam("key"), blob == bindparam("old")).values(blob=bindparam("fresh"))
+        )
+        """Nothing is replaced that somebody changed since."""
+
 
 # ── PostgreSQL, where other processes may read and write ─────────────────────────────────────────────────────────
 
