@@ -194,6 +194,8 @@ class Run:
     nodes: Mapping[str, NodeRun] = field(default_factory=dict, repr=False)
     artifacts: Mapping[str, Artifact] = field(default_factory=dict, repr=False)
     """By edge."""
+    gone: Mapping[str, datetime] = field(default_factory=dict)
+    """Edges whose object was deleted since the run ended, and when: their artifacts only tell what there was."""
     absent: Mapping[str, str] = field(default_factory=dict)
     """Edges that will never have an object: the reason, by edge."""
     active: frozenset[str] = frozenset()

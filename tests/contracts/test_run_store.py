@@ -64,6 +64,7 @@ async def test_only_what_the_decision_names_is_written(state: Bench) -> None:
 
 
 async def test_a_run_that_begins_with_work_done_keeps_it(state: Bench) -> None:
+    await state.runs.create(created(a_run("run_0")))
     new = a_run()
     reused = run.NodeRun(id="resize", status=run.NodeStatus.COMPLETE, reused=True)
     new = replace(

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 import msgspec
 
 from pupload import errors, ports
-from pupload.domain import artifact, events, plan, run
+from pupload.domain import artifact, delivery, events, plan, run
 
 SHAPE = 1
 """Of every blob written now."""
@@ -87,6 +87,7 @@ NODE: Record[run.NodeRun] = Record(run.NodeRun)
 ARTIFACT: Record[artifact.Artifact] = Record(artifact.Artifact)
 LINES: Record[Sequence[ports.LogLine]] = Record(tuple[ports.LogLine, ...])
 PROJECT: Record[ports.Project] = Record(ports.Project)
+DELIVERY: Record[delivery.Delivery] = Record(delivery.Delivery)
 
 _EVENTS: Mapping[str, Record[events.Event]] = {name: Record(kind) for name, kind in events.KINDS.items()}
 
@@ -108,7 +109,7 @@ def decode_event(kind: str, blob: object, what: str) -> events.Event:
 
 # ── The head of a run: all of it that has no table of its own ────────────────────────────────────────────────────
 
-_ELSEWHERE = frozenset({"plan", "nodes", "artifacts"})
+_ELSEWHERE = frozenset({"plan", "nodes", "artifacts", "gone"})
 """Fields that have tables."""
 _COUNTED = frozenset({"active", "unfinished"})
 """Indexes into the nodes, made again on loading: written out they would grow with the flow at every save."""
@@ -147,6 +148,7 @@ def decode_run(
     plan: plan.Plan,
     nodes: Mapping[str, run.NodeRun],
     artifacts: Mapping[str, artifact.Artifact],
+    gone: Mapping[str, datetime] | None = None,
 ) -> run.Run:
     """The run put together again. Raises `errors.Damaged`."""
     head = _HEAD.decode(blob, what)
@@ -154,6 +156,7 @@ def decode_run(
         plan=plan,
         nodes=nodes,
         artifacts=artifacts,
+        gone=gone or {},
         active=frozenset(node.id for node in nodes.values() if node.status.active),
         unfinished=sum(not node.status.terminal for node in nodes.values()),
         **msgspec.structs.asdict(head),

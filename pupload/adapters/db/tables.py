@@ -5,6 +5,8 @@ Columns hold what is searched for; everything else is a blob that `pupload.adapt
 are integers: microseconds since 1970, UTC. The schema itself is made by `migrations/`; a test holds the two together.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -16,7 +18,6 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
-    TextClause,
     text,
 )
 from sqlalchemy.dialects import postgresql
@@ -32,7 +33,7 @@ def _of_a_run() -> Column[str]:
     return Column("run_id", TEXT, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False)
 
 
-def _where(condition: str) -> dict[str, TextClause]:
+def _where(condition: str) -> dict[str, Any]:
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
@@ -55,8 +56,12 @@ runs = Table(
     Column("closed_at", BigInteger),
     Column("tidy_at", BigInteger),
     Column("doomed_at", BigInteger),
+    Column("family", TEXT),
     Index("runs_unclosed", "owner", "created_at", **_where("closed_at IS NULL")),
     Index("runs_to_tidy", "tidy_at"),
+    Index("runs_untidied", "finished_at", **_where("tidy_at IS NULL AND finished_at IS NOT NULL")),
+    Index("runs_doomed", "doomed_at", **_where("doomed_at IS NOT NULL")),
+    Index("runs_by_family", "family", **_where("family IS NOT NULL")),
     Index("runs_by_age", "created_at", "id"),
     Index("runs_by_status", "status", "created_at", "id"),
     Index("runs_by_flow", "flow", "created_at", "id"),
@@ -65,7 +70,8 @@ runs = Table(
 One row per run. `last_seq` counts its journal: it grows in the statement that moves the version.
 
 `owner` and `fence` say which controller may write (`ports.Ownership`); `closed_at` when the run, being over, had given
-up all it held. `tidy_at` is when something of it is to be deleted next, `doomed_at` since when all of it is.
+up all it held. `tidy_at` is when something of it is to be deleted next, `doomed_at` since when all of it is. `family`
+is the first of the runs that it goes back to by being resumed.
 """
 
 plans = Table(
@@ -170,9 +176,11 @@ deliveries = Table(
     metadata,
     Column("id", TEXT, primary_key=True),
     _of_a_run(),
+    Column("host", TEXT, nullable=False),
     Column("due_at", BigInteger),
+    Column("version", BigInteger, nullable=False),
     Column("blob", LargeBinary, nullable=False),
     Index("deliveries_by_run", "run_id", "id"),
-    Index("deliveries_due", "due_at"),
+    Index("deliveries_due", "due_at", **_where("due_at IS NOT NULL")),
 )
 """Callbacks; `due_at` is empty when nothing is to be tried any more."""

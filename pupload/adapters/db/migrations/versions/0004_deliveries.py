@@ -17,8 +17,11 @@ def upgrade() -> None:
         "deliveries",
         sa.Column("id", TEXT, primary_key=True),
         sa.Column("run_id", TEXT, sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("host", TEXT, nullable=False),
         sa.Column("due_at", sa.BigInteger),
+        sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("blob", sa.LargeBinary, nullable=False),
     )
     op.create_index("deliveries_by_run", "deliveries", ["run_id", "id"])
-    op.create_index("deliveries_due", "deliveries", ["due_at"])
+    due = sa.text("due_at IS NOT NULL")
+    op.create_index("deliveries_due", "deliveries", ["due_at"], sqlite_where=due, postgresql_where=due)

@@ -1,4 +1,4 @@
-"""When something of a run is to be deleted, and what is gone."""
+"""When something of a run is to be deleted, what is gone, and who shares objects with whom."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,5 +15,13 @@ TEXT = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 def upgrade() -> None:
     op.add_column("runs", sa.Column("tidy_at", sa.BigInteger))
     op.add_column("runs", sa.Column("doomed_at", sa.BigInteger))
-    op.create_index("runs_to_tidy", "runs", ["tidy_at"])
+    op.add_column("runs", sa.Column("family", TEXT))
     op.add_column("artifacts", sa.Column("gone_at", sa.BigInteger))
+    op.create_index("runs_to_tidy", "runs", ["tidy_at"])
+    for name, columns, condition in (
+        ("runs_untidied", ["finished_at"], "tidy_at IS NULL AND finished_at IS NOT NULL"),
+        ("runs_doomed", ["doomed_at"], "doomed_at IS NOT NULL"),
+        ("runs_by_family", ["family"], "family IS NOT NULL"),
+    ):
+        where = sa.text(condition)
+        op.create_index(name, "runs", columns, sqlite_where=where, postgresql_where=where)
