@@ -31,7 +31,7 @@ class FlagDef:
     description: str = ""
     required: bool = False
     type: str = ""
-    """`string`, `integer`, `number`, `boolean`; empty means string."""
+    """`string`, `integer`, `number`, `boolean`, `secret`; empty means string."""
     default: str | None = None
     choices: tuple[str, ...] = ()
     """The only values allowed, where there are any."""
@@ -87,9 +87,15 @@ class NodeDef:
     user: str = ""
     """`uid` or `uid:gid`; empty: the server's `node_user`."""
     network: str = ""
-    """Empty or `none`; `bridge` where the operator's policy allows it."""
+    """Empty or `none`; `bridge`, or a network that the operator made, where the policy allows it."""
+    capabilities: tuple[str, ...] = ()
+    """To be added back, where the operator's policy allows it; all are dropped otherwise."""
+    devices: tuple[str, ...] = ()
+    """Paths of device files, where the operator's policy allows them."""
     transfer: str = ""
     """Empty or `files`; `urls`: the container gets presigned URLs as well."""
+    secrets: tuple[str, ...] = ()
+    """Names of secrets that every node of this type gets, each in a file."""
     progress: str = ""
     """The name of a built-in parser of progress lines, such as `ffmpeg`."""
 

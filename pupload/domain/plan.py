@@ -55,7 +55,7 @@ class EdgePlan:
     intermediate: bool = False
     """Whether it only passes between nodes, so that it goes when nobody needs it any more."""
     secret: str = field(default="", repr=False)
-    """The HMAC secret of a webhook."""
+    """The HMAC secret of a webhook, or a reference to one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +90,12 @@ class NodePlan:
     timeout_seconds: float = 3600.0
     user: str = ""
     network: str = "none"
+    capabilities: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
     transfer: str = "files"
     progress: str = ""
+    secrets: tuple[str, ...] = ()
+    """Names of secrets that the node gets; where a flag named one, its value is the path of the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pupload.domain import command, duration, graph, mime, nodedef, plan, tiers
+from pupload.domain import command, duration, graph, mime, nodedef, plan, secret, tiers
 from pupload.domain.flow import DEFAULT_STORE, Binding, DataWell, Flow, Node
 from pupload.domain.keys import Keys, tells_edges_apart
+from pupload.domain.policy import capability_name
 from pupload.domain.validation.limits import Limits
 
 DAY_SECONDS = 86400.0
@@ -51,14 +52,15 @@ def make_plan(
     `tokens` gives text that nobody can guess, new with every call; `params` are what keys may name as `param.<name>`;
     `warnings` are for whoever looks at the run, such as those that validation found.
     """
+    limits = limits or Limits()
     keys = Keys(run_id=run_id, flow_name=flow.name, now=now, tokens=tokens, params=params or {})
-    types = _types(flow, definitions, limits or Limits())
+    types = _types(flow, definitions, limits)
     return plan.Plan(
         flow=flow,
         nodes={node.id: _node(node, types[node.uses], default_timeout_seconds) for node in flow.nodes},
         edges=_edges(flow, keys),
         stores={store.name: store for store in reversed(flow.stores)},
-        timeout_seconds=duration.seconds(flow.timeout) if flow.timeout else None,
+        timeout_seconds=duration.seconds(flow.timeout) if flow.timeout else limits.policy.flow_seconds,
         upload_seconds=upload_seconds,
         queue_seconds=queue_seconds,
         mishaps=mishaps,
@@ -111,6 +113,8 @@ def _ladder(tier: tiers.Tier, limits: Limits) -> tuple[tiers.Tier, ...]:
     for step in tiers.larger(tier, limits.tiers):
         if limits.capacity and limits.clamp:
             step = tiers.clamped(step, limits.capacity)  # noqa: PLW2901 (the same step, as it is here)
+        if limits.policy.tier_objection(step):
+            break
         if limits.capacity and not tiers.fits(step, limits.capacity, overcommit_cpu=limits.overcommit_cpu):
             break
         if step.memory_bytes > (steps[-1] if steps else tier).memory_bytes:
@@ -155,6 +159,8 @@ def _bind(binding: Binding, port: plan.PortPlan | None) -> plan.PortPlan:
 def _node(node: Node, kind: _Type, default_timeout_seconds: float) -> plan.NodePlan:
     definition = kind.definition
     timeouts = [duration.seconds(text) for text in (definition.timeout, node.timeout) if text]
+    flags = {**kind.defaults, **{flag.name: flag.value for flag in reversed(node.flags)}}
+    named = (name for value in flags.values() if (name := secret.named(value)) is not None)
     return plan.NodePlan(
         id=node.id,
         uses=node.uses,
@@ -162,16 +168,25 @@ def _node(node: Node, kind: _Type, default_timeout_seconds: float) -> plan.NodeP
         tier=kind.tier,
         inputs=_bound(node.inputs, kind.inputs),
         outputs=_bound(node.outputs, kind.outputs),
-        flags={**kind.defaults, **{flag.name: flag.value for flag in reversed(node.flags)}},
+        flags={flag: _path_of_secret(value) for flag, value in flags.items()},
         command=kind.command,
         max_attempts=definition.max_attempts if definition.max_attempts > 0 else nodedef.DEFAULT_MAX_ATTEMPTS,
         retry=kind.retry,
         timeout_seconds=min(timeouts, default=default_timeout_seconds),
         user=definition.user,
         network=definition.network or "none",
+        capabilities=tuple(dict.fromkeys(map(capability_name, definition.capabilities))),
+        devices=tuple(dict.fromkeys(definition.devices)),
         transfer=definition.transfer or "files",
         progress=definition.progress,
+        secrets=tuple(dict.fromkeys((*definition.secrets, *named))),
     )
+
+
+def _path_of_secret(value: str) -> str:
+    """What a flag becomes that names a secret; others stay as they are."""
+    name = secret.named(value)
+    return value if name is None else secret.path_of(name)
 
 
 # ── Edges ────────────────────────────────────────────────────────────────────────────────────────────────────────

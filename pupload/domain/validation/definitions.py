@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from pupload.domain import command, duration, mime, nodedef, tiers
+from pupload.domain.masking import MASK
 from pupload.domain.nodedef import FlagDef, Port
+from pupload.domain.policyfile import FORBIDDEN_NETWORKS, NETWORK
 from pupload.domain.validation import flags
 from pupload.domain.validation.findings import Finding, found, pointer
-from pupload.domain.validation.limits import NETWORKS, PROGRESS, TRANSFERS
+from pupload.domain.validation.limits import PROGRESS, TRANSFERS
 from pupload.domain.validation.subject import Subject, Use, is_name, shown
 
 _WORD = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
@@ -107,27 +109,25 @@ def timeout(subject: Subject) -> Iterator[Finding]:
 
 
 def network(subject: Subject) -> Iterator[Finding]:
-    """A network is one we know and the operator allows."""
+    """A network is a name that an engine's network can have, and not the machine's own or another container's."""
     for use in subject.uses.values():
         name = use.definition.network
-        facts = {"uses": shown(use.definition.uses), "network": shown(name)}
-        if name and name not in NETWORKS:
-            yield found("NODE_018", use.at("Network"), reason=f"possible are {' and '.join(NETWORKS)}", **facts)
-        elif name and name not in subject.limits.networks:
-            yield found("NODE_018", use.at("Network"), reason="the operator does not allow it", **facts)
+        if name and (name.lower() in FORBIDDEN_NETWORKS or not NETWORK.fullmatch(name)):
+            facts = {"uses": shown(use.definition.uses), "network": shown(name)}
+            reason = "possible are none, bridge, and networks that the operator made"
+            yield found("NODE_018", use.at("Network"), reason=reason, **facts)
 
 
 def transfer(subject: Subject) -> Iterator[Finding]:
-    """A way of transfer is one we know, the operator allows, and the container can use."""
+    """A way of transfer is one we know and the container can use."""
     for use in subject.uses.values():
         name = use.definition.transfer
         facts = {"uses": shown(use.definition.uses), "transfer": shown(name)}
         if name and name not in TRANSFERS:
             yield found("NODE_019", use.at("Transfer"), reason=f"possible are {' and '.join(TRANSFERS)}", **facts)
-        elif name and name not in subject.limits.transfers:
-            yield found("NODE_019", use.at("Transfer"), reason="the operator does not allow it", **facts)
-        elif name == "urls" and use.definition.network != "bridge":
-            yield found("NODE_019", use.at("Transfer"), reason="URLs are of no use without Network: bridge", **facts)
+        elif name == "urls" and use.definition.network in ("", "none"):
+            reason = "URLs are of no use without a Network such as bridge"
+            yield found("NODE_019", use.at("Transfer"), reason=reason, **facts)
 
 
 def many(subject: Subject) -> Iterator[Finding]:
@@ -186,7 +186,8 @@ def flag_definitions(subject: Subject) -> Iterator[Finding]:
                 reason := flags.unusable(flag.default, subject.limits.max_flag_bytes)
                 or flags.refused(flag.default, flag)
             ):
-                reason = f"its default {shown(flag.default)} cannot be used: {reason}"
+                hidden = flags.kind_of(flag) == "secret"
+                reason = f"its default {MASK if hidden else shown(flag.default)} cannot be used: {reason}"
                 yield found("NODE_024", use.at("Flags", index, "Default"), reason=reason, **facts)
 
 

@@ -75,7 +75,8 @@ _FIELDS = (
     *("Flow", "NodeDefs", "Publisher", "Name", "ID", "Uses", "Image", "Timeout"),
     *("Stores", "DefaultDataWell", "DataWells", "Nodes", "Edge", "Store", "Source", "Key", "Lifetime"),
     *("Type", "Params", "Inputs", "Outputs", "Flags", "Value", "Default", "Choices", "Min", "Max", "Command", "Exec"),
-    *("Tier", "MaxAttempts", "Retry", "User", "Network", "Transfer", "Progress"),
+    *("Tier", "MaxAttempts", "Retry", "User", "Network", "Capabilities", "Devices", "Transfer", "Progress"),
+    *("Callbacks", "URL", "On", "Secrets"),
 )
 """In the order in which the reference shows them."""
 
@@ -261,14 +262,14 @@ _NODES = (
         "NODE_018",
         "NodeInvalidNetwork",
         "Definition {uses} has invalid network {network}: {reason}",
-        "Network is not `none` or `bridge`, or the operator does not allow it.",
-        "Leave Network out, or ask the operator.",
+        "Network is no name that an engine's network can have.",
+        "Leave Network out for none.",
     ),
     _error(
         "NODE_019",
         "NodeInvalidTransfer",
         "Definition {uses} has invalid transfer {transfer}: {reason}",
-        "Transfer is not `files` or `urls`, the operator does not allow it, or the container has no network for it.",
+        "Transfer is not `files` or `urls`, or the container has no network for it.",
         "Leave Transfer out: the container then sees files.",
     ),
     _error(
@@ -530,6 +531,132 @@ _TYPES = (
     ),
 )
 
+_CALLBACKS = (
+    _error(
+        "CALL_001",
+        "CallbackInvalidURL",
+        "URL of the callback cannot be used: {reason}",
+        "The URL cannot be read, is not of http or https, holds a password, or leads where flows may not send the "
+        "server.",
+        "Name the receiver as https://host/path. Which hosts may be named, and whether plain http may, the operator "
+        "decides (`callback_private_endpoints`, `callback_http`).",
+    ),
+    _error(
+        "CALL_002",
+        "CallbackUnknownMoment",
+        "Callback names {moment} in On, which is no way for a run to end",
+        "On names how a run must have ended for the callback to be sent.",
+        "Use complete, error and stopped, or leave On out for all of them.",
+    ),
+    _error(
+        "CALL_003",
+        "CallbackTooMany",
+        "Flow has {count} callbacks, more than the limit of {limit}",
+        "Every run of the flow would be told to so many receivers.",
+        "Let one receiver tell the others.",
+    ),
+    _error(
+        "CALL_004",
+        "CallbackInvalidSecret",
+        "Secrets of the callback cannot be used: {reason}",
+        "A secret is too short or too long, is not base64 behind `whsec_`, or there are more than two of them.",
+        "Write `whsec_` and 24 to 64 random bytes in base64, a text of 16 bytes or more, or `${secret.NAME}`.",
+    ),
+    _warning(
+        "CALL_005",
+        "CallbackUnsigned",
+        "Callback has no Secrets: its receiver cannot tell who sent a message",
+        "Whoever knows the receiver's URL could tell it anything.",
+        "Give Secrets, and let the receiver check the signature.",
+    ),
+)
+
+_ASK = "ask the operator, whose policy file says so."
+
+_SECRETS = (
+    _error(
+        "SECRET_001",
+        "SecretNotFound",
+        "Secret {secret} not found ({where})",
+        "The flow or a definition names a secret that the server does not have.",
+        "Set it with `pup secret set NAME`, or correct the name.",
+    ),
+    _error(
+        "SECRET_002",
+        "SecretMisplaced",
+        "A secret cannot be used so ({where}): {reason}",
+        "`${secret.NAME}` is taken as a whole value, in keys of stores, in Secret and Secrets, and in flags. As a part "
+        "of a longer value, or where values are shown, it would not stay secret.",
+        "Write `${secret.NAME}` and nothing else, where a secret may be.",
+    ),
+)
+
+_POLICY = (
+    _error(
+        "POLICY_001",
+        "PolicyImage",
+        "Definition {uses} names image {image}, which the operator's policy does not allow: {reason}",
+        "The operator allows images by name, or by digest only, and this one is not among them.",
+        f"Use an image that is allowed, or {_ASK}",
+    ),
+    _error(
+        "POLICY_002",
+        "PolicyNetwork",
+        "Definition {uses} asks for network {network}, which the operator's policy does not allow: {reason}",
+        "Nodes have no network, unless the operator allows one by name.",
+        f"Leave Network out, or {_ASK}",
+    ),
+    _error(
+        "POLICY_003",
+        "PolicyTransfer",
+        "Definition {uses} asks for transfer {transfer}, which the operator's policy does not allow: {reason}",
+        "Presigned URLs in a container can be read by everybody who may inspect it.",
+        f"Leave Transfer out: the container then sees files. Or {_ASK}",
+    ),
+    _error(
+        "POLICY_004",
+        "PolicyUser",
+        "Definition {uses} asks for user {user}, which the operator's policy does not allow: {reason}",
+        "The user or its group is not among those that nodes may run as. Root is not, unless the operator says so.",
+        f"Leave User out, or {_ASK}",
+    ),
+    _error(
+        "POLICY_005",
+        "PolicyTier",
+        "Definition {uses} asks for tier {tier}, which the operator's policy does not allow: {reason}",
+        "The tier is not among those that may be used, or is larger than a node may be.",
+        f"Choose a tier that is allowed, or {_ASK}",
+    ),
+    _error(
+        "POLICY_006",
+        "PolicyTimeout",
+        "{subject} asks for timeout {timeout}, which the operator's policy does not allow: {reason}",
+        "Nothing may take longer than the operator lets it.",
+        f"Choose a shorter Timeout, or {_ASK}",
+    ),
+    _error(
+        "POLICY_007",
+        "PolicyCapability",
+        "Definition {uses} asks for capability {capability}, which the operator's policy does not allow: {reason}",
+        "Nodes have no capabilities, unless the operator lets definitions add them back by name.",
+        f"Leave Capabilities out, or {_ASK}",
+    ),
+    _error(
+        "POLICY_008",
+        "PolicyDevice",
+        "Definition {uses} asks for device {device}, which the operator's policy does not allow: {reason}",
+        "Nodes have no devices, unless the operator lets definitions ask for them by path.",
+        f"Leave Devices out, or {_ASK}",
+    ),
+    _error(
+        "POLICY_009",
+        "PolicyStore",
+        "Store {store} is at an endpoint that the operator's policy does not allow: {reason}",
+        "The operator says which hosts the stores that flows bring along may be at.",
+        f"Use a store that is allowed, or `default`, the server's own. Or {_ASK}",
+    ),
+)
+
 _WARNINGS = (
     _warning(
         "WARN_001",
@@ -555,6 +682,7 @@ _WARNINGS = (
 )
 
 CODES: Mapping[str, CodeInfo] = {
-    info.code: info for info in (*_STORES, *_NODES, *_EDGES, *_WELLS, *_FLOWS, *_TYPES, *_WARNINGS)
+    info.code: info
+    for info in (*_STORES, *_NODES, *_EDGES, *_WELLS, *_FLOWS, *_TYPES, *_SECRETS, *_POLICY, *_CALLBACKS, *_WARNINGS)
 }
 """All codes, in the order of the reference."""

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pupload.domain import reach
+from pupload.domain.policy import OPEN, Policy
 from pupload.domain.tiers import Capacity, Tier, find
-
-NETWORKS = ("none", "bridge")
-"""What a definition may ask for at all."""
 
 TRANSFERS = ("files", "urls")
 
@@ -29,10 +28,14 @@ class Limits:
     """Whether a tier may ask for more CPUs than there are."""
     clamp: bool = False
     """Whether a tier larger than the machine is made smaller instead of refused; GPUs never are."""
-    networks: frozenset[str] = frozenset(NETWORKS)
-    """Those of `NETWORKS` that the operator allows."""
-    transfers: frozenset[str] = frozenset(TRANSFERS)
-    """Those of `TRANSFERS` that the operator allows."""
+    policy: Policy = OPEN
+    """What the operator lets nodes have."""
+    callback_http: bool = True
+    """Whether callbacks may be sent in plain text."""
+    callback_reach: reach.Policy = reach.Policy(private=True)
+    """Which addresses callbacks may be sent to."""
+    secrets: frozenset[str] | None = None
+    """The names of the secrets that there are; None when that is not known, and then every name is taken for one."""
     default_store: bool = True
     """Whether the server has a store of its own, named `default`."""
 
