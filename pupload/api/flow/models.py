@@ -105,6 +105,14 @@ class DataWell(Request):
     Secret: str | None = None
 
 
+class Callback(Request):
+    """Whom to tell when a run of the flow is over, and how it must have ended: `complete`, `error`, `stopped`."""
+
+    URL: str = ""
+    On: list[str] = []
+    Secrets: list[str] = []
+
+
 class Flow(Request):
     """A graph of nodes that meet on named edges."""
 
@@ -114,6 +122,7 @@ class Flow(Request):
     DataWells: list[DataWell] = []
     DefaultDataWell: DataWell | None = None
     Timeout: str | None = None
+    Callbacks: list[Callback] = []
 
 
 class Port(Request):
@@ -180,7 +189,10 @@ class NodeDef(Request):
     Timeout: str | None = None
     User: str = ""
     Network: str = ""
+    Capabilities: list[str] = []
+    Devices: list[str] = []
     Transfer: str = ""
+    Secrets: list[str] = []
     Progress: str = ""
 
 
@@ -434,6 +446,32 @@ class JournalEntry(Answer, frozen=True, kw_only=True):
     At: datetime
     Kind: str
     Data: dict[str, Any]
+
+
+class CallbackTry(Answer, frozen=True, kw_only=True):
+    """One POST of a callback; `Status` is null where no answer came, `Error` empty where the receiver took it."""
+
+    At: datetime
+    Status: int | None
+    Error: str
+
+
+class Delivery(Answer, frozen=True, kw_only=True):
+    """A callback of a run. `ID` is its `webhook-id`; `State` is PENDING, DELIVERED or FAILED; the URL without query."""
+
+    ID: str
+    URL: str
+    Type: str
+    State: str
+    CreatedAt: datetime
+    NextTryAt: datetime | None
+    Tries: list[CallbackTry]
+
+
+class DeliveryList(Answer, frozen=True, kw_only=True):
+    """The callbacks of a run."""
+
+    Deliveries: list[Delivery]
 
 
 class StreamEnd(Answer, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ import msgspec
 
 from pupload import errors, ports
 from pupload.api.flow import models, reading
-from pupload.domain import artifact, events, flow, nodedef, run
+from pupload.domain import artifact, events, flow, nodedef, run, secret
 from pupload.service import views
 
 _ENCODER = msgspec.json.Encoder()
@@ -58,6 +58,7 @@ def read_project(document: Any, *, project_id: str, warnings: list[str] | None =
     for index, each in enumerate(asked.Flows):
         masked += _masked(each.Stores, f"/Flows/{index}/Stores")
         masked += _masked_wells(each.DataWells, f"/Flows/{index}/DataWells")
+        masked += _masked_callbacks(each.Callbacks, f"/Flows/{index}/Callbacks")
     if masked:
         raise reading.malformed(masked)
     return ports.Project(
@@ -120,6 +121,14 @@ def _masked_wells(wells: Sequence[models.DataWell], place: str) -> Iterable[read
             yield reading.Wrong(where, f"{where} is masked: give the secret itself")
 
 
+def _masked_callbacks(callbacks: Sequence[models.Callback], place: str) -> Iterable[reading.Wrong]:
+    for index, callback in enumerate(callbacks):
+        for position, given in enumerate(callback.Secrets):
+            if given == models.MASK:
+                where = f"{place}/{index}/Secrets/{position}"
+                yield reading.Wrong(where, f"{where} is masked: give the secret itself, or ${{secret.NAME}}")
+
+
 def _flow(asked: models.Flow) -> flow.Flow:
     return flow.Flow(
         name=asked.Name,
@@ -128,6 +137,9 @@ def _flow(asked: models.Flow) -> flow.Flow:
         wells=tuple(_well(each) for each in asked.DataWells),
         default_well=_well(asked.DefaultDataWell) if asked.DefaultDataWell else None,
         timeout=asked.Timeout,
+        callbacks=tuple(
+            flow.Callback(url=each.URL, on=tuple(each.On), secrets=tuple(each.Secrets)) for each in asked.Callbacks
+        ),
     )
 
 
@@ -181,7 +193,10 @@ def _definition(asked: models.NodeDef) -> nodedef.NodeDef:
         timeout=asked.Timeout,
         user=asked.User,
         network=asked.Network,
+        capabilities=tuple(asked.Capabilities),
+        devices=tuple(asked.Devices),
         transfer=asked.Transfer,
+        secrets=tuple(asked.Secrets),
         progress=asked.Progress,
     )
 
@@ -339,6 +354,25 @@ def write_page(page: ports.RunPage, *, limit: int, offset: int) -> models.RunLis
     )
 
 
+def write_deliveries(found: Iterable[delivery.Delivery]) -> models.DeliveryList:
+    """The callbacks of a run."""
+    return models.DeliveryList(Deliveries=[write_delivery(each) for each in found])
+
+
+def write_delivery(this: delivery.Delivery) -> models.Delivery:
+    """A callback; what may let in whoever reads it, its URL's query, is masked."""
+    bare, query, _ = this.url.partition("?")
+    return models.Delivery(
+        ID=this.id,
+        URL=f"{bare}?{models.MASK}" if query else this.url,
+        Type=this.kind,
+        State=this.state.value,
+        CreatedAt=this.created_at,
+        NextTryAt=this.due_at,
+        Tries=[models.CallbackTry(At=each.at, Status=each.status, Error=each.error) for each in this.tries],
+    )
+
+
 # ── Writing what happened ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -406,7 +440,14 @@ def write_flow(this: flow.Flow, *, masked: bool = False) -> dict[str, Any]:
             }
             for each in this.nodes
         ],
+        **({"Callbacks": [_write_callback(each, masked=masked) for each in this.callbacks]} if this.callbacks else {}),
     }
+
+
+def _write_callback(this: flow.Callback, *, masked: bool) -> dict[str, Any]:
+    """Its URL is told whole, for whoever reads a project may push it again; its secrets never are."""
+    shown = (models.MASK if masked and secret.named(each) is None else each for each in this.secrets)
+    return {"URL": this.url, "On": list(this.on), "Secrets": list(shown)}
 
 
 def _write_store(this: flow.Store, *, masked: bool) -> dict[str, Any]:
@@ -418,9 +459,8 @@ def _write_store(this: flow.Store, *, masked: bool) -> dict[str, Any]:
 
 def _mask(name: str, value: str | bool) -> str | bool:
     """The value, where it is no secret; a reference to a secret is none."""
-    secret = name not in models.STORE_PARAMS or name in models.SECRET_PARAMS
-    reference = isinstance(value, str) and value.startswith("${secret.")
-    return models.MASK if secret and not reference and value != "" else value
+    hidden = name not in models.STORE_PARAMS or name in models.SECRET_PARAMS
+    return models.MASK if hidden and secret.named(value) is None and value != "" else value
 
 
 def _write_well(this: flow.DataWell, *, masked: bool) -> dict[str, Any]:
@@ -430,7 +470,7 @@ def _write_well(this: flow.DataWell, *, masked: bool) -> dict[str, Any]:
         "Source": this.source,
         "Key": this.key,
         "Lifetime": this.lifetime,
-        **({"Secret": models.MASK if masked else this.secret} if this.secret else {}),
+        **({"Secret": models.MASK if masked and not secret.named(this.secret) else this.secret} if this.secret else {}),
     }
 
 
@@ -474,7 +514,10 @@ def write_definition(this: nodedef.NodeDef) -> dict[str, Any]:
         "Timeout": this.timeout,
         "User": this.user,
         "Network": this.network,
+        "Capabilities": list(this.capabilities),
+        "Devices": list(this.devices),
         "Transfer": this.transfer,
+        "Secrets": list(this.secrets),
         "Progress": this.progress,
     }
 

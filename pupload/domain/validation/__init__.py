@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pupload.domain.flow import Flow
 from pupload.domain.nodedef import NodeDef
+from pupload.domain.validation import callbacks as callback_rules
 from pupload.domain.validation import definitions as definition_rules
-from pupload.domain.validation import edges, flows, nodes, stores, subject, types, wells
+from pupload.domain.validation import edges, flows, nodes, policies, secrets, stores, subject, types, wells
 from pupload.domain.validation.findings import Finding, in_order
 from pupload.domain.validation.limits import Limits
 
@@ -27,6 +28,9 @@ RULES = (
     *edges.RULES,
     *definition_rules.RULES,
     *types.RULES,
+    *secrets.RULES,
+    *policies.RULES,
+    *callback_rules.RULES,
 )
 
 

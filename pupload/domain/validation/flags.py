@@ -3,6 +3,7 @@
 import math
 import re
 
+from pupload.domain import secret
 from pupload.domain.nodedef import FlagDef
 from pupload.domain.validation.subject import shown, utf8_length
 
@@ -22,6 +23,7 @@ _WRONG = {
     "integer": "it must be a whole number",
     "number": "it must be a number",
     "boolean": "it must be true or false",
+    "secret": "it must be ${secret.NAME}",
 }
 
 
@@ -59,6 +61,8 @@ def _is_of(value: str, kind: str) -> bool:
         return _NUMBER.fullmatch(value) is not None and math.isfinite(float(value))
     if kind == "boolean":
         return value in ("true", "false")
+    if kind == "secret":
+        return secret.named(value) is not None
     return True
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from pupload.domain import duration
 from pupload.domain.flow import Binding, FlagValue, Node
+from pupload.domain.masking import MASK
+from pupload.domain.nodedef import FlagDef
 from pupload.domain.validation import flags
 from pupload.domain.validation.findings import Finding, found, pointer
 from pupload.domain.validation.subject import Subject, is_name, shown
@@ -96,7 +98,7 @@ def flag_values(subject: Subject) -> Iterator[Finding]:
                     pointer(path, "Flags", index, "Value"),
                     flag=shown(given.name),
                     node=shown(node.id),
-                    value=shown(given.value),
+                    value=_shown(given.value, definition),
                     reason=reason,
                 )
 
@@ -143,6 +145,12 @@ def timeout(subject: Subject) -> Iterator[Finding]:
 
 
 RULES = (ids, uses, inputs, outputs, flag_names, flag_values, bound_once, names, timeout)
+
+
+def _shown(value: str, definition: FlagDef | None) -> str:
+    """A flag's value in a sentence, unless it is one that was to be secret."""
+    hidden = definition is not None and flags.kind_of(definition) == "secret"
+    return MASK if hidden else shown(value)
 
 
 def _repeated(path: str, node: Node, field: str, kind: str, items: Sequence[Binding | FlagValue]) -> Iterator[Finding]:

@@ -1,0 +1,65 @@
+"""Rules about secrets: that those which a flow and its definitions name are there, and named where they can be."""
+
+from collections.abc import Iterable, Iterator
+
+from pupload.domain import secret
+from pupload.domain.validation.findings import Finding, found, pointer
+from pupload.domain.validation.subject import FLOW, Subject, shown
+
+_WHOLE = "it must be the whole value, and its name of letters, digits and . _ -"
+
+
+def in_stores(subject: Subject) -> Iterator[Finding]:
+    """Keys of a store may be secrets; its other params may not, for they are shown."""
+    for position, store in enumerate(subject.flow.stores):
+        for param, value in store.params.items():
+            path, where = pointer(FLOW, "Stores", position, "Params", param), f"{shown(param)} of store"
+            if secret.is_mentioned(value) and param.lower() not in secret.STORE_PARAMS:
+                yield found("SECRET_002", path, where=f"{where} {shown(store.name)}", reason="it is no key")
+            else:
+                yield from _judged(subject, path, value, f"{where} {shown(store.name)}")
+
+
+def in_wells(subject: Subject) -> Iterator[Finding]:
+    """What a webhook's bodies are signed with may be a secret."""
+    for position, well in enumerate(subject.flow.wells):
+        yield from _judged(subject, pointer(FLOW, "DataWells", position, "Secret"), well.secret, "Secret of a well")
+
+
+def in_callbacks(subject: Subject) -> Iterator[Finding]:
+    """So may what messages are signed with."""
+    for position, callback in enumerate(subject.flow.callbacks):
+        for index, value in enumerate(callback.secrets):
+            yield from _judged(subject, pointer(FLOW, "Callbacks", position, "Secrets", index), value, "a callback")
+
+
+def in_flags(subject: Subject) -> Iterator[Finding]:
+    """A flag's value may be a secret: the node gets a file of it."""
+    for path, node in subject.nodes:
+        for index, flag in enumerate(node.flags):
+            where = f"flag {shown(flag.name)} of node {shown(node.id)}"
+            yield from _judged(subject, pointer(path, "Flags", index, "Value"), flag.value, where)
+
+
+def in_definitions(subject: Subject) -> Iterator[Finding]:
+    """What a definition names for all of its nodes."""
+    for use in subject.uses.values():
+        for index, name in enumerate(use.definition.secrets):
+            where = f"definition {shown(use.definition.uses)}"
+            yield from _judged(subject, use.at("Secrets", index), f"${{secret.{name}}}", where)
+        for index, flag in enumerate(use.definition.flags):
+            where = f"flag {shown(flag.name)} of definition {shown(use.definition.uses)}"
+            yield from _judged(subject, use.at("Flags", index, "Default"), flag.default, where)
+
+
+RULES = (in_stores, in_wells, in_callbacks, in_flags, in_definitions)
+
+
+def _judged(subject: Subject, path: str, value: object, where: str) -> Iterable[Finding]:
+    if not secret.is_mentioned(value):
+        return
+    name, known = secret.named(value), subject.limits.secrets
+    if name is None:
+        yield found("SECRET_002", path, where=where, reason=_WHOLE)
+    elif known is not None and name not in known:
+        yield found("SECRET_001", path, secret=name, where=where)
