@@ -114,6 +114,14 @@ class Client:
         asked = {} if from_node is None else {"FromNode": from_node}
         return await self._call("POST", f"/api/v1/flow/resume/{_step(run_id)}", asked)
 
+    async def callbacks(self, run_id: str) -> Answer:
+        """`{"Deliveries"}`: who was told that the run is over, and who could not be."""
+        return await self._call("GET", f"/api/v1/flow/callbacks/{_step(run_id)}")
+
+    async def send_callback_again(self, run_id: str, delivery_id: str) -> Answer:
+        """The delivery, which is sent again at once. Raises `errors.Malformed` where there is none."""
+        return await self._call("POST", f"/api/v1/flow/callbacks/{_step(run_id)}/{_step(delivery_id)}/resend")
+
     async def wait(self, run_id: str, *, on_event: Callable[[Event], None] | None = None) -> Answer:
         """
         The run when it has ended. `on_event` is told what happens on the way.

@@ -207,8 +207,15 @@ class Journal(Protocol):
     async def read(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
         """Entries with `seq > after`, in order. Empty when there are none (an unknown run has none)."""
 
-    async def write_logs(self, run_id: str, node: str, attempt: int, lines: Sequence[LogLine]) -> None:
-        """Appends the lines, numbered on from those of this attempt already written. Durable when it returns."""
+    async def write_logs(
+        self, run_id: str, node: str, attempt: int, lines: Sequence[LogLine], *, after: int | None = None
+    ) -> None:
+        """
+        Appends the lines, numbered on from those of this attempt already written. Durable when it returns.
+
+        `after` is how many the caller takes for written. Raises `errors.Stale`, and writes nothing, when it is not so:
+        another controller that has the run has written on.
+        """
 
     async def count_logs(self, run_id: str, node: str, attempt: int) -> int:
         """How many lines of this attempt were written: where to go on after a crash."""
@@ -705,7 +712,7 @@ class TypeTeller(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerOrder:
-    """Everything about the container of one attempt. Nothing in it is a secret."""
+    """Everything about the container of one attempt. Nothing in it is a secret but what is in `secrets`."""
 
     attempt: run.AttemptRef
     image: str
@@ -717,6 +724,8 @@ class ContainerOrder:
     """A directory of this machine, mounted read-only at /pupload/in."""
     outputs: Path
     """A directory of this machine, mounted at /pupload/out."""
+    secrets: Path | None = None
+    """A directory of this machine, in memory, mounted read-only at /run/secrets; None: nothing is."""
     user: str
     """`uid:gid`."""
     network: Literal["none", "bridge"]
@@ -812,8 +821,18 @@ class Executor(Protocol):
     async def remove(self, attempt: run.AttemptRef) -> None:
         """The container and all it made (volumes, networks) are gone afterwards; killed first if need be."""
 
+    async def outputs(self, attempt: run.AttemptRef) -> Path | None:
+        """
+        The directory of this machine that the attempt's container has as `ContainerOrder.outputs`.
+
+        It may lie with another controller, which made the container. None when there is no container.
+        """
+
     async def recover(self) -> Sequence[LiveContainer]:
         """All containers of this instance that exist, by label."""
+
+    async def identity(self) -> str:
+        """Names the engine, the same for everybody who uses it: two with one engine share its room."""
 
     async def capacity(self) -> Capacity:
         """What there is in all, not what is free."""

@@ -15,6 +15,8 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pupload import errors
+from pupload.domain import reach, signing
+from pupload.domain.validation import callbacks
 
 GIB = 1024**3
 MIB = 1024**2
@@ -158,16 +160,49 @@ class Settings(BaseSettings):
         "follows only the last line is. The engine keeps up to four times as much on its disk until the attempt ends.",
     )
     grace_seconds: float = Field(10.0, ge=0, description="Between TERM and KILL when an attempt is stopped.")
+    policy: Path | None = Field(
+        None,
+        description="The operator's policy: a YAML file that says which images, networks, users, tiers and so on nodes "
+        "may have (`pup policy show` prints what holds). Read when the server starts, which refuses one with a mistake.",
+    )
     networks: tuple[str, ...] = Field(
-        ("none",), description="Networks that definitions may ask for. A JSON list; add `bridge` to let nodes out."
+        ("none",),
+        description="Networks that definitions may ask for. A JSON list; add `bridge` to let nodes out. Does not count "
+        "where the policy file has `Networks`.",
     )
     transfers: tuple[str, ...] = Field(
         ("files",),
         description="How definitions may ask for their bytes. A JSON list; add `urls` to let nodes have presigned "
-        "URLs, which everybody who may inspect containers can read.",
+        "URLs, which everybody who may inspect containers can read. Does not count where the policy file has "
+        "`Transfers`.",
     )
     node_folders: tuple[Path, ...] = Field(
         (), description="Folders of node types (`<publisher>/<name>/node.yaml`) beside those that ship. A JSON list."
+    )
+
+    # ── Callbacks ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    callback_url: SecretStr = Field(
+        SecretStr(""),
+        description="Who is told of every run that is over, whatever its flow says, such as "
+        "`https://hooks.example.org/pupload`. Its address may be of the server's own network, and it may be plain "
+        "http. Secret because such URLs often let in whoever has them.",
+    )
+    callback_secrets: tuple[SecretStr, ...] = Field(
+        (),
+        description="What those messages are signed with. A JSON list of `whsec_` and base64, or texts of 16 bytes "
+        "and more; two while one is being exchanged for another.",
+    )
+    callback_private_endpoints: bool | None = Field(
+        None,
+        description="Whether the callbacks of flows may lead to addresses of the server's own network and machine; "
+        "strangers could look around in there. Not given: on while `host` is loopback, off otherwise. Metadata "
+        "services and link-local addresses are never reached.",
+    )
+    callback_http: bool | None = Field(
+        None,
+        description="Whether the callbacks of flows may be sent in plain text, by http. Not given: on while `host` "
+        "is loopback, off otherwise.",
     )
 
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -206,7 +241,23 @@ class Settings(BaseSettings):
             )
         if not self.embedded_store and not self.store_endpoint and not self.store_access_key:
             raise ValueError("embedded_store is off: name another store with store_endpoint and its keys")
+        if reason := self._callback_objection():
+            raise ValueError(reason)
         return self
+
+    def _callback_objection(self) -> str:
+        """What is wrong with the operator's callback; empty when nothing is. It quotes neither URL nor secret."""
+        url = self.callback_url.get_secret_value()
+        if url and (reason := callbacks.url_objection(url, http=True, policy=reach.Policy(private=True))):
+            return f"callback_url cannot be used: {reason}"
+        if len(self.callback_secrets) > callbacks.MOST_SECRETS:
+            return f"callback_secrets holds more than {callbacks.MOST_SECRETS}"
+        for secret in self.callback_secrets:
+            try:
+                signing.key_of(secret.get_secret_value())
+            except ValueError as error:
+                return f"callback_secrets cannot be used: {error}"
+        return ""
 
     @property
     def embedded_port(self) -> int:

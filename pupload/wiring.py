@@ -24,6 +24,7 @@ from aiohttp import web
 from pupload import errors, offline, ports
 from pupload.adapters.db import database
 from pupload.adapters.docker.executor import DockerExecutor
+from pupload.adapters.http.poster import HttpPoster
 from pupload.adapters.magic.teller import MagicTeller
 from pupload.adapters.s3 import local, places, stores, supervisor
 from pupload.adapters.system.clock import SystemClock
@@ -35,8 +36,10 @@ from pupload.api.web import Services
 from pupload.domain.flow import Store
 from pupload.domain.reach import Policy as ReachPolicy
 from pupload.engine.admission import Room
+from pupload.engine.callbacks import Operator
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.orders import Limits as ContainerLimits
+from pupload.service.callbacks import Callbacks
 from pupload.service.health import Health
 from pupload.service.nodes import Nodes
 from pupload.service.presenting import Presenter
@@ -136,6 +139,8 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         opened = await stack.enter_async_context(_stores(settings, data, clock))
         executor = DockerExecutor(instance=state.instance, clock=clock, host=settings.docker_host or None)
         stack.push_async_callback(executor.close)
+        poster = HttpPoster(guard=Guard(offline.callback_reach(settings)), trusted=Guard(ReachPolicy(private=True)))
+        stack.push_async_callback(poster.close)
         teller = MagicTeller()
         stack.push_async_callback(teller.close)
         world = World(
@@ -147,6 +152,8 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             teller=teller,
             clock=clock,
             ids=SystemIds(),
+            outbox=state.outbox,
+            poster=poster,
         )
         capacity = await executor.capacity()
         engine = Engine(world, _config(settings, data, capacity, dev=dev))
@@ -169,6 +176,7 @@ def make_services(engine: Engine, settings: Settings, *, dev: bool, capacity: po
     return Services(
         runs=runs,
         uploads=Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=settings.max_upload_bytes),
+        callbacks=Callbacks(engine=engine, runs=runs),
         projects=Projects(flows=engine.world.flows, runs=runs),
         nodes=Nodes(catalogue),
         health=Health(engine),
@@ -303,6 +311,10 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
     return Config(
         attempts_root=data / "attempts",
         max_upload_bytes=settings.max_upload_bytes,
+        callback=Operator(
+            url=settings.callback_url.get_secret_value(),
+            secrets=tuple(secret.get_secret_value() for secret in settings.callback_secrets),
+        ),
         room=Room(
             cpus=math.inf if offline.given(settings.overcommit_cpu, dev) else capacity.cpus,
             memory_bytes=int(capacity.memory_bytes * settings.memory_share),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pupload import ports
-from pupload.adapters.memory import clock, containers, ids, objects, state
+from pupload.adapters.memory import clock, containers, ids, objects, outbox, state
 from pupload.domain import flow, nodedef
 from pupload.domain.run import Run
 from pupload.domain.validation.limits import Limits as ValidationLimits
@@ -188,6 +188,8 @@ async def a_bench(
         teller=PlainTeller(),
         clock=turned,
         ids=ids.SeededIds(seed),
+        outbox=kept.outbox,
+        poster=outbox.MemoryPoster(),
     )
     config = Config(attempts_root=root / "attempts", limits=limits, room=room, max_upload_bytes=max_upload_bytes)
     bench = assemble(world, config, parts)

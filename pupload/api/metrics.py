@@ -71,6 +71,13 @@ class _ServiceCollector(Collector):
         yield CounterMetricFamily(
             "pupload_uploads", "Uploads sealed since the start.", value=counts.totals.get("upload.sealed", 0)
         )
+        ended = CounterMetricFamily("pupload_callbacks", "Callbacks delivered or given up.", labels=["state"])
+        for state, number in counts.callbacks.items():
+            ended.add_metric([state], number)
+        yield ended
+        yield GaugeMetricFamily(
+            "pupload_callbacks_pending", "Callbacks neither delivered nor given up.", value=counts.callbacks_pending
+        )
 
 
 def _by_resource(name: str, about: str, numbers: Mapping[str, float]) -> Metric:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from pupload import errors
 from pupload.api import documents
-from pupload.service import aside, health, nodes, projects, runs, uploads
+from pupload.service import aside, callbacks, health, nodes, projects, runs, uploads
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -32,6 +32,7 @@ class Services:
 
     runs: runs.Runs
     uploads: uploads.Uploads
+    callbacks: callbacks.Callbacks
     projects: projects.Projects
     nodes: nodes.Nodes
     health: health.Health

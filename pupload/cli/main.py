@@ -21,8 +21,10 @@ app = typer.Typer(
 )
 controllers = typer.Typer(help="The servers that the project knows; the first is the default.", no_args_is_help=True)
 nodes = typer.Typer(help="Node types.", no_args_is_help=True)
+callbacks = typer.Typer(help="Who is told that a run is over.", no_args_is_help=True)
 app.add_typer(controllers, name="controller")
 app.add_typer(nodes, name="node")
+app.add_typer(callbacks, name="callback")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
 Url = Annotated[
@@ -327,6 +329,27 @@ def resume(
     from pupload.cli import runs
 
     return runs.resume(_out(as_json), _url(url).url, run_id, from_node=from_node)
+
+
+@callbacks.command("list")
+def callback_list(run_id: RunId, url: Url = "", as_json: Json = False) -> int:
+    """Show who was told that a run is over, and who could not be."""
+    from pupload.cli import runs
+
+    return runs.callbacks(_out(as_json), _url(url).url, run_id)
+
+
+@callbacks.command("resend")
+def callback_resend(
+    run_id: RunId,
+    delivery: Annotated[str, typer.Argument(help="Its id, msg_...", show_default=False)],
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Send a callback again at once, whatever became of it."""
+    from pupload.cli import runs
+
+    return runs.resend(_out(as_json), _url(url).url, run_id, delivery)
 
 
 @app.command("list")

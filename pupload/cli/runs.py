@@ -1,4 +1,4 @@
-"""Commands about runs on a server: status, logs, cancel, resume, list."""
+"""Commands about runs on a server: status, logs, cancel, resume, callbacks, list."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -45,6 +45,33 @@ def resume(out: Output, url: str, run_id: str, *, from_node: str | None) -> int:
         out.json(run)
     else:
         out.say(f"{run['ID']} goes on where {run_id} ended: {run['Status']}")
+    return failures.OK
+
+
+def callbacks(out: Output, url: str, run_id: str) -> int:
+    """Shows who was told of a run."""
+    found = _with_client(url, lambda client: client.callbacks(run_id))
+    if out.as_json:
+        out.json(found)
+        return failures.OK
+    rows = [_delivery_row(each) for each in found["Deliveries"]]
+    out.table(("CALLBACK", "STATE", "TRIES", "NEXT", "URL", "ERROR"), rows)
+    return failures.OK
+
+
+def _delivery_row(this: Answer) -> tuple[Any, ...]:
+    last = this["Tries"][-1]["Error"] if this["Tries"] else ""
+    coming = moment(this["NextTryAt"]) if this["NextTryAt"] else ""
+    return this["ID"], output.status(this["State"]), str(len(this["Tries"])), coming, this["URL"], last
+
+
+def resend(out: Output, url: str, run_id: str, delivery: str) -> int:
+    """Sends a callback again."""
+    this = _with_client(url, lambda client: client.send_callback_again(run_id, delivery))
+    if out.as_json:
+        out.json(this)
+    else:
+        out.say(f"{this['ID']} is being sent again")
     return failures.OK
 
 

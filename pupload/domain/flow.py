@@ -72,6 +72,18 @@ class DataWell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """Whom to tell when a run of the flow is over."""
+
+    url: str = field(default="", repr=False)
+    """Takes a POST. Not shown: its query may let in whoever has it."""
+    on: tuple[str, ...] = ()
+    """How a run must have ended: `complete`, `error`, `stopped`; empty: in whatever way."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Messages are signed with each of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
     """A graph of nodes that meet on named edges."""
 
@@ -81,3 +93,4 @@ class Flow:
     wells: tuple[DataWell, ...] = ()
     default_well: DataWell | None = None
     timeout: str | None = None
+    callbacks: tuple[Callback, ...] = ()

@@ -8,6 +8,7 @@ from pupload.domain import commands
 from pupload.domain.plan import Origin
 from pupload.domain.run import Run
 from pupload.engine.attempts import Attempts
+from pupload.engine.callbacks import Callbacks
 from pupload.engine.patience import patiently
 from pupload.engine.staging import Staging, handed_prefix
 from pupload.engine.tasks import Tasks
@@ -20,10 +21,13 @@ log = logging.getLogger(__name__)
 class Effects:
     """Carries orders out; each may come again and does no harm then."""
 
-    def __init__(self, *, attempts: Attempts, uploads: Uploads, staging: Staging, clock: Clock) -> None:
+    def __init__(
+        self, *, attempts: Attempts, uploads: Uploads, staging: Staging, callbacks: Callbacks, clock: Clock
+    ) -> None:
         self._attempts = attempts
         self._uploads = uploads
         self._staging = staging
+        self._callbacks = callbacks
         self._clock = clock
         self._tasks = Tasks()
 
@@ -46,7 +50,11 @@ class Effects:
                 self._tasks.start(self._close_run(run), name=f"close {run.id}")
 
     async def _close_run(self, run: Run) -> None:
-        """What was put for the run and never sealed goes, unfinished multipart uploads included."""
+        """
+        Whoever wants to know is told; what was put for the run and never sealed goes, unfinished uploads included.
+        """
+        # First, and before the run counts as closed: a store that is away keeps nobody from being told.
+        await patiently(self._clock, partial(self._callbacks.announce, run))
         outside = [edge for edge in run.plan.edges.values() if edge.origin is not Origin.NODE]
         self._uploads.unwatch_run(run.id, [edge.name for edge in outside])
         unsealed = [(edge.store, edge.upload_key) for edge in outside if edge.upload_key]

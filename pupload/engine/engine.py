@@ -16,6 +16,7 @@ from pupload.domain import commands, deadlines, events
 from pupload.domain.run import AttemptRef, NodeStatus, Run
 from pupload.engine.admission import Admission, Room
 from pupload.engine.attempts import Attempts
+from pupload.engine.callbacks import NOBODY, Callbacks, Operator
 from pupload.engine.driver import Driver
 from pupload.engine.effects import Effects
 from pupload.engine.orders import Limits, owner_of
@@ -23,7 +24,7 @@ from pupload.engine.patience import patiently
 from pupload.engine.staging import UPLOADS, Staging
 from pupload.engine.tasks import Tasks
 from pupload.engine.uploads import Uploads
-from pupload.ports import Clock, Executor, FlowStore, Ids, Journal, RunStore, Stores, TypeTeller
+from pupload.ports import Clock, Executor, FlowStore, Ids, Journal, Outbox, Poster, RunStore, Stores, TypeTeller
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class World:
     teller: TypeTeller
     clock: Clock
     ids: Ids
+    outbox: Outbox
+    poster: Poster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class Config:
     limits: Limits
     room: Room
     max_upload_bytes: int
+    callback: Operator = NOBODY
 
 
 class Engine:
@@ -84,7 +88,22 @@ class Engine:
             clock=world.clock,
             max_bytes=config.max_upload_bytes,
         )
-        self._effects = Effects(attempts=self.attempts, uploads=self.uploads, staging=self.staging, clock=world.clock)
+        self.callbacks = Callbacks(
+            outbox=world.outbox,
+            poster=world.poster,
+            look=self.driver.look,
+            reveal=self._reveal,
+            clock=world.clock,
+            ids=world.ids,
+            operator=config.callback,
+        )
+        self._effects = Effects(
+            attempts=self.attempts,
+            uploads=self.uploads,
+            staging=self.staging,
+            callbacks=self.callbacks,
+            clock=world.clock,
+        )
         self._sweeping = Tasks()
         self.totals: Counter[str] = Counter()
         """Events since the start, by their journal name."""
@@ -94,6 +113,7 @@ class Engine:
         """Takes up what was under way, and everything new from now on."""
         self.driver.start()
         self.uploads.start()
+        self.callbacks.start()
         runs = await self.driver.recover()
         for run in runs:
             for edge in deadlines.awaited(run):
@@ -109,6 +129,7 @@ class Engine:
         await self.uploads.close()
         await self.attempts.close()
         await self._effects.close()
+        await self.callbacks.close()
         await self.driver.close()
 
     async def _sweep(self, runs: list[Run]) -> None:
@@ -150,6 +171,9 @@ class Engine:
         keys = [found.key async for found in store.list(UPLOADS)]
         keys += [found.key async for found in store.multiparts(UPLOADS)]
         return list(dict.fromkeys(key.split("/")[1] for key in keys))
+
+    async def _reveal(self, name: str) -> str | None:  # noqa: ARG002 (no store of secrets is here yet)
+        return None
 
     def _count(self, event: events.Event) -> None:
         self.totals[events.name_of(event)] += 1

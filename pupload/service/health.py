@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Sequence
 
 from pupload import errors
+from pupload.domain.delivery import State
 from pupload.engine.engine import Engine
 from pupload.service.views import Counts, HealthLine
 
@@ -49,6 +50,8 @@ class Health:
                 "attempts": len(held),
             },
             totals=dict(engine.totals),
+            callbacks={state.value: engine.callbacks.totals[state] for state in (State.DELIVERED, State.FAILED)},
+            callbacks_pending=engine.callbacks.pending,
         )
 
 

@@ -102,3 +102,6 @@ class Counts:
     used: Mapping[str, float]
     totals: Mapping[str, int]
     """Events since the start, by journal name."""
+    callbacks: Mapping[str, int] = field(default_factory=dict)
+    """Deliveries brought to an end since the start, by how."""
+    callbacks_pending: int = 0

@@ -24,6 +24,7 @@ from pupload.api.app import make_app
 from pupload.api.web import Services
 from pupload.client import Client
 from pupload.domain.nodedef import NodeDef
+from pupload.service.callbacks import Callbacks
 from pupload.service.health import Health
 from pupload.service.nodes import Nodes
 from pupload.service.projects import Projects
@@ -97,6 +98,7 @@ async def a_house(root: Path, **app: Any) -> AsyncIterator[House]:
         services = Services(
             runs=bench.runs,
             uploads=bench.uploads,
+            callbacks=Callbacks(engine=bench.engine, runs=bench.runs),
             projects=Projects(flows=bench.world.flows, runs=bench.runs),
             nodes=Nodes(OneNode()),
             health=Health(bench.engine),

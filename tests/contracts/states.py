@@ -35,6 +35,7 @@ class Ports:
     journal: ports.Journal
     flows: ports.FlowStore
     secrets: ports.SecretStore
+    outbox: ports.Outbox
     lasts: bool
     """Whether what was saved outlives the process."""
     close: Callable[[], Awaitable[None]]
@@ -47,7 +48,16 @@ async def _open_memory(folder: Path) -> Ports:
     async def reopen() -> Ports:
         return found
 
-    found = Ports(state.runs, state.journal, state.flows, Secrets(), lasts=False, close=_stay_open, reopen=reopen)
+    found = Ports(
+        state.runs,
+        state.journal,
+        state.flows,
+        Secrets(),
+        state.outbox,
+        lasts=False,
+        close=_stay_open,
+        reopen=reopen,
+    )
     return found
 
 
@@ -81,6 +91,7 @@ def _ports(database: Database, reopen: Callable[[], Awaitable[Ports]]) -> Ports:
         database.journal,
         database.flows,
         database.secrets,
+        database.outbox,
         lasts=True,
         close=database.close,
         reopen=reopen,
@@ -115,6 +126,10 @@ class Bench:
     @property
     def secrets(self) -> ports.SecretStore:
         return self._now.secrets
+
+    @property
+    def outbox(self) -> ports.Outbox:
+        return self._now.outbox
 
     async def again(self) -> None:
         """Closed and opened again."""

@@ -113,6 +113,8 @@ class Server:
             teller=_Teller(),
             clock=world.gate_clock(),
             ids=world.ids,
+            outbox=world.outbox(),
+            poster=world.poster(),
         )
         engine = engines.Engine(
             real, engines.Config(attempts_root=self._root, limits=LIMITS, room=ROOM, max_upload_bytes=1 << 20)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.memory import clock, containers, ids, objects, state
+from pupload.adapters.memory import clock, containers, ids, objects, outbox, state
 from pupload.domain import command
 from pupload.domain.run import AttemptRef, NodeStatus, Run
 from tests.checker import Violation
@@ -36,7 +36,7 @@ def _away(port: str) -> errors.TryLater:
     return errors.DatabaseUnavailable(reason="simulated")
 
 
-DATABASE = ("runs", "journal")
+DATABASE = ("runs", "journal", "outbox")
 
 
 class World:
@@ -55,6 +55,7 @@ class World:
         self.store.notifies = scenario.notifies
         self.executor = containers.MemoryExecutor(clock=self.clock)
         self.executor.registry = _Registry(self)
+        self.receiver = outbox.MemoryPoster()
         self.ids = ids.SeededIds(seed)
         self.saved: dict[str, Run] = {}
         """Every run as last saved."""
@@ -223,6 +224,14 @@ class World:
     def journal(self) -> Any:
         """`ports.Journal`."""
         return _Gate(self, "journal", self.kept.journal)
+
+    def outbox(self) -> Any:
+        """`ports.Outbox`."""
+        return _Gate(self, "outbox", self.kept.outbox)
+
+    def poster(self) -> Any:
+        """`ports.Poster`."""
+        return _Gate(self, "poster", self.receiver)
 
     def stores(self) -> Any:
         """`ports.Stores`."""

@@ -26,7 +26,7 @@ SCREEN = 60
 """Lines of a function."""
 
 HOMES = {
-    "aiohttp": ("api", "client.py", "adapters/docker", "adapters/s3", "wiring.py"),
+    "aiohttp": ("api", "client.py", "adapters/docker", "adapters/http", "adapters/s3", "wiring.py"),
     "alembic": ("adapters/db",),
     "asyncpg": ("adapters/db",),
     "awscrt": ("adapters/s3/embedded",),

@@ -159,6 +159,7 @@ letters = Table(
     _of_a_run(),
     Column("blob", LargeBinary, nullable=False),
     Index("letters_by_run", "run_id", "id"),
+    sqlite_autoincrement=True,  # a number that was taken is not given again
 )
 """What a run's owner is told by others."""
 

@@ -155,10 +155,14 @@ class Journal:
         book = self._shelf.books.get(run_id)
         return book.entries[max(after, 0) :][:limit] if book else []
 
-    async def write_logs(self, run_id: str, node: str, attempt: int, lines: Sequence[ports.LogLine]) -> None:
+    async def write_logs(
+        self, run_id: str, node: str, attempt: int, lines: Sequence[ports.LogLine], *, after: int | None = None
+    ) -> None:
         """See `ports.Journal.write_logs`. Raises `errors.UnknownRun`: a run that was deleted gets no lines."""
         await asyncio.sleep(0)
         book = self._shelf.book(run_id)
+        if after is not None and after != book.counts.get((node, attempt), 0):
+            raise errors.Stale(run=run_id, version=book.head.version)
         for line in lines:
             number = book.counts[node, attempt] = book.counts.get((node, attempt), 0) + 1
             cursor = len(book.logs) + 1

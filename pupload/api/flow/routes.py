@@ -198,6 +198,19 @@ def _edge(request: web.Request) -> tuple[str, str]:
     return request.match_info["flowRunID"], request.match_info["edge"]
 
 
+# ── Callbacks ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def list_callbacks(request: web.Request) -> web.Response:
+    found = await request.app[SERVICES].callbacks.of_run(request.match_info["flowRunID"])
+    return _answer(wire.write_deliveries(found))
+
+
+async def send_callback_again(request: web.Request) -> web.Response:
+    run_id, delivery_id = request.match_info["flowRunID"], request.match_info["deliveryID"]
+    return _answer(wire.write_delivery(await request.app[SERVICES].callbacks.send_again(run_id, delivery_id)))
+
+
 # ── Projects ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -328,6 +341,20 @@ ROUTES = (
             _LAST,
         ),
         lasting=True,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/flow/callbacks/{{flowRunID}}",
+        handler=list_callbacks,
+        summary="Who was told that a run is over, and who could not be",
+        answers=models.DeliveryList,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/flow/callbacks/{{flowRunID}}/{{deliveryID}}/resend",
+        handler=send_callback_again,
+        summary="Send a callback again at once, whatever became of it",
+        answers=models.Delivery,
     ),
     Route(
         method="POST",

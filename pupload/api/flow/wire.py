@@ -15,7 +15,7 @@ import msgspec
 
 from pupload import errors, ports
 from pupload.api.flow import models, reading
-from pupload.domain import artifact, events, flow, nodedef, run, secret
+from pupload.domain import artifact, delivery, events, flow, nodedef, run, secret
 from pupload.service import views
 
 _ENCODER = msgspec.json.Encoder()
@@ -123,6 +123,9 @@ def _masked_wells(wells: Sequence[models.DataWell], place: str) -> Iterable[read
 
 def _masked_callbacks(callbacks: Sequence[models.Callback], place: str) -> Iterable[reading.Wrong]:
     for index, callback in enumerate(callbacks):
+        if callback.URL.endswith(f"?{models.MASK}"):
+            where = f"{place}/{index}/URL"
+            yield reading.Wrong(where, f"{where} is masked: give all of it")
         for position, given in enumerate(callback.Secrets):
             if given == models.MASK:
                 where = f"{place}/{index}/Secrets/{position}"
@@ -360,11 +363,10 @@ def write_deliveries(found: Iterable[delivery.Delivery]) -> models.DeliveryList:
 
 
 def write_delivery(this: delivery.Delivery) -> models.Delivery:
-    """A callback; what may let in whoever reads it, its URL's query, is masked."""
-    bare, query, _ = this.url.partition("?")
+    """A callback of a run."""
     return models.Delivery(
         ID=this.id,
-        URL=f"{bare}?{models.MASK}" if query else this.url,
+        URL=_masked_url(this.url),
         Type=this.kind,
         State=this.state.value,
         CreatedAt=this.created_at,
@@ -445,9 +447,14 @@ def write_flow(this: flow.Flow, *, masked: bool = False) -> dict[str, Any]:
 
 
 def _write_callback(this: flow.Callback, *, masked: bool) -> dict[str, Any]:
-    """Its URL is told whole, for whoever reads a project may push it again; its secrets never are."""
     shown = (models.MASK if masked and secret.named(each) is None else each for each in this.secrets)
-    return {"URL": this.url, "On": list(this.on), "Secrets": list(shown)}
+    return {"URL": _masked_url(this.url) if masked else this.url, "On": list(this.on), "Secrets": list(shown)}
+
+
+def _masked_url(url: str) -> str:
+    """Without its query, which may let in whoever reads it."""
+    bare, query, _ = url.partition("?")
+    return f"{bare}?{models.MASK}" if query else url
 
 
 def _write_store(this: flow.Store, *, masked: bool) -> dict[str, Any]:

@@ -13,6 +13,9 @@ PROGRESS = ("ffmpeg",)
 """Built-in parsers of progress lines."""
 
 
+ANYWHERE = reach.Policy(private=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """A flow must keep to these. The defaults allow all that pupload can do."""
@@ -32,7 +35,7 @@ class Limits:
     """What the operator lets nodes have."""
     callback_http: bool = True
     """Whether callbacks may be sent in plain text."""
-    callback_reach: reach.Policy = reach.Policy(private=True)
+    callback_reach: reach.Policy = ANYWHERE
     """Which addresses callbacks may be sent to."""
     secrets: frozenset[str] | None = None
     """The names of the secrets that there are; None when that is not known, and then every name is taken for one."""

@@ -1,0 +1,1 @@
+"""Messages to receivers that others name: plain HTTP, on a short leash."""
