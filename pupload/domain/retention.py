@@ -55,9 +55,9 @@ def is_purged_by(run: Run, terms: Terms, now: datetime) -> bool:
     return at is not None and at <= now
 
 
-def next_at(run: Run, terms: Terms, after: datetime) -> datetime | None:
-    """The first moment after `after` at which something of the run is due; None when that is never."""
-    return min((moment for moment in _moments(run, terms) if moment > after), default=None)
+def next_at(run: Run, terms: Terms, after: datetime | None = None) -> datetime | None:
+    """The first moment (later than `after`) at which something of the ended run is due; None when that is never."""
+    return min((moment for moment in _moments(run, terms) if after is None or moment > after), default=None)
 
 
 def is_own(run: Run, artifact: Artifact) -> bool:
