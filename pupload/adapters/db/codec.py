@@ -9,12 +9,12 @@ with a default reads from old blobs; a change that does not, gets the next shape
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from pupload import errors, ports
-from pupload.domain import artifact, delivery, events, plan, run
+from pupload.domain import artifact, delivery, events, plan, run, shares
 
 SHAPE = 1
 """Of every blob written now."""
@@ -107,10 +107,39 @@ def decode_event(kind: str, blob: object, what: str) -> events.Event:
     return record.decode(blob, what)
 
 
+# ── Letters and claims ───────────────────────────────────────────────────────────────────────────────────────────
+
+CLAIM: Record[shares.Claim] = Record(shares.Claim)
+
+_KINDS: Mapping[str, type] = {
+    **{events.NAMES.get(kind, "time.passed"): kind for kind in get_args(events.Report)},
+    "nudge": ports.Nudge,
+}
+_NAMES: Mapping[type, str] = {kind: name for name, kind in _KINDS.items()}
+_LETTERS: Mapping[str, Record[ports.Letter]] = {name: Record(kind) for name, kind in _KINDS.items()}
+_ENVELOPE: Record[tuple[str, bytes]] = Record(tuple[str, bytes])
+
+
+def encode_letter(letter: ports.Letter) -> bytes:
+    """The letter's kind and its fields. Raises `errors.Broken`."""
+    name = _NAMES[type(letter)]
+    return _ENVELOPE.encode((name, _LETTERS[name].encode(letter)))
+
+
+def decode_letter(blob: object, what: str) -> ports.Letter:
+    """The letter. Raises `errors.Damaged`."""
+    name, inner = _ENVELOPE.decode(blob, what)
+    if name not in _LETTERS:
+        raise errors.Damaged(what=what, reason=f"this version knows no letter {name!r}")
+    return _LETTERS[name].decode(inner, what)
+
+
 # ── The head of a run: all of it that has no table of its own ────────────────────────────────────────────────────
 
 _ELSEWHERE = frozenset({"plan", "nodes", "artifacts", "gone"})
 """Fields that have tables."""
+_COLUMNS = frozenset({"id", "status", "created_at", "version", "owner", "fence", "finished_at", "error"})
+"""Fields that the run's row tells."""
 _COUNTED = frozenset({"active", "unfinished"})
 """Indexes into the nodes, made again on loading: written out they would grow with the flow at every save."""
 
@@ -119,7 +148,7 @@ def _head_fields() -> list[Any]:
     hints = get_type_hints(run.Run)
     found: list[Any] = []
     for one in fields(run.Run):
-        if one.name in _ELSEWHERE | _COUNTED:
+        if one.name in _ELSEWHERE | _COLUMNS | _COUNTED:
             continue
         if one.default is not MISSING:
             found.append((one.name, hints[one.name], one.default))
@@ -137,27 +166,54 @@ _HEAD: Record[msgspec.Struct] = Record(_Head)
 
 
 def encode_head(whole: run.Run) -> bytes:
-    """The run without its plan, nodes and artifacts."""
+    """What of the run has no column and no table."""
     return _HEAD.encode(_Head(**{name: getattr(whole, name) for name in _HEAD_NAMES}))
 
 
-def decode_run(
-    blob: object,
-    what: str,
+def decode_head(blob: object, what: str) -> Mapping[str, Any]:
+    """The fields that `encode_head` wrote, by name. Raises `errors.Damaged`."""
+    return msgspec.structs.asdict(_HEAD.decode(blob, what))
+
+
+class RunRow(NamedTuple):
+    """What `statements.HEAD` finds."""
+
+    head: object
+    flow: str
+    status: str
+    version: int
+    owner: str
+    fence: int
+    created_at: int
+    finished_at: int | None
+    error: str
+
+
+def run_of(
+    run_id: str,
+    row: RunRow,
+    rest: Mapping[str, Any],
     *,
     plan: plan.Plan,
     nodes: Mapping[str, run.NodeRun],
     artifacts: Mapping[str, artifact.Artifact],
-    gone: Mapping[str, datetime] | None = None,
+    gone: Mapping[str, datetime],
 ) -> run.Run:
-    """The run put together again. Raises `errors.Damaged`."""
-    head = _HEAD.decode(blob, what)
+    """The run put together again; `rest` is of `decode_head`."""
     return run.Run(
+        id=run_id,
         plan=plan,
+        status=run.Status(row.status),
+        version=row.version,
+        owner=row.owner,
+        fence=row.fence,
+        created_at=moment(row.created_at),
+        finished_at=maybe_moment(row.finished_at),
+        error=row.error,
         nodes=nodes,
         artifacts=artifacts,
-        gone=gone or {},
+        gone=gone,
         active=frozenset(node.id for node in nodes.values() if node.status.active),
         unfinished=sum(not node.status.terminal for node in nodes.values()),
-        **msgspec.structs.asdict(head),
+        **rest,
     )

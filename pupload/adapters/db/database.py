@@ -12,18 +12,26 @@ from typing import Protocol, Self
 import sqlalchemy
 
 from pupload import errors, ports
-from pupload.adapters.db import postgres, postgres_home, session, sqlite, sqlite_home
+from pupload.adapters.db import schemes, session, sqlite, sqlite_home
 from pupload.adapters.db.hub import Hub
 from pupload.adapters.db.journal import Journal
+from pupload.adapters.db.me import Me
 from pupload.adapters.db.outbox import Outbox
+from pupload.adapters.db.ownership import Ownership
 from pupload.adapters.db.projects import Projects
 from pupload.adapters.db.runs import Runs
 from pupload.adapters.db.sealed import Seal
 from pupload.adapters.db.secrets import Secrets
 
+PATIENCE_SECONDS = 10.0
+"""How long reads and writes wait for a database server that has gone away."""
+
 
 class Home(Protocol):
     """Where a database is kept."""
+
+    alone: bool
+    """Whether it belongs to this process, so that no other controller can be there."""
 
     @property
     def instance(self) -> str:
@@ -57,7 +65,9 @@ class Database:
         self.instance = home.instance
         """The name of this installation, made with the database: 16 letters and digits."""
         seal = Seal(sealer)
-        self.runs = Runs(home.writer, home.readers, seal)
+        me = Me()
+        self.runs = Runs(home.writer, home.readers, me, seal)
+        self.ownership = Ownership(home.writer, home.readers, home.hub, me, alone=home.alone)
         self.journal = Journal(home.writer, home.readers, home.hub)
         self.flows = Projects(home.writer, home.readers, seal)
         self.secrets = Secrets(home.writer, home.readers, seal)
@@ -72,7 +82,7 @@ class Database:
         alone: bool = True,
         sealer: ports.Sealer | None = None,
         busy_seconds: float = sqlite.BUSY_SECONDS,
-        patience_seconds: float = postgres_home.PATIENCE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> Self:
         """
         The database at a path, a `sqlite:///` or a `postgresql://` URL; a file or tables are made when there are none.
@@ -85,7 +95,9 @@ class Database:
         `errors.DiskFull`, `errors.DatabaseUnavailable`.
         """
         home: Home
-        if isinstance(where, str) and postgres.is_url(where):
+        if isinstance(where, str) and schemes.is_postgresql(where):
+            from pupload.adapters.db import postgres_home  # noqa: PLC0415 - half a second that a file does not need
+
             home = await postgres_home.PostgresHome.open(
                 where, folder=folder, alone=alone, patience_seconds=patience_seconds
             )
@@ -109,7 +121,9 @@ class Database:
 
 async def check(where: str | Path) -> Sequence[ports.ProbeLine]:
     """As `Database.check`, of a database that a server may have open; changes nothing. Raises nothing."""
-    if isinstance(where, str) and postgres.is_url(where):
+    if isinstance(where, str) and schemes.is_postgresql(where):
+        from pupload.adapters.db import postgres_home  # noqa: PLC0415 - as above
+
         return await postgres_home.check(where)
     return await sqlite_home.check(path_of(where))
 

@@ -21,7 +21,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from pupload import errors
 from pupload.adapters.db import statements
 
-SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 OLDEST = 13
 """Older ones have no support any more."""
 
@@ -66,11 +65,6 @@ def unescaped(text: str) -> str:
 
 
 # ── Connections ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def is_url(where: object) -> bool:
-    """Whether it names a PostgreSQL database."""
-    return isinstance(where, str) and where.partition("://")[0] in SCHEMES
 
 
 def name_of(url: str) -> str:

@@ -21,8 +21,6 @@ from pupload.adapters.db.postgres_listener import POLL_SECONDS, Listener
 from pupload.adapters.db.postgres_readers import CONNECTIONS, PostgresReaders
 from pupload.adapters.db.postgres_writer import ROW, PostgresWriter
 
-PATIENCE_SECONDS = 10.0
-"""How long reads and writes wait for a server that has gone away."""
 _LOCK_SECONDS = 2.0
 """How long the lock of a server that was killed just now may outlive it."""
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(1886744625, 1)"
@@ -43,7 +41,7 @@ class PostgresHome:
         self._url = url
         self._name = postgres.name_of(url)
         self._stack = stack
-        self._alone = alone
+        self.alone = alone
         self.hub = Hub()
         self.readers = PostgresReaders(
             postgres.make_engine(url, connections=CONNECTIONS), self._name, patience_seconds=patience_seconds
@@ -81,7 +79,7 @@ class PostgresHome:
         await self.writer.start(lock_seconds=_LOCK_SECONDS)
         # In a thread with a loop of its own: Alembic computes for a while, and keeps what it works on in a global.
         await asyncio.to_thread(asyncio.run, _migrate(self._url))
-        self.instance = await self.writer.do(lambda session: _sign_in(session, self.writer.row, alone=self._alone))
+        self.instance = await self.writer.do(lambda session: _sign_in(session, self.writer.row, alone=self.alone))
         self.writer.channel = f"pupload_{self.instance}"
         listener = Listener(self._url, self.writer.channel, self.hub, own=self.writer.pids, poll_seconds=poll_seconds)
         self._stack.push_async_callback(listener.close)

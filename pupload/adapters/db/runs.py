@@ -5,13 +5,14 @@ A save is one guarded update, which also takes the sequence numbers for the jour
 and event that is new. A node to which nothing happened yet has no row, so a big flow costs no more than what moves.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, retention, sealed, statements
+from pupload.adapters.db import codec, reading, retention, sealed, statements
+from pupload.adapters.db.me import Me
 from pupload.adapters.db.session import Readers, Session, Writer
 from pupload.domain import events, run
 
@@ -19,28 +20,33 @@ from pupload.domain import events, run
 class Runs(retention.Retention):
     """`ports.RunStore` in a database."""
 
-    def __init__(self, writer: Writer, readers: Readers, seal: sealed.Seal = sealed.OPEN) -> None:
+    def __init__(self, writer: Writer, readers: Readers, me: Me, seal: sealed.Seal = sealed.OPEN) -> None:
         self._writer = writer
         self._readers = readers
+        self._me = me
         self._seal = seal
 
     async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:
         """See `ports.RunStore.create`. Raises `errors.Broken` when there is a run of this id."""
+        new = replace(decision, run=replace(decision.run, version=1, owner=self._me.id, fence=1))
         return await self._writer.do(
-            lambda session: _create(session, self._seal, decision, idempotency_key), run_id=decision.run.id
+            lambda session: _create(session, self._seal, new, idempotency_key), run_id=decision.run.id
         )
 
     async def load(self, run_id: str) -> run.Run:
         """See `ports.RunStore.load`."""
-        return await self._readers.do(lambda session: _load(session, self._seal, run_id))
+        return await self._readers.do(lambda session: reading.load(session, self._seal, run_id))
 
     async def load_doomed(self, run_id: str) -> run.Run:
         """See `ports.Retention.load_doomed`."""
-        return await self._readers.do(lambda session: _load(session, self._seal, run_id, head=statements.DOOMED_HEAD))
+        return await self._readers.do(
+            lambda session: reading.load(session, self._seal, run_id, head=statements.DOOMED_HEAD)
+        )
 
     async def save(self, decision: run.Decision, *, if_version: int) -> run.Run:
         """See `ports.RunStore.save`."""
-        return await self._writer.do(lambda session: _save(session, decision, if_version), run_id=decision.run.id)
+        new = replace(decision, run=replace(decision.run, version=if_version + 1, owner=self._me.id))
+        return await self._writer.do(lambda session: _save(session, new), run_id=decision.run.id)
 
     async def list(
         self, *, status: run.Status | None = None, flow: str | None = None, limit: int = 100, offset: int = 0
@@ -59,26 +65,30 @@ class Runs(retention.Retention):
 
     async def unfinished(self) -> Sequence[str]:
         """See `ports.RunStore.unfinished`."""
-        going = {"one": run.Status.WAITING.value, "other": run.Status.RUNNING.value}
-        return await self._readers.do(lambda session: [row[0] for row in session.run(statements.UNFINISHED, going)])
+        return await self._readers.do(lambda session: [row[0] for row in session.run(statements.UNFINISHED, _GOING)])
 
     async def condemn(self, run_id: str, reason: str, at: datetime) -> None:
         """See `ports.RunStore.condemn`."""
 
+        mine = {"run": run_id, "me": self._me.id}
+        new = {"new_status": run.Status.ERROR.value, "new_finished_at": codec.micros(at), "new_error": reason}
+
         def condemn(session: Session) -> None:
-            values = {
-                "run": run_id,
-                "one": run.Status.WAITING.value,
-                "other": run.Status.RUNNING.value,
-                "new_status": run.Status.ERROR.value,
-                "new_finished_at": codec.micros(at),
-                "new_error": reason,
-            }
-            ended = session.run(statements.CONDEMN_RUN, values).fetchall()
-            for (seq,) in ended:
+            for (seq,) in session.run(statements.CONDEMN_RUN, _GOING | mine | new).fetchall():
                 _append_one(session, run_id, seq, at, events.RunFailed(error=reason))
+                session.run(statements.REMOVE_LETTERS, mine)
 
         await self._writer.do(condemn, run_id=run_id)
+
+    async def close(self, run_id: str) -> None:
+        """See `ports.RunStore.close`."""
+        mine = {"run": run_id, "me": self._me.id}
+
+        def close(session: Session) -> None:
+            if session.run(statements.CLOSE_RUN, _GOING | mine).fetchall():
+                session.run(statements.REMOVE_LETTERS, mine)
+
+        await self._writer.do(close)
 
     async def delete(self, run_id: str) -> None:
         """See `ports.RunStore.delete`. Its idempotency key may be used again."""
@@ -89,6 +99,8 @@ class Runs(retention.Retention):
         await self._writer.do(delete, run_id=run_id)
 
 
+_GOING = {"one": run.Status.WAITING.value, "other": run.Status.RUNNING.value}
+
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -96,8 +108,8 @@ def _create(session: Session, seal: sealed.Seal, decision: run.Decision, key: st
     if key is not None:
         earlier = session.run(statements.RUN_OF_KEY, {"key": key}).fetchone()
         if earlier is not None:
-            return _load(session, seal, earlier[0])
-    new = replace(decision.run, version=1)
+            return reading.load(session, seal, earlier[0])
+    new = decision.run
     inserted = session.run(
         statements.INSERT_RUN,
         {
@@ -132,16 +144,18 @@ def _earlier(session: Session, seal: sealed.Seal, run_id: str, key: str | None) 
     found = session.run(statements.RUN_OF_KEY, {"key": key}).fetchone() if key is not None else None
     if found is None:
         raise errors.Broken(reason=f"run {run_id} is there already")
-    return _load(session, seal, found[0])
+    return reading.load(session, seal, found[0])
 
 
-def _save(session: Session, decision: run.Decision, if_version: int) -> run.Run:
-    new = replace(decision.run, version=if_version + 1)
+def _save(session: Session, decision: run.Decision) -> run.Run:
+    new = decision.run
     moved = session.run(
         statements.SAVE_RUN,
         {
             "run": new.id,
-            "if_version": if_version,
+            "if_version": new.version - 1,
+            "me": new.owner,
+            "if_fence": new.fence,
             "new_status": new.status.value,
             "new_started_at": _started_at(decision),
             "new_finished_at": codec.maybe_micros(new.finished_at),
@@ -151,13 +165,21 @@ def _save(session: Session, decision: run.Decision, if_version: int) -> run.Run:
         },
     ).fetchall()
     if not moved:
-        if session.run(statements.RUN_EXISTS, {"run": new.id}).fetchone() is None:
-            raise errors.UnknownRun(name=new.id)
-        raise errors.Stale(run=new.id, version=if_version)
+        raise _why_not(session, new)
     _put_nodes(session, new, decision.changed_nodes)
     _put_artifacts(session, new, decision.changed_edges)
     _append(session, decision, after=moved[0][0] - len(decision.events))
     return new
+
+
+def _why_not(session: Session, new: run.Run) -> errors.PuploadError:
+    """Why the run was not saved."""
+    found = session.run(statements.GUARD, {"run": new.id}).fetchone()
+    if found is None:
+        return errors.UnknownRun(name=new.id)
+    if tuple(found) != (new.owner, new.fence):
+        return errors.Fenced(run=new.id)
+    return errors.Stale(run=new.id, version=new.version - 1)
 
 
 def _started_at(decision: run.Decision) -> int | None:
@@ -191,25 +213,6 @@ def _append_one(session: Session, run_id: str, seq: int, at: datetime, event: ev
 
 
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _load(session: Session, seal: sealed.Seal, run_id: str, *, head: Any = statements.HEAD) -> run.Run:
-    named: Mapping[str, Any] = {"run": run_id}
-    found = session.run(head, named).fetchone()
-    if found is None:
-        raise errors.UnknownRun(name=run_id)
-    (blob,) = session.run(statements.PLAN, named).fetchone() or (None,)
-    what = sealed.plan(run_id)
-    plan = codec.PLAN.decode(seal.open(blob, what), what)
-    nodes = {name: run.NodeRun(id=name) for name in plan.nodes}
-    for name, blob in session.run(statements.NODES, named):
-        nodes[name] = codec.NODE.decode(blob, f"node {name} of run {run_id}")
-    artifacts, gone = {}, {}
-    for edge, blob, gone_at in session.run(statements.ARTIFACTS, named):
-        artifacts[edge] = codec.ARTIFACT.decode(blob, f"artifact {edge} of run {run_id}")
-        if gone_at is not None:
-            gone[edge] = codec.moment(gone_at)
-    return codec.decode_run(found[1], f"run {run_id}", plan=plan, nodes=nodes, artifacts=artifacts, gone=gone)
 
 
 def _summary(row: Sequence[Any]) -> ports.RunSummary:

@@ -33,6 +33,8 @@ _LOW_BYTES = 1 << 30
 class SqliteHome:
     """`database.Home` in one file."""
 
+    alone = True
+
     def __init__(self, path: Path, instance: str, *, busy_seconds: float) -> None:
         """Use `open`."""
         self.path = path

@@ -8,6 +8,7 @@ own call. Parameters are named; in updates they begin with `new_` where the name
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     Column,
     ColumnElement,
@@ -22,13 +23,27 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    not_,
     or_,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
-from pupload.adapters.db.tables import artifacts, journal, log_batches, meta, node_runs, plans, projects, runs, secrets
+from pupload.adapters.db.tables import (
+    artifacts,
+    journal,
+    letters,
+    log_batches,
+    meta,
+    node_runs,
+    plans,
+    projects,
+    runs,
+    secrets,
+)
 
 _LATER = {"closed_at", "tidy_at", "doomed_at", "gone_at", "family"}
 """Columns that are empty at first."""
@@ -48,10 +63,32 @@ def _put(table: Table) -> Executable:
 
 
 RUN: BindParameter[str] = bindparam("run")
+ME: BindParameter[str] = bindparam("me")
+"""The controller that this process is."""
 ONE: ColumnElement[int] = literal_column("1", Integer)
 NOUGHT: ColumnElement[int] = literal_column("0", Integer)
 """Both in the text: every parameter is given by its name, so there must be none that is not. (SQLAlchemy adds an
 unnamed one wherever a LIMIT has no OFFSET.)"""
+
+
+class _Now(FunctionElement[int]):
+    """Microseconds since 1970 by the database's own clock, which goes on within a transaction."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(_Now, "postgresql")
+def _of_the_server(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+
+@compiles(_Now, "sqlite")
+def _of_this_machine(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000"
+
+
+NOW = _Now()
 
 # ── Writing runs ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -62,9 +99,17 @@ PUT_NODE = _put(node_runs)
 PUT_ARTIFACT = _put(artifacts)
 INSERT_EVENT = insert(journal)
 
+_GOING = or_(runs.c.status == bindparam("one"), runs.c.status == bindparam("other"))
+"""The two states of a run that are not terminal."""
+
 SAVE_RUN = (
     update(runs)
-    .where(runs.c.id == RUN, runs.c.version == bindparam("if_version"))
+    .where(
+        runs.c.id == RUN,
+        runs.c.version == bindparam("if_version"),
+        runs.c.owner == ME,
+        runs.c.fence == bindparam("if_fence"),
+    )
     .values(
         version=runs.c.version + ONE,
         status=bindparam("new_status"),
@@ -80,17 +125,26 @@ SAVE_RUN = (
 
 CONDEMN_RUN = (
     update(runs)
-    .where(runs.c.id == RUN, or_(runs.c.status == bindparam("one"), runs.c.status == bindparam("other")))
+    .where(runs.c.id == RUN, runs.c.owner == ME, _GOING)
     .values(
         version=runs.c.version + ONE,
         status=bindparam("new_status"),
         finished_at=bindparam("new_finished_at"),
+        closed_at=NOW,
         error=bindparam("new_error"),
         last_seq=runs.c.last_seq + ONE,
     )
     .returning(runs.c.last_seq)
 )
-"""Ends a run of which nothing but its row can be trusted."""
+"""Ends a run of which nothing but its row can be trusted. Nobody can tell what it holds, so it is closed as well."""
+
+CLOSE_RUN = (
+    update(runs)
+    .where(runs.c.id == RUN, runs.c.owner == ME, runs.c.closed_at.is_(None), not_(_GOING))
+    .values(closed_at=NOW)
+    .returning(runs.c.id)
+)
+REMOVE_LETTERS = delete(letters).where(letters.c.run_id == RUN)
 
 DELETE_RUN = delete(runs).where(runs.c.id == RUN)
 
@@ -100,18 +154,24 @@ RUN_EXISTS = select(runs.c.id).where(runs.c.id == RUN)
 LOCK_RUN = RUN_EXISTS.with_for_update(key_share=True)
 """Keeps other processes from writing to the run until the commit. SQLite has one writer and no such words."""
 RUN_OF_KEY = select(runs.c.id).where(runs.c.idempotency_key == bindparam("key"))
-HEAD = select(runs.c.version, runs.c.head).where(runs.c.id == RUN, runs.c.doomed_at.is_(None))
-DOOMED_HEAD = select(runs.c.version, runs.c.head).where(runs.c.id == RUN, runs.c.doomed_at.is_not(None))
+GUARD = select(runs.c.owner, runs.c.fence).where(runs.c.id == RUN)
+"""Where a save touched nothing, why."""
+_head = select(
+    runs.c.head,
+    runs.c.flow,
+    *(runs.c[name] for name in ("status", "version", "owner", "fence", "created_at", "finished_at", "error")),
+).where(runs.c.id == RUN)
+HEAD = _head.where(runs.c.doomed_at.is_(None))
+DOOMED_HEAD = _head.where(runs.c.doomed_at.is_not(None))
 PLAN = select(plans.c.blob).where(plans.c.run_id == RUN)
 NODES = select(node_runs.c.node_id, node_runs.c.blob).where(node_runs.c.run_id == RUN)
 ARTIFACTS = select(artifacts.c.edge, artifacts.c.blob, artifacts.c.gone_at).where(artifacts.c.run_id == RUN)
 
 UNFINISHED = (
     select(runs.c.id)
-    .where(or_(runs.c.status == bindparam("one"), runs.c.status == bindparam("other")))
+    .where(_GOING)
     .order_by(runs.c.created_at, runs.c.id)
 )
-"""The two states of a run that are not terminal."""
 
 _STATUS = runs.c.status == bindparam("status")
 _FLOW = runs.c.flow == bindparam("flow")
@@ -212,7 +272,7 @@ class Blobs:
 
 # ── PostgreSQL, where other processes may read and write ─────────────────────────────────────────────────────────
 
-ROW_ONLY = frozenset({INSERT_RUN, SAVE_RUN, CONDEMN_RUN, RUN_EXISTS, LOCK_RUN, RUN_OF_KEY})
+ROW_ONLY = frozenset({INSERT_RUN, SAVE_RUN, CONDEMN_RUN, GUARD, RUN_EXISTS, LOCK_RUN, RUN_OF_KEY})
 """Those that look at nothing but rows of `runs`: what was put off for other tables may wait."""
 
 PULSE = select(

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -81,9 +81,20 @@ def test_a_run_reads_back(data: st.DataObject) -> None:
         active=frozenset(name for name, node in nodes.items() if node.status in active),
         unfinished=sum(not node.status.terminal for node in nodes.values()),
     )
-    blob = codec.encode_head(whole)
-    found = codec.decode_run(blob, "it", plan=whole.plan, nodes=whole.nodes, artifacts=whole.artifacts)
-    assert found == whole
+    row = codec.RunRow(
+        head=codec.encode_head(whole),
+        flow=whole.plan.flow.name,
+        status=whole.status.value,
+        version=whole.version,
+        owner=whole.owner,
+        fence=whole.fence,
+        created_at=codec.micros(whole.created_at),
+        finished_at=codec.maybe_micros(whole.finished_at),
+        error=whole.error,
+    )
+    rest = codec.decode_head(row.head, "it")
+    parts = {name: getattr(whole, name) for name in ("plan", "nodes", "artifacts", "gone")}
+    assert codec.run_of(whole.id, row, rest, **parts) == whole
 
 
 EVENTS: list[Any] = list(events.KINDS.values())
@@ -94,6 +105,20 @@ def test_an_event_reads_back_by_its_name(event: events.Event) -> None:
     kind, blob = codec.encode_event(event)
     assert events.KINDS[kind] is type(event)
     assert codec.decode_event(kind, blob, "it") == event
+
+
+LETTERS: list[Any] = list(get_args(ports.Letter))
+
+
+@given(st.one_of([values_of(kind) for kind in LETTERS]))
+def test_a_letter_reads_back(letter: ports.Letter) -> None:
+    assert codec.decode_letter(codec.encode_letter(letter), "it") == letter
+
+
+def test_a_letter_of_a_kind_that_is_not_known_is_damaged() -> None:
+    blob = codec.Record(tuple[str, bytes]).encode(("of tomorrow", b""))
+    with pytest.raises(errors.Damaged, match="of tomorrow"):
+        codec.decode_letter(blob, "letter 1")
 
 
 @given(st.datetimes(timezones=st.just(UTC)))

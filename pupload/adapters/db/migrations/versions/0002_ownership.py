@@ -16,7 +16,9 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("owner", TEXT, nullable=False, server_default=""))
     op.add_column("runs", sa.Column("fence", sa.BigInteger, nullable=False, server_default="0"))
     op.add_column("runs", sa.Column("closed_at", sa.BigInteger))
-    op.create_index("runs_unclosed", "runs", ["owner", "created_at"], **_where("closed_at IS NULL"))
+    op.execute("UPDATE runs SET closed_at = finished_at")  # what is over by now holds nothing any more
+    unclosed = sa.text("closed_at IS NULL")
+    op.create_index("runs_unclosed", "runs", ["owner", "created_at"], sqlite_where=unclosed, postgresql_where=unclosed)
     op.create_table(
         "controllers",
         sa.Column("id", TEXT, primary_key=True),
@@ -31,9 +33,6 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
         sa.Column("run_id", TEXT, sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
         sa.Column("blob", sa.LargeBinary, nullable=False),
+        sqlite_autoincrement=True,
     )
     op.create_index("letters_by_run", "letters", ["run_id", "id"])
-
-
-def _where(condition: str) -> dict[str, sa.TextClause]:
-    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
