@@ -122,6 +122,12 @@ class Client:
         """The delivery, which is sent again at once. Raises `errors.Malformed` where there is none."""
         return await self._call("POST", f"/api/v1/flow/callbacks/{_step(run_id)}/{_step(delivery_id)}/resend")
 
+    async def purge(self, run_id: str) -> None:
+        """The run is gone, with what it made. Raises `errors.UnknownRun`, `errors.Conflict` while it goes on."""
+        async with self._request("POST", f"/api/v1/flow/purge/{_step(run_id)}") as response:
+            if response.status != 204:
+                raise await _error(response)
+
     async def wait(self, run_id: str, *, on_event: Callable[[Event], None] | None = None) -> Answer:
         """
         The run when it has ended. `on_event` is told what happens on the way.

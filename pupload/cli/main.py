@@ -331,6 +331,27 @@ def resume(
     return runs.resume(_out(as_json), _url(url).url, run_id, from_node=from_node)
 
 
+@app.command()
+def purge(
+    run_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN", help="The runs' ids.", show_default=False)
+    ] = None,
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="AGE", help="All that ended so long ago, such as 30d or 12h.")
+    ] = "",
+    status: Annotated[str, typer.Option("--status", help="Of these only COMPLETE, ERROR or STOPPED ones.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which.")] = False,
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Delete runs that have ended, with their objects and logs."""
+    from pupload.cli import purging
+
+    return purging.purge(
+        *(_out(as_json), _url(url).url, run_ids or ()), older_than=older_than, status=status, dry_run=dry_run
+    )
+
+
 @callbacks.command("list")
 def callback_list(run_id: RunId, url: Url = "", as_json: Json = False) -> int:
     """Show who was told that a run is over, and who could not be."""

@@ -3,11 +3,13 @@ Reading a run's journal and logs as they grow.
 
 A follower reads on from its own cursor and sleeps on a subscription between: a wake-up that is lost or doubled costs
 nothing, and a slow reader holds nothing in memory but the group it is at. That a run is over is read from its journal
-too: whoever owns the run, in this process or another, the last entry is written with the last commit.
+too: whoever owns the run, in this process or another, the last entry is written with the last commit. A run that is
+purged meanwhile has nothing more to tell: its followers come to their end.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from pupload import errors
 from pupload.domain.events import RunCompleted, RunFailed, RunStopped
 from pupload.domain.run import Run
 from pupload.ports import Entry, Journal, LogRecord
@@ -36,7 +38,7 @@ class Follower:
         with self._journal.subscribe(run.id) as subscription:
             while True:
                 # The end is looked for first: every line of a node is written before the end of its run.
-                over = not follow
+                over, before = not follow, (seen, since)
                 while not over and (entries := await self._journal.read(run.id, after=seen, limit=GROUP)):
                     seen, over = entries[-1].seq, isinstance(entries[-1].event, _LAST)
                 while records := await self._journal.read_logs(
@@ -44,7 +46,7 @@ class Follower:
                 ):
                     since = records[-1].cursor
                     yield records
-                if over:
+                if over or ((seen, since) == before and not await _is_there(find, run.id)):
                     return
                 await subscription.wait()
 
@@ -54,7 +56,7 @@ class Follower:
         with self._journal.subscribe(run.id) as subscription:
             while True:
                 # Asked before reading: what was over then has nothing to add afterwards.
-                over = not follow or (await find(run.id)).status.terminal
+                over = not follow or await _is_over(find, run.id)
                 while entries := await self._journal.read(run.id, after=after, limit=GROUP):
                     after = entries[-1].seq
                     over = over or isinstance(entries[-1].event, _LAST)
@@ -62,3 +64,18 @@ class Follower:
                 if over:
                     return
                 await subscription.wait()
+
+
+async def _is_over(find: Find, run_id: str) -> bool:
+    try:
+        return (await find(run_id)).status.terminal
+    except errors.UnknownRun:
+        return True
+
+
+async def _is_there(find: Find, run_id: str) -> bool:
+    try:
+        await find(run_id)
+    except errors.UnknownRun:
+        return False
+    return True

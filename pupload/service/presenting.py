@@ -55,6 +55,8 @@ class Presenter:
         )
 
     def _artifact(self, run: Run, artifact: Artifact) -> ArtifactView:
+        if artifact.edge in run.gone:
+            return ArtifactView(artifact=artifact, url="", deleted_at=run.gone[artifact.edge])
         store = self._staging.store(run, artifact.store)
         name = artifact.file_name or artifact.edge + mime.extension(artifact.content_type)
         url = store.presign_get(artifact.key, expires_seconds=URL_SECONDS, filename=name)

@@ -117,6 +117,18 @@ class Runs:
             await self._engine.driver.report(run.id, CancelRequested(mode=mode))
         return await self.status(run.id)
 
+    async def purge(self, run_id: str) -> None:
+        """
+        The run does not exist any more; its objects, its journal and its logs are deleted soon.
+
+        Objects that a run still needs which resumed this one stay for that. Raises `errors.UnknownRun`,
+        `errors.NotOver`.
+        """
+        canonical = ids.canonical_run_id(run_id)
+        if canonical is None:
+            raise errors.UnknownRun(run=run_id[:64])
+        await self._engine.retention.purge(canonical)
+
     async def resume(self, run_id: str, *, from_node: str | None = None) -> RunView:
         """
         A new run that does what the failed or stopped one left undone.
@@ -143,6 +155,9 @@ class Runs:
     async def _check_artifacts(self, old: Run, kept: "resuming.Kept") -> None:
         missing = []
         for artifact in kept.artifacts:
+            if artifact.edge in old.gone:
+                missing.append(f"{artifact.edge} (deleted at {old.gone[artifact.edge]:%Y-%m-%d %H:%M} UTC)")
+                continue
             store = self._engine.staging.store(old, artifact.store)
             try:
                 found = await store.stat(artifact.key)

@@ -65,7 +65,9 @@ class ArtifactView:
 
     artifact: artifact.Artifact
     url: str = field(repr=False)
-    """A presigned GET."""
+    """A presigned GET; empty where the object was deleted."""
+    deleted_at: datetime | None = None
+    """Since when it is not kept any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -329,7 +329,11 @@ class Place(Answer, frozen=True, kw_only=True):
 
 
 class Artifact(Answer, frozen=True, kw_only=True):
-    """An object that is there; `GetURL` gives it for an hour, without any further leave."""
+    """
+    An object that was made or came in; `GetURL` gives it for an hour, without any further leave.
+
+    One that is not kept any more has no `GetURL`, and says in `DeletedAt` since when.
+    """
 
     StoreName: str
     ObjectName: str
@@ -338,6 +342,7 @@ class Artifact(Answer, frozen=True, kw_only=True):
     ContentType: str
     SHA256: str
     GetURL: str
+    DeletedAt: datetime | msgspec.UnsetType = msgspec.UNSET
 
 
 class WaitingURL(Answer, frozen=True, kw_only=True):
@@ -475,7 +480,11 @@ class DeliveryList(Answer, frozen=True, kw_only=True):
 
 
 class StreamEnd(Answer, frozen=True, kw_only=True):
-    """The last event of a stream: the run has ended, and everything was told."""
+    """
+    The last event of a stream: the run has ended, and everything was told.
+
+    `Status` is the run's, or `PURGED` where the run was purged meanwhile.
+    """
 
     Status: str
 

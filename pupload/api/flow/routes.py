@@ -72,6 +72,11 @@ async def resume(request: web.Request) -> web.Response:
     return await _run(request, await request.app[SERVICES].runs.resume(request.match_info["flowRunID"], from_node=node))
 
 
+async def purge(request: web.Request) -> web.Response:
+    await request.app[SERVICES].runs.purge(request.match_info["flowRunID"])
+    return web.Response(status=204)
+
+
 async def logs(request: web.Request) -> web.StreamResponse:
     run_id, query = request.match_info["flowRunID"], request.query
     follow = shared.flag(request, "follow", default=False)
@@ -129,8 +134,11 @@ def _entry_frame(entry: ports.Entry) -> bytes:
 
 def _ending(request: web.Request) -> Callable[[], Awaitable[str]]:
     async def ask() -> str:
-        view = await request.app[SERVICES].runs.status(request.match_info["flowRunID"])
-        return str(view.run.status.value)
+        try:
+            found = await request.app[SERVICES].runs.find(request.match_info["flowRunID"])
+        except errors.UnknownRun:
+            return "PURGED"
+        return str(found.status.value)
 
     return ask
 
@@ -312,6 +320,12 @@ ROUTES = (
         summary="A new run that goes on where a failed or stopped one ended",
         reads=models.Resume,
         answers=models.FlowRun,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/flow/purge/{{flowRunID}}",
+        handler=purge,
+        summary="Delete a run that has ended, with its objects, its journal and its logs; 409 for one that goes on",
     ),
     Route(
         method="GET",

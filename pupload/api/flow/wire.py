@@ -299,6 +299,7 @@ def _artifact(view: views.ArtifactView) -> models.Artifact:
         ContentType=this.content_type,
         SHA256=this.sha256,
         GetURL=view.url,
+        DeletedAt=view.deleted_at or msgspec.UNSET,
     )
 
 
