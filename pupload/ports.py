@@ -692,6 +692,13 @@ class Stores(Protocol):
         Raises `errors.Refused` when the description cannot be used.
         """
 
+    async def prepare(self, store: flow.Store) -> None:
+        """
+        Has the keys at hand that the description names as secrets, so that its store can sign URLs at once.
+
+        Where one is not set, signing raises `errors.StoreUnavailable` as everything else does. Raises as `open` does.
+        """
+
 
 class TypeTeller(Protocol):
     """Tells media types from bytes."""
@@ -717,6 +724,8 @@ class ContainerOrder:
     attempt: run.AttemptRef
     image: str
     """As `resolve_image` returned it: an immutable id, never a tag."""
+    reference: str = ""
+    """The name that `resolve_image` was given: what the operator's policy judges."""
     argv: tuple[str, ...] | None
     """Arguments after the image's own entry point; None: the image's own command."""
     environment: Mapping[str, str]
@@ -728,7 +737,8 @@ class ContainerOrder:
     """A directory of this machine, in memory, mounted read-only at /run/secrets; None: nothing is."""
     user: str
     """`uid:gid`."""
-    network: Literal["none", "bridge"]
+    network: str
+    """`none`, `bridge`, or a network of the engine's by name."""
     memory_bytes: int
     """Memory and swap together."""
     cpus: float
@@ -741,6 +751,12 @@ class ContainerOrder:
     """What is read of the log at most: so much of its beginning the engine must keep until the attempt ends."""
     gpus: int = 0
     gpu_vendor: str = ""
+    capabilities: tuple[str, ...] = ()
+    """Added back, without `CAP_`; all others are dropped."""
+    devices: tuple[str, ...] = ()
+    """Paths of device files."""
+    runtime: str = ""
+    """The engine's runtime by name; empty: its own choice."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Beside those that every container of an attempt carries."""
 

@@ -75,6 +75,13 @@ class Settings(BaseSettings):
         "`postgresql://pupload:password@db.example.org/pupload`, in libpq's words. Empty: SQLite, in the data folder. "
         "A database has one server at a time. Secret because of the password.",
     )
+    secret_key_file: Path | None = Field(
+        None,
+        description="The file with the keys that the database's secrets are sealed with, one in each line in Base64: "
+        "the first seals, all of them open. Empty: `secret.key` in the data folder. Made with a new key when there is "
+        "none; refused when others than its owner may read it. Back it up apart from the database, for one is of no "
+        "use without the other; servers on one database must have the same file.",
+    )
     embedded_store: bool = Field(
         True, description="Whether to run the embedded object store. Switched off, `store_*` must name another."
     )
@@ -127,6 +134,12 @@ class Settings(BaseSettings):
     docker_host: str = Field(
         "",
         description="The container engine, such as `unix:///run/docker.sock`; empty: as the docker command finds it.",
+    )
+    secrets_folder: Path | None = Field(
+        None,
+        description="The folder in which nodes' secrets lie while they run, which the container engine must see under "
+        "the same path. It should be in memory (tmpfs), so that no disk ever holds them. Empty: the first of "
+        "/dev/shm, /run/user/UID and /run that is, and that the server may write to.",
     )
     node_user: str = Field(
         "",

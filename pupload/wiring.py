@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +28,8 @@ from pupload.adapters.docker.executor import DockerExecutor
 from pupload.adapters.http.poster import HttpPoster
 from pupload.adapters.magic.teller import MagicTeller
 from pupload.adapters.s3 import local, places, stores, supervisor
+from pupload.adapters.sealing.sealer import FileSealer
+from pupload.adapters.system import memory
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.ids import SystemIds
 from pupload.adapters.system.outbound import Guard
@@ -134,9 +137,10 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         clock = SystemClock()
         data = await asyncio.to_thread(_data_folder, settings)
         where = settings.database_url.get_secret_value() or data / "pupload.db"
-        state = await database.Database.open(where, folder=data)
+        sealer = await asyncio.to_thread(FileSealer, _key_file(settings, data))
+        state = await database.Database.open(where, folder=data, sealer=sealer)
         stack.push_async_callback(state.close)
-        opened = await stack.enter_async_context(_stores(settings, data, clock))
+        opened = await stack.enter_async_context(_stores(settings, data, clock, state.secrets))
         executor = DockerExecutor(instance=state.instance, clock=clock, host=settings.docker_host or None)
         stack.push_async_callback(executor.close)
         poster = HttpPoster(guard=Guard(offline.callback_reach(settings)), trusted=Guard(ReachPolicy(private=True)))
@@ -147,6 +151,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             runs=state.runs,
             journal=state.journal,
             flows=state.flows,
+            secrets=state.secrets,
             stores=opened,
             executor=executor,
             teller=teller,
@@ -156,7 +161,8 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             poster=poster,
         )
         capacity = await executor.capacity()
-        engine = Engine(world, _config(settings, data, capacity, dev=dev))
+        config = _config(settings, data, capacity, dev=dev)
+        engine = Engine(world, replace(config, secrets_root=_secrets_root(settings, state.instance)))
         stack.push_async_callback(engine.close)
         await engine.start()
         yield engine
@@ -216,16 +222,28 @@ def _data_folder(settings: Settings) -> Path:
     return data
 
 
+def _key_file(settings: Settings, data: Path) -> Path:
+    return settings.secret_key_file.expanduser().absolute() if settings.secret_key_file else data / "secret.key"
+
+
+def _secrets_root(settings: Settings, instance: str) -> Path | None:
+    """Where nodes' secrets lie while they run: the instance's own, for its servers on this machine share it."""
+    folder = settings.secrets_folder.expanduser().absolute() if settings.secrets_folder else memory.place()
+    return folder / f"pupload-{instance}" if folder else None
+
+
 @asynccontextmanager
-async def _stores(settings: Settings, data: Path, clock: ports.Clock) -> AsyncIterator[ports.Stores]:
+async def _stores(
+    settings: Settings, data: Path, clock: ports.Clock, secrets: ports.SecretStore | None = None
+) -> AsyncIterator[ports.Stores]:
     async with AsyncExitStack() as stack:
         if settings.embedded_store:
             process = embedded_process(settings, data, clock)
             stack.push_async_callback(process.stop)  # first: whoever is interrupted while it starts must stop it too
             await process.start()
-            made = _embedded_stores(settings, process, clock)
+            made = _embedded_stores(settings, process, clock, secrets)
         else:
-            made = _other_stores(settings, clock)
+            made = _other_stores(settings, clock, secrets)
         stack.push_async_callback(made.close)
         await made.default().ensure_ready()
         yield made
@@ -244,7 +262,12 @@ def embedded_process(settings: Settings, data: Path, clock: ports.Clock) -> supe
     )
 
 
-def _embedded_stores(settings: Settings, process: supervisor.EmbeddedProcess, clock: ports.Clock) -> stores.S3Stores:
+def _embedded_stores(
+    settings: Settings,
+    process: supervisor.EmbeddedProcess,
+    clock: ports.Clock,
+    secrets: ports.SecretStore | None = None,
+) -> stores.S3Stores:
     public = _endpoint("store_public_url", settings.store_public_url)
     port = process.endpoint.host.rpartition(":")[2]
     node_host = settings.store_node_host
@@ -268,6 +291,7 @@ def _embedded_stores(settings: Settings, process: supervisor.EmbeddedProcess, cl
         make_local=make,
         guard=_guard(settings),
         lends_own_keys=is_loopback(settings.host),
+        secrets=secrets,
     )
 
 
@@ -278,7 +302,7 @@ def _endpoint(setting: str, text: str) -> places.Endpoint | None:
         raise errors.Misconfigured(reason=f"setting {setting}: {error}") from error
 
 
-def _other_stores(settings: Settings, clock: ports.Clock) -> stores.S3Stores:
+def _other_stores(settings: Settings, clock: ports.Clock, secrets: ports.SecretStore | None = None) -> stores.S3Stores:
     """The operator's own store as the default one, described the way a flow would."""
     described: dict[str, str | bool] = {
         "Endpoint": settings.store_endpoint,
@@ -297,6 +321,7 @@ def _other_stores(settings: Settings, clock: ports.Clock) -> stores.S3Stores:
             clock=clock,
             guard=_guard(settings),
             lends_own_keys=is_loopback(settings.host),
+            secrets=secrets,
         )
     except errors.Refused as error:
         raise errors.Misconfigured(reason=str(error)) from error

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pupload import ports
-from pupload.adapters.memory import clock, containers, ids, objects, outbox, state
+from pupload.adapters.memory import clock, containers, ids, objects, outbox, secrets, state
 from pupload.domain import flow, nodedef
 from pupload.domain.run import Run
 from pupload.domain.validation.limits import Limits as ValidationLimits
@@ -183,6 +183,7 @@ async def a_bench(
         runs=kept.runs,
         journal=kept.journal,
         flows=kept.flows,
+        secrets=secrets.Secrets(),
         stores=objects.ObjectStores(clock=turned, default=parts.store),
         executor=parts.executor,
         teller=PlainTeller(),
@@ -191,7 +192,13 @@ async def a_bench(
         outbox=kept.outbox,
         poster=outbox.MemoryPoster(),
     )
-    config = Config(attempts_root=root / "attempts", limits=limits, room=room, max_upload_bytes=max_upload_bytes)
+    config = Config(
+        attempts_root=root / "attempts",
+        secrets_root=root / "secrets",
+        limits=limits,
+        room=room,
+        max_upload_bytes=max_upload_bytes,
+    )
     bench = assemble(world, config, parts)
     await bench.engine.start()
     try:

@@ -6,14 +6,19 @@ commits and a quiet one is heard at once. What a node may write is bounded; what
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from pupload import errors
 from pupload.domain import logline
+from pupload.domain.masking import without_signatures
 from pupload.domain.run import AttemptRef
 from pupload.engine.tasks import all_of
 from pupload.ports import Clock, Executor, Journal, LogLine
+
+log = logging.getLogger(__name__)
 
 GATHERED = 2000
 """Lines that are not yet in the journal at most; a node that writes faster is held back."""
@@ -38,7 +43,9 @@ class LogPump:
         limit_bytes: int,
         parser: str,
         on_progress: Callable[[float], None],
+        mask: Callable[[str], str] = without_signatures,
     ) -> None:
+        """`mask` takes out of each message what is not to be kept."""
         self.last_line = ""
         """What the node said last on stderr, else on stdout: for the sentence that says why it failed."""
         self._last_stream = ""
@@ -50,6 +57,7 @@ class LogPump:
         self._cut: LogLine | None = None
         self._parse = logline.PARSERS[parser]() if parser in logline.PARSERS else None
         self._on_progress = on_progress
+        self._mask = mask
         self._told_at = float("-inf")
         self._gathered: deque[tuple[LogLine, int]] = deque()
         """With what each counts against the limit."""
@@ -63,6 +71,14 @@ class LogPump:
 
         Raises what the executor and the journal raise; asked again, it goes on after the last line that was written.
         """
+        while True:
+            try:
+                return await self._run()
+            except errors.Stale:
+                # Another controller has the run by now, or had it: neither writes a line that the other has written.
+                log.info("the log of %s was written by another", self._ref.id)
+
+    async def _run(self) -> None:
         ref = self._ref
         self._left += sum(size for _, size in self._gathered)  # they will be read again
         self._gathered.clear()
@@ -70,7 +86,7 @@ class LogPump:
         self._more.clear()
         # What was written before is there already, and how much of the limit it took hardly matters.
         skip = await self._journal.count_logs(ref.run, ref.node, ref.number)
-        await all_of([self._read(skip), self._write()])
+        await all_of([self._read(skip), self._write(skip)])
 
     async def _read(self, skip: int) -> None:
         async for line in self._executor.logs(self._ref, skip=skip):
@@ -91,12 +107,13 @@ class LogPump:
 
     def _gather(self, line: LogLine, size: int = 0) -> None:
         text = logline.read(line.message)
+        message = self._mask(text.message)
         progress = text.progress if self._parse is None else self._parse(line.message)
         if progress is not None:
             self._tell(progress)
-        if text.message.strip() and (line.stream == "stderr" or self._last_stream != "stderr"):
-            self.last_line, self._last_stream = text.message.strip(), line.stream
-        self._gathered.append((replace(line, message=text.message, level=text.level or line.level), size))
+        if message.strip() and (line.stream == "stderr" or self._last_stream != "stderr"):
+            self.last_line, self._last_stream = message.strip(), line.stream
+        self._gathered.append((replace(line, message=message, level=text.level or line.level), size))
 
     def _tell(self, progress: float) -> None:
         now = self._clock.monotonic()
@@ -112,14 +129,15 @@ class LogPump:
         self._ended = True
         self._more.set()
 
-    async def _write(self) -> None:
+    async def _write(self, written: int) -> None:
         ref = self._ref
         while True:
             await self._more.wait()
             self._more.clear()
             group = [line for line, _ in self._gathered]
             if group:
-                await self._journal.write_logs(ref.run, ref.node, ref.number, group)
+                await self._journal.write_logs(ref.run, ref.node, ref.number, group, after=written)
+                written += len(group)
             for _ in group:
                 self._gathered.popleft()
             self._room.set()

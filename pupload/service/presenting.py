@@ -1,8 +1,10 @@
 """A run made ready to be shown: with URLs signed for this moment and the last lines of its logs."""
 
+from contextlib import suppress
 from datetime import timedelta
 from urllib.parse import quote
 
+from pupload import errors
 from pupload.domain import deadlines, mime
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import EdgePlan, Origin
@@ -27,6 +29,7 @@ class Presenter:
 
     async def view(self, run: Run) -> RunView:
         """The run as it stands."""
+        await self._staging.prepare(run)
         return RunView(
             run=run,
             logs=await self._journal.log_tails(run.id, lines=TAIL),
@@ -42,7 +45,7 @@ class Presenter:
         url = (
             f"/api/v1/upload/{run.id}/{quote(edge, safe='')}/receive?token={plan.upload_key.rpartition('/')[2]}"
             if webhook
-            else self._staging.store(run, plan.store).presign_put(plan.upload_key, expires_seconds=URL_SECONDS)
+            else self._put_url(run, plan)
         )
         return WaitingUpload(
             edge=edge,
@@ -59,8 +62,15 @@ class Presenter:
             return ArtifactView(artifact=artifact, url="", deleted_at=run.gone[artifact.edge])
         store = self._staging.store(run, artifact.store)
         name = artifact.file_name or artifact.edge + mime.extension(artifact.content_type)
-        url = store.presign_get(artifact.key, expires_seconds=URL_SECONDS, filename=name)
-        return ArtifactView(artifact=artifact, url=url)
+        with suppress(errors.StoreUnavailable):
+            url = store.presign_get(artifact.key, expires_seconds=URL_SECONDS, filename=name)
+            return ArtifactView(artifact=artifact, url=url)
+        return ArtifactView(artifact=artifact, url="")  # a secret is not set: no reason to show nothing
+
+    def _put_url(self, run: Run, plan: EdgePlan) -> str:
+        with suppress(errors.StoreUnavailable):
+            return self._staging.store(run, plan.store).presign_put(plan.upload_key, expires_seconds=URL_SECONDS)
+        return ""
 
 
 def _is_given(edge: EdgePlan) -> bool:

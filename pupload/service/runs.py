@@ -1,7 +1,7 @@
 """Runs: started, looked at, cancelled, resumed, followed."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from pupload import errors
@@ -188,9 +188,17 @@ class Runs:
         own = len(order.definitions)
         pointers = [f"/NodeDefs/{position}" for position in range(own)]
         pointers += [f"/Catalogue/{definition.uses.replace('/', '~1')}" for definition in definitions[own:]]
-        judge = partial(validation.validate, order.flow, definitions, limits=self._terms.limits, pointers=pointers)
+        limits = replace(self._terms.limits, secrets=await self._secrets(order, definitions))
+        judge = partial(validation.validate, order.flow, definitions, limits=limits, pointers=pointers)
         found = await aside.aside(judge, large=_is_large(order))
         return in_order((*found, *self._stores_that_cannot_be_used(order.flow, found)))
+
+    async def _secrets(self, order: Order, definitions: Sequence[nodedef.NodeDef]) -> frozenset[str] | None:
+        """The names of the secrets that there are, where the flow names any; most name none."""
+        look = partial(validation.names_secrets, order.flow, definitions)
+        if not await aside.aside(look, large=_is_large(order)):
+            return None
+        return frozenset(info.name for info in await self._engine.world.secrets.list())
 
     def _stores_that_cannot_be_used(self, wanted: flow.Flow, found: Sequence[Finding]) -> Iterator[Finding]:
         """What only those who would open the store can tell, such as an address that flows may not reach."""

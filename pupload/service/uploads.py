@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from hashlib import sha256
 
 from pupload import errors
-from pupload.domain import deadlines
+from pupload.domain import deadlines, secret
 from pupload.domain.plan import Origin
 from pupload.domain.run import Run
 from pupload.engine.engine import Engine
@@ -128,18 +128,27 @@ class Uploads:
             raise errors.Forbidden(reason="the token of this URL is not the one that was given out")
         data = await _read(body, size, min(MAX_WEBHOOK_BYTES, self._max_bytes), edge)
         if plan.secret:
-            wanted = hmac.new(plan.secret.encode(), data, sha256).hexdigest()
+            wanted = hmac.new(await self._key(plan.secret), data, sha256).hexdigest()
             if not _same(wanted, (signature or "").removeprefix("sha256=").lower()):
                 raise errors.Forbidden(reason="the signature is not that of this body")
         await store.put_bytes(plan.upload_key, data, content_type="application/octet-stream")
         await self._engine.uploads.arrived(run.id, edge)
         return await self._runs.status(run.id)
 
+    async def _key(self, given: str) -> bytes:
+        """What a webhook's bodies are signed with. Raises `errors.Forbidden` where that is a secret that is not set."""
+        name = secret.named(given)
+        value = given if name is None else await self._engine.world.secrets.reveal(name)
+        if value is None:
+            raise errors.Forbidden(reason=f"secret {name}, which the body must be signed with, is not set")
+        return value.encode()
+
     async def _waiting(self, run_id: str, edge: str, *, origin: Origin = Origin.UPLOAD) -> tuple[Run, ObjectStore]:
         run = await self._runs.find(run_id)
         plan = run.plan.edges.get(edge)
         if plan is None or plan.origin is not origin or edge not in deadlines.awaited(run):
             raise errors.NotAwaited(edge=edge[:128], run=run.id, hint=_why(run, edge))
+        await self._engine.staging.prepare(run)
         return run, self._engine.staging.store(run, plan.store)
 
 

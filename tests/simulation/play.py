@@ -108,6 +108,7 @@ class Server:
             runs=world.runs(),
             journal=world.journal(),
             flows=world.kept.flows,
+            secrets=world.secrets,
             stores=world.stores(),
             executor=world.engine(),
             teller=_Teller(),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.memory import clock, containers, ids, objects, outbox, state
+from pupload.adapters.memory import clock, containers, ids, objects, outbox, secrets, state
 from pupload.domain import command
 from pupload.domain.run import AttemptRef, NodeStatus, Run
 from tests.checker import Violation
@@ -51,6 +51,7 @@ class World:
         self.loop = Loop(self.clock, self.chance)  # type: ignore[abstract]  # as much as is needed
         self.root = root
         self.kept = state.State()
+        self.secrets = secrets.Secrets()
         self.store = objects.Objects(clock=self.clock)
         self.store.notifies = scenario.notifies
         self.executor = containers.MemoryExecutor(clock=self.clock)

@@ -272,6 +272,9 @@ class ObjectStores:
             self._open[described] = Objects(clock=self._clock, name=store.name)
         return self._open[described]
 
+    async def prepare(self, store: flow.Store) -> None:
+        self.open(store)
+
 
 def _list_parts(upload: _Upload) -> Sequence[ports.Part]:
     return [_part(number, data) for number, data in sorted(upload.parts.items())]

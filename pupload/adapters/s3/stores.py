@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pupload import errors, ports
 from pupload.adapters.s3 import admin, client, keys, notifications, places, reach, signing
-from pupload.domain import flow
+from pupload.domain import flow, secret
 
 _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}[a-zA-Z0-9]").fullmatch
 _REGION = re.compile(r"[A-Za-z0-9-]{0,64}").fullmatch
@@ -32,16 +32,19 @@ class S3Stores:
         make_local: MakesLocal | None = None,
         guard: reach.Guard | None = None,
         lends_own_keys: bool = True,
+        secrets: ports.SecretStore | None = None,
     ) -> None:
         """
         `default` may be described the way flows do. `make_local` is None where there is no embedded store.
         `guard` keeps the stores of flows from addresses that the operator does not let them reach. A flow's store
-        without keys is asked with those of this machine (boto3's chain), unless `lends_own_keys` is False.
+        without keys is asked with those of this machine (boto3's chain), unless `lends_own_keys` is False. Keys that
+        flows name as secrets are looked up in `secrets`.
         """
         self._clock = clock
         self._make_local = make_local
         self._guard = guard
         self._lends_own_keys = lends_own_keys
+        self._secrets = secrets
         self._open: dict[object, ports.ObjectStore] = {}
         # What the operator names may be anywhere, and asked with the machine's own keys.
         self._default = self._make(default, None, lends_own_keys=True) if isinstance(default, flow.Store) else default
@@ -55,6 +58,11 @@ class S3Stores:
         if found is None:
             found = self._open[described] = self._make(store, self._guard, lends_own_keys=self._lends_own_keys)
         return found
+
+    async def prepare(self, store: flow.Store) -> None:
+        opened = self.open(store)
+        if isinstance(opened, client.S3Store):
+            await opened.keys.ready()
 
     async def close(self) -> None:
         """Closes all of them, the default one too."""
@@ -82,9 +90,8 @@ class S3Stores:
 
     def _make_s3(self, params: "_Params", guard: reach.Guard | None) -> ports.ObjectStore:
         region = params.region()
-        credentials = params.credentials()
-        chosen: keys.Keys = admin.ChainKeys(self._clock) if credentials is None else keys.FixedKeys(credentials)
         endpoint = params.endpoint("Endpoint") or places.Endpoint("https", f"s3.{region}.amazonaws.com")
+        chosen = self._keys(params, endpoint)
         bucket = places.Bucket(endpoint=endpoint, name=params.bucket(), path_style=params.truth("PathStyle", True))
         if guard is not None:
             _check(params, bucket, guard)
@@ -106,6 +113,16 @@ class S3Stores:
             listener=listener,
             guard=guard,
         )
+
+    def _keys(self, params: "_Params", endpoint: places.Endpoint) -> keys.Keys:
+        credentials = params.credentials()
+        if credentials is None:
+            return admin.ChainKeys(self._clock)
+        if not any(map(secret.named, (credentials.access_key, credentials.secret_key, credentials.session_token))):
+            return keys.FixedKeys(credentials)
+        if self._secrets is None:
+            raise params.refused("there are no secrets here that its keys could be")
+        return keys.SecretKeys(params.store, str(endpoint), credentials, self._secrets, self._clock)
 
 
 def _check(params: "_Params", bucket: places.Bucket, guard: reach.Guard) -> None:

@@ -14,8 +14,9 @@ from pupload.domain.validation import definitions as definition_rules
 from pupload.domain.validation import edges, flows, nodes, policies, secrets, stores, subject, types, wells
 from pupload.domain.validation.findings import Finding, in_order
 from pupload.domain.validation.limits import Limits
+from pupload.domain.validation.secrets import names_secrets
 
-__all__ = ["Finding", "Limits", "RULES", "validate"]
+__all__ = ["Finding", "Limits", "RULES", "names_secrets", "validate"]
 
 MOST_FINDINGS = 10_000
 """More errors than that are not looked for, and more warnings not told: a large flow could have millions."""

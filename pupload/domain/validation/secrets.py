@@ -1,8 +1,11 @@
 """Rules about secrets: that those which a flow and its definitions name are there, and named where they can be."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from pupload.domain import secret
+from pupload.domain.flow import Flow
+from pupload.domain.nodedef import NodeDef
 from pupload.domain.validation.findings import Finding, found, pointer
 from pupload.domain.validation.subject import FLOW, Subject, shown
 
@@ -50,6 +53,18 @@ def in_definitions(subject: Subject) -> Iterator[Finding]:
         for index, flag in enumerate(use.definition.flags):
             where = f"flag {shown(flag.name)} of definition {shown(use.definition.uses)}"
             yield from _judged(subject, use.at("Flags", index, "Default"), flag.default, where)
+
+
+def names_secrets(flow: Flow, definitions: Sequence[NodeDef]) -> bool:
+    """Whether the flow or a definition names any, rightly or not."""
+    values = chain(
+        chain.from_iterable(store.params.values() for store in flow.stores),
+        (well.secret for well in flow.wells),
+        chain.from_iterable(callback.secrets for callback in flow.callbacks),
+        (flag.value for node in flow.nodes for flag in node.flags),
+        (flag.default for definition in definitions for flag in definition.flags),
+    )
+    return any(definition.secrets for definition in definitions) or any(map(secret.is_mentioned, values))
 
 
 RULES = (in_stores, in_wells, in_callbacks, in_flags, in_definitions)
