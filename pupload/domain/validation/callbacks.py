@@ -49,7 +49,7 @@ def secrets(subject: Subject) -> Iterator[Finding]:
             reason = f"there are {len(callback.secrets)}, and {MOST_SECRETS} are in use at most"
             yield found("CALL_004", pointer(path, "Secrets"), reason=reason)
         for position, given in enumerate(callback.secrets):
-            if secret.named(given) is None and (reason := _bad_secret(given)):
+            if not secret.is_mentioned(given) and (reason := _bad_secret(given)):
                 yield found("CALL_004", pointer(path, "Secrets", position), reason=reason)
 
 
