@@ -36,6 +36,7 @@ class Ports:
     flows: ports.FlowStore
     secrets: ports.SecretStore
     outbox: ports.Outbox
+    ownership: ports.Ownership
     lasts: bool
     """Whether what was saved outlives the process."""
     close: Callable[[], Awaitable[None]]
@@ -54,6 +55,7 @@ async def _open_memory(folder: Path) -> Ports:
         state.flows,
         Secrets(),
         state.outbox,
+        state.ownership,
         lasts=False,
         close=_stay_open,
         reopen=reopen,
@@ -92,6 +94,7 @@ def _ports(database: Database, reopen: Callable[[], Awaitable[Ports]]) -> Ports:
         database.flows,
         database.secrets,
         database.outbox,
+        database.ownership,
         lasts=True,
         close=database.close,
         reopen=reopen,
@@ -122,6 +125,10 @@ class Bench:
     @property
     def flows(self) -> ports.FlowStore:
         return self._now.flows
+
+    @property
+    def ownership(self) -> ports.Ownership:
+        return self._now.ownership
 
     @property
     def secrets(self) -> ports.SecretStore:
