@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
-from pupload.domain import delivery, events, flow, nodedef, run, shares, tiers
+from pupload.domain import delivery, events, flow, nodedef, run, shares, tiers, watermark
 
 # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -417,6 +417,16 @@ class Poster(Protocol):
 
     async def close(self) -> None:
         """Gives up connections."""
+
+
+# ── Room on disk ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Disks(Protocol):
+    """The file systems that fill up when pupload works."""
+
+    async def look(self) -> Sequence[watermark.Space]:
+        """Each of them as it is now, that of the data folder first. One that cannot be seen is left out."""
 
 
 # ── Projects ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,6 +22,7 @@ import pupload
 from pupload import errors, offline, ports, wiring
 from pupload.adapters.memory.containers import MemoryExecutor
 from pupload.domain.events import RunCompleted
+from pupload.domain.policy import Policy
 from pupload.service.views import Order
 from pupload.settings import Settings
 from tests.bench import PNG, copies
@@ -248,7 +249,7 @@ def test_without_an_engine_flows_are_held_to_no_machine(tmp_path: Path) -> None:
     limits = offline.limits(the_settings(tmp_path, networks=("bridge",), max_nodes=5))
     assert limits.capacity is None
     assert limits.max_nodes == 5
-    assert limits.networks == {"none", "bridge"}
+    assert limits.policy == Policy(networks=("none", "bridge"))
 
 
 # ── Node types ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pupload.domain import command
 from pupload.domain.plan import NodePlan
+from pupload.domain.policy import OPEN, Policy
 from pupload.domain.run import AttemptRef, NodeRun, Run
 from pupload.domain.tiers import Tier
 from pupload.engine.staging import INSIDE, Folder, file_name
 from pupload.ports import ContainerOrder
+
+FENCE = "pupload.fence"
+"""The label that names the fencing token under which the container was ordered: for people who look at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,10 @@ class Limits:
     """Of one attempt, in the journal."""
     grace_seconds: float
     """Between TERM and KILL."""
+    output_files: int = 100_000
+    """Files and directories that an attempt may have in its outputs."""
+    policy: Policy = OPEN
+    """What the operator lets nodes have."""
 
 
 def tier_of(node: NodePlan, state: NodeRun) -> Tier:
@@ -49,13 +58,14 @@ def container(
     image: str,
     limits: Limits,
     urls: Mapping[str, str] | None = None,
+    secrets: Path | None = None,
 ) -> ContainerOrder:
     """
     The order for one attempt.
 
     `inputs` are the paths inside the container, by port. Variables of the command are the flags, then the inputs, then
     the outputs: where names are equal the later wins. `urls` are environment variables for a definition that asked for
-    presigned URLs: whoever may inspect the container sees them.
+    presigned URLs: whoever may inspect the container sees them. `secrets` is a directory of files that nobody sees.
     """
     outputs = {port.port: f"{INSIDE}/out/{file_name(port)}" for port in node.outputs}
     values = {**node.flags, **inputs, **outputs}
@@ -63,12 +73,14 @@ def container(
     return ContainerOrder(
         attempt=ref,
         image=image,
+        reference=node.image,
         argv=command.arguments(node.command, values) if node.command else None,
         environment={**_environment(run, node, ref, inputs, outputs), **(urls or {})},
         inputs=folder.inputs,
         outputs=folder.outputs,
+        secrets=secrets,
         user=f"{uid}:{gid}",
-        network="bridge" if node.network == "bridge" else "none",
+        network=node.network or "none",
         memory_bytes=tier.memory_bytes,
         cpus=min(tier.cpus, limits.cpus),
         pids=limits.pids,
@@ -77,6 +89,10 @@ def container(
         log_bytes=limits.log_bytes,
         gpus=tier.gpus,
         gpu_vendor=tier.gpu_vendor,
+        capabilities=node.capabilities,
+        devices=node.devices,
+        runtime=limits.policy.runtime_of(tier.name),
+        labels={FENCE: str(run.fence)},
     )
 
 

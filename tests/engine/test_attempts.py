@@ -718,7 +718,7 @@ async def test_what_nodes_put_themselves_is_gone_when_the_run_is_over(tmp_path: 
 
         bench.image(IMAGE, script)
         definition = a_definition(transfer="urls", network="bridge", outputs=[a_port("resized")])
-        limits = Limits(transfers=frozenset({"files", "urls"}), networks=frozenset({"none", "bridge"}))
+        limits = Limits()
         bench.runs._terms = replace(bench.runs._terms, limits=limits)
         run = await bench.ended(await bench.start(lone(), [definition]), step=0.1)
         assert run.status is Status.COMPLETE

@@ -18,14 +18,20 @@ Choices that are not obvious:
 * The mounts are private and not recursive: what the host mounts below them later never shows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pupload import errors, ports
 
 INPUTS = "/pupload/in"
 OUTPUTS = "/pupload/out"
+SECRETS = "/run/secrets"
 
+MOST_VOLUMES = 8
+"""That an image may declare; each may grow as large as /tmp, and all of them count against the tier's memory."""
+
+_PLACES = frozenset({INPUTS, OUTPUTS, SECRETS, "/tmp"})  # noqa: S108
+"""What an image declares there is overlaid, or nothing for nodes to write to."""
 _OPEN_FILES = 16_384
 _SHM_BYTES = 64 << 20
 _MAY_DIFFER = frozenset({"MemorySwap"})
@@ -37,8 +43,13 @@ Config = dict[str, Any]
 """As the engine's API spells it."""
 
 
-def config(order: ports.ContainerOrder, *, labels: Mapping[str, str]) -> Config:
-    """What the engine is asked to create. Raises `errors.ContainerRefused` for GPUs it has no way to hand out."""
+def config(order: ports.ContainerOrder, *, labels: Mapping[str, str], volumes: Iterable[str] = ()) -> Config:
+    """
+    What the engine is asked to create.
+
+    `volumes` are places that the image declares to be writable. Raises `errors.ContainerRefused` for GPUs it has no way
+    to hand out, and for an image with more volumes than nodes may have.
+    """
     asked: Config = {
         "Image": order.image,
         "Hostname": "node",
@@ -50,27 +61,31 @@ def config(order: ports.ContainerOrder, *, labels: Mapping[str, str]) -> Config:
         "Tty": False,
         "OpenStdin": False,
         "NetworkDisabled": order.network == "none",
-        "HostConfig": _host_config(order),
+        "HostConfig": _host_config(order, sorted(volumes)),
     }
     if order.argv is not None:
         asked["Cmd"] = list(order.argv)
     return asked
 
 
-def _host_config(order: ports.ContainerOrder) -> Config:
+def _host_config(order: ports.ContainerOrder, volumes: Sequence[str]) -> Config:
+    if len(volumes) > MOST_VOLUMES:
+        raise errors.ContainerRefused(reason=f"its image declares {len(volumes)} volumes; {MOST_VOLUMES} are possible")
     return {
         # What it may reach.
         "NetworkMode": order.network,
         "Mounts": [
             _mount(str(order.inputs), INPUTS, read_only=True),
             _mount(str(order.outputs), OUTPUTS, read_only=False),
+            *([_mount(str(order.secrets), SECRETS, read_only=True)] if order.secrets else []),
+            *(_volume(place, order.tmp_bytes) for place in volumes if place not in _PLACES),
         ],
         "ReadonlyRootfs": True,
-        "Tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,size={order.tmp_bytes},mode=1777"},  # noqa: S108
+        "Tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,size={order.tmp_bytes},nr_inodes={_inodes(order)},mode=1777"},  # noqa: S108
         "DeviceRequests": _device_requests(order),
         # What it may do.
         "CapDrop": ["ALL"],
-        "CapAdd": [],
+        "CapAdd": [f"CAP_{name}" for name in order.capabilities],
         "SecurityOpt": ["no-new-privileges"],
         "Privileged": False,
         "IpcMode": "private",
@@ -78,7 +93,7 @@ def _host_config(order: ports.ContainerOrder) -> Config:
         "UTSMode": "",
         "UsernsMode": "",
         "CgroupnsMode": "private",
-        "Devices": [],
+        "Devices": [_device(path) for path in order.devices],
         "Binds": None,
         "VolumesFrom": None,
         "PublishAllPorts": False,
@@ -102,7 +117,22 @@ def _host_config(order: ports.ContainerOrder) -> Config:
         # Its end is ours to see.
         "AutoRemove": False,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        **({"Runtime": order.runtime} if order.runtime else {}),
     }
+
+
+def _inodes(order: ports.ContainerOrder) -> int:
+    """Files in /tmp: an empty one takes memory too, which no size of a tmpfs counts."""
+    return max(order.tmp_bytes // 4096, 1024)
+
+
+def _volume(place: str, size: int) -> Config:
+    """Memory in the place of a volume, which would be room on the engine's disk without any end."""
+    return {"Type": "tmpfs", "Target": place, "TmpfsOptions": {"SizeBytes": size, "Mode": 0o1777}}
+
+
+def _device(path: str) -> Config:
+    return {"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rw"}
 
 
 def _mount(source: str, target: str, *, read_only: bool) -> Config:

@@ -15,7 +15,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pupload import errors, ports
-from pupload.adapters.docker import calls, cgroup, confinement, ends, events, gpus, images, logs, names, probe, streams
+from pupload.adapters.docker import (
+    calls,
+    cgroup,
+    confinement,
+    ends,
+    events,
+    gpus,
+    images,
+    inspection,
+    logs,
+    names,
+    probe,
+    streams,
+)
 from pupload.domain import run
 
 _LOOK_AGAIN_SECONDS = 10.0
@@ -51,13 +64,15 @@ class DockerExecutor:
         quick_seconds: float = 30,
         slow_seconds: float = 120,
         pull_seconds: float = 1800,
+        bounds: inspection.Bounds | None = None,
     ) -> None:
         """
         `host` is the engine's address (`unix:///…`, `tcp://…`); None: as for the `docker` command, by its environment.
 
         At most `pool_size` calls that take the engine long are under way at a time. `quick_seconds`, `slow_seconds`
-        and `pull_seconds` are how long it may be silent, or a pull last.
+        and `pull_seconds` are how long it may be silent, or a pull last. Containers outside of `bounds` are not made.
         """
+        self._bounds = bounds or inspection.Bounds()
         self._names = names.Names(instance)
         self._calls = calls.Calls(
             host=host, pool_size=pool_size, quick_seconds=quick_seconds, slow_seconds=slow_seconds, clock=clock
@@ -90,26 +105,26 @@ class DockerExecutor:
 
     async def _ensure_started(self, order: ports.ContainerOrder) -> None:
         name = self._names.container(order.attempt)
-        asked = confinement.config(order, labels=self._names.labels(order.attempt))
+        image = await self._facts(order.image)
+        asked = confinement.config(order, labels=self._names.labels(order.attempt), volumes=image.volumes)
         if order.argv == ():
-            asked["Entrypoint"] = await self._entry_point(order.image)
+            # Said outright, else the engine would put the image's own command in place of no arguments.
+            if not image.entry_point:
+                raise errors.ContainerRefused(reason="no command was given and the image has no entry point")
+            asked["Entrypoint"] = list(image.entry_point)
         if await self._is_ours_to_start(name, asked, order):
             await self._check(name, asked)
             await self._start(name)
 
-    async def _entry_point(self, image: str) -> list[str]:
-        """Said outright, else the engine would put the image's own command in place of no arguments."""
+    async def _facts(self, image: str) -> images.Facts:
         try:
-            found = await self._calls.quick(lambda client: client.inspect_image(image))
+            return await self._images.facts(image)
         except calls.Refusal as refusal:
             raise self._cannot_create(refusal, image) from None
-        entry_point: list[str] = found["Config"].get("Entrypoint") or []
-        if not entry_point:
-            raise errors.ContainerRefused(reason="no command was given and the image has no entry point")
-        return entry_point
 
     async def _create(self, name: str, asked: confinement.Config, order: ports.ContainerOrder) -> bool:
-        """Whether it was made now; False when there is one of this name."""
+        """Whether it was made now; False when there is one of this name. Nothing may change `asked` behind this."""
+        self._inspect_settings(asked, order)
         try:
             await self._calls.slow(lambda client: client.create_container_from_config(asked, name))
         except calls.Refusal as refusal:
@@ -117,6 +132,13 @@ class DockerExecutor:
                 return False
             raise self._cannot_create(refusal, order.image) from None
         return True
+
+    def _inspect_settings(self, asked: confinement.Config, order: ports.ContainerOrder) -> None:
+        wrong = inspection.objections(asked, reference=order.reference, bounds=self._bounds)
+        if order.reference and not self._images.named(order.reference, order.image):
+            wrong.append(f"{order.image} is not the image that {order.reference} names")
+        if wrong:
+            raise errors.ContainerRefused(reason=f"it may not be made so: {'; '.join(wrong)}")
 
     def _cannot_create(self, refusal: calls.Refusal, image: str) -> errors.PuploadError:
         if refusal.status == _NOT_FOUND and "image" in refusal.reason.lower():
@@ -145,7 +167,7 @@ class DockerExecutor:
         found = await self._inspect(name)
         if found is None:
             raise errors.ContainerRefused(reason="it was removed before it could start")
-        if wrong := confinement.differences(asked, found):
+        if wrong := [*confinement.differences(asked, found), *inspection.additions(found)]:
             await self._discard(name)
             reason = f"the engine would not confine it as ordered: {'; '.join(wrong)}"
             raise errors.ContainerRefused(reason=reason)
@@ -354,6 +376,18 @@ class DockerExecutor:
             for found in listed
             if (attempt := self._names.attempt(found.get("Labels") or {})) is not None
         ]
+
+    async def outputs(self, attempt: run.AttemptRef) -> Path | None:
+        """See `ports.Executor`."""
+        found = await self._inspect(self._names.container(attempt))
+        mounted = found["Mounts"] if found is not None else ()
+        sources = (mount["Source"] for mount in mounted if mount["Destination"] == confinement.OUTPUTS)
+        return next((Path(source) for source in sources), None)
+
+    async def identity(self) -> str:
+        """See `ports.Executor`. Its own id and its machine's name: the id is copied with the machine."""
+        info = await self._calls.quick(lambda client: client.info())
+        return f"{info.get('ID', '')} on {info.get('Name', '')}"
 
     async def capacity(self) -> ports.Capacity:
         """See `ports.Executor`. The storage is that of the disk with the engine's data, 0 if it is elsewhere."""

@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import aiohttp
 import docker
@@ -42,6 +43,19 @@ _SENTENCES = {
 }
 
 
+_REMEMBERED = 1000
+"""Images about which something is remembered; what is forgotten is asked for again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What never changes about an image."""
+
+    entry_point: tuple[str, ...]
+    volumes: tuple[str, ...]
+    """Places that it declares to be writable."""
+
+
 class Images:
     """The engine's images."""
 
@@ -52,6 +66,8 @@ class Images:
         self._pulling: dict[str, asyncio.Task[None]] = {}
         self._pulled: Counter[str] = Counter()
         """How often each image was pulled: a handful of names."""
+        self._meant: dict[str, set[str]] = {}
+        self._facts: dict[str, Facts] = {}
 
     async def resolve(self, reference: str) -> str:
         """See `ports.Executor.resolve_image`."""
@@ -65,6 +81,9 @@ class Images:
             found = await self._local_id(name)
         if found is None:
             raise errors.ImageMissing(image=name, reason="it was pulled and then removed again")
+        while len(self._meant) >= _REMEMBERED and name not in self._meant:
+            del self._meant[next(iter(self._meant))]
+        self._meant.setdefault(name, set()).add(found)
         return found
 
     async def _local_id(self, name: str) -> str | None:
@@ -108,6 +127,22 @@ class Images:
         except TimeoutError:
             reason = f"the registry was too slow: not done after {self._pull_seconds:g} s; try `docker pull {name}`"
             raise errors.ImageMissing(image=name, reason=reason) from None
+
+    def named(self, reference: str, image: str) -> bool:
+        """Whether the reference was found to mean the image of this id, now or before."""
+        return image in self._meant.get(normalised(reference), ())
+
+    async def facts(self, image: str) -> Facts:
+        """What the image of this id brings along. Raises `calls.Refusal` when it is not there."""
+        if image not in self._facts:
+            found = await self._calls.quick(lambda client: client.inspect_image(image))
+            config = found.get("Config") or {}
+            while len(self._facts) >= _REMEMBERED:
+                del self._facts[next(iter(self._facts))]
+            self._facts[image] = Facts(
+                entry_point=tuple(config.get("Entrypoint") or ()), volumes=tuple(config.get("Volumes") or ())
+            )
+        return self._facts[image]
 
     async def close(self) -> None:
         """Gives up pulls under way; the engine keeps the layers it has."""

@@ -131,8 +131,11 @@ async def test_a_closed_executor_is_unavailable(tmp_path: Path) -> None:
 # ── An engine with a script ──────────────────────────────────────────────────────────────────────────────────────
 
 
+IMAGE = "sha256:" + "a" * 64
+
+
 class Engine:
-    """Answers what a test lays down for it; everything else is not found."""
+    """Has an image, and answers what a test lays down for it; everything else is not found."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
@@ -145,6 +148,8 @@ class Engine:
             return web.json_response({"ApiVersion": "1.41", "Version": "20.10"})
         if (found := self.answers.get(f"{request.method} {path}")) is not None:
             return await found(request)
+        if path == f"/images/{IMAGE}/json":
+            return web.json_response({"Id": IMAGE, "Config": {}})
         return said(404, f"No such thing: {path}")
 
 
@@ -355,7 +360,7 @@ async def test_a_refused_creation_is_told_from_a_failing_engine(
 ) -> None:
     engine.answers["POST /containers/create"] = saying(status, message)
     with pytest.raises(expected):
-        await made.ensure_started(labs.Orders(tmp_path, "sha256:1").order("true"))
+        await made.ensure_started(labs.Orders(tmp_path, IMAGE).order("true"))
 
 
 async def test_an_engine_that_fails_once_is_asked_again(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ async def test_inputs_that_are_not_there_are_refused(lab: labs.Lab) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"user": "nobody-here"}, "unable to find user"),
+        ({"user": "nobody-here"}, "uid:gid in numbers"),
         ({"cpus": 100_000.0}, "CPUs"),
         ({"gpus": 1, "gpu_vendor": "nvidia"}, "device driver"),
     ],

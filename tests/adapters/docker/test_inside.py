@@ -134,7 +134,7 @@ async def test_it_is_the_kernels_first_choice_when_memory_is_short(lab: labs.Lab
 
 async def test_it_sees_the_ordered_environment_and_arguments_whole(lab: labs.Lab) -> None:
     nasty = "a b;$(id)\n*'\"\\"
-    order = lab.order("sh", "-c", 'printf %s "$1$IT"', "x", nasty, environment={"IT": nasty})
+    order = lab.order("sh", "-c", 'printf %s "$1$FLAG_IT"', "x", nasty, environment={"FLAG_IT": nasty})
     _, lines = await lab.finish(order)
     assert "\n".join(line.message for line in lines) == nasty * 2
 
