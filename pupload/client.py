@@ -114,6 +114,24 @@ class Client:
         asked = {} if from_node is None else {"FromNode": from_node}
         return await self._call("POST", f"/api/v1/flow/resume/{_step(run_id)}", asked)
 
+    async def secrets(self) -> Answer:
+        """`{"Secrets"}`: names, and when each was set; no values."""
+        return await self._call("GET", "/api/v1/secret/list")
+
+    async def put_secret(self, name: str, value: str) -> Answer:
+        """Sets it. Raises `errors.Malformed`."""
+        return await self._call("PUT", f"/api/v1/secret/{_step(name)}", {"Value": value})
+
+    async def remove_secret(self, name: str) -> None:
+        """Raises `errors.Unknown` where there is none."""
+        async with self._request("DELETE", f"/api/v1/secret/{_step(name)}") as response:
+            if response.status != 204:
+                raise await _error(response)
+
+    async def rotate_secrets(self, *, new_key: bool) -> Answer:
+        """`{"KeyID"}`: everything kept secret is sealed anew, with this key."""
+        return await self._call("POST", "/api/v1/secret/rotate", {"NewKey": new_key})
+
     async def callbacks(self, run_id: str) -> Answer:
         """`{"Deliveries"}`: who was told that the run is over, and who could not be."""
         return await self._call("GET", f"/api/v1/flow/callbacks/{_step(run_id)}")

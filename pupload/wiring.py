@@ -48,6 +48,7 @@ from pupload.service.nodes import Nodes
 from pupload.service.presenting import Presenter
 from pupload.service.projects import Projects
 from pupload.service.runs import Runs, Terms
+from pupload.service.secrets import Secrets
 from pupload.service.uploads import Uploads
 from pupload.settings import Settings, is_loopback
 
@@ -185,6 +186,7 @@ def make_services(engine: Engine, settings: Settings, *, dev: bool, capacity: po
         callbacks=Callbacks(engine=engine, runs=runs),
         projects=Projects(flows=engine.world.flows, runs=runs),
         nodes=Nodes(catalogue),
+        secrets=Secrets(secrets=engine.world.secrets, clock=engine.world.clock),
         health=Health(engine),
     )
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from pupload import errors
 from pupload.api import documents
-from pupload.service import aside, callbacks, health, nodes, projects, runs, uploads
+from pupload.service import aside, callbacks, health, nodes, projects, runs, secrets, uploads
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,6 +35,7 @@ class Services:
     callbacks: callbacks.Callbacks
     projects: projects.Projects
     nodes: nodes.Nodes
+    secrets: secrets.Secrets
     health: health.Health
 
 

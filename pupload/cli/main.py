@@ -24,6 +24,8 @@ nodes = typer.Typer(help="Node types.", no_args_is_help=True)
 callbacks = typer.Typer(help="Who is told that a run is over.", no_args_is_help=True)
 app.add_typer(controllers, name="controller")
 app.add_typer(nodes, name="node")
+secrets = typer.Typer(help="Secrets on a server, which flows name and nobody reads.", no_args_is_help=True)
+app.add_typer(secrets, name="secret")
 app.add_typer(callbacks, name="callback")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
@@ -274,6 +276,49 @@ def doctor(data: Data = None, as_json: Json = False) -> int:
     from pupload.cli import serving
 
     return serving.doctor(_out(as_json), data=data)
+
+
+# ── Secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SecretName = Annotated[str, typer.Argument(metavar="NAME", help="What flows call it.", show_default=False)]
+
+
+@secrets.command("set")
+def secret_set(name: SecretName, url: Url = "", as_json: Json = False) -> int:
+    """Set a secret: its value is asked for, or read from stdin (one newline at its end is left out)."""
+    from pupload.cli import secrets
+
+    return secrets.put(_out(as_json), _url(url).url, name)
+
+
+@secrets.command("list")
+def secret_list(url: Url = "", as_json: Json = False) -> int:
+    """List the names of the secrets, and when each was set."""
+    from pupload.cli import secrets
+
+    return secrets.listing(_out(as_json), _url(url).url)
+
+
+@secrets.command("remove")
+def secret_remove(name: SecretName, url: Url = "", as_json: Json = False) -> int:
+    """Remove a secret."""
+    from pupload.cli import secrets
+
+    return secrets.remove(_out(as_json), _url(url).url, name)
+
+
+@secrets.command("rotate")
+def secret_rotate(
+    keep_key: Annotated[
+        bool, typer.Option("--keep-key", help="Make no new key: seal with the first key that the file holds now.")
+    ] = False,
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Seal all that the server keeps secret anew, with a new key."""
+    from pupload.cli import secrets
+
+    return secrets.rotate(_out(as_json), _url(url).url, new_key=not keep_key)
 
 
 # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -28,6 +28,7 @@ from pupload.service.callbacks import Callbacks
 from pupload.service.health import Health
 from pupload.service.nodes import Nodes
 from pupload.service.projects import Projects
+from pupload.service.secrets import Secrets
 from tests.bench import Bench, NoCatalogue, a_bench, copies
 from tests.builders import a_definition
 
@@ -99,6 +100,7 @@ async def a_house(root: Path, **app: Any) -> AsyncIterator[House]:
             runs=bench.runs,
             uploads=bench.uploads,
             callbacks=Callbacks(engine=bench.engine, runs=bench.runs),
+            secrets=Secrets(secrets=bench.world.secrets, clock=bench.world.clock),
             projects=Projects(flows=bench.world.flows, runs=bench.runs),
             nodes=Nodes(OneNode()),
             health=Health(bench.engine),

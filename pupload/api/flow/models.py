@@ -203,6 +203,18 @@ class TestFlow(Request):
     NodeDefs: list[NodeDef] = []
 
 
+class SecretValue(Request):
+    """What a secret is to be."""
+
+    Value: str = ""
+
+
+class Rotation(Request):
+    """`NewKey`: whether a new key is made; with false everything is sealed with the first key of the file."""
+
+    NewKey: bool = True
+
+
 class Cancel(Request):
     """`kill`: at once (TERM, grace, KILL); `drain`: what runs may finish, nothing starts."""
 
@@ -487,6 +499,25 @@ class StreamEnd(Answer, frozen=True, kw_only=True):
     """
 
     Status: str
+
+
+class SecretLine(Answer, frozen=True, kw_only=True):
+    """A secret, without its value."""
+
+    Name: str
+    ChangedAt: datetime
+
+
+class SecretList(Answer, frozen=True, kw_only=True):
+    """The secrets that flows may name, by name."""
+
+    Secrets: list[SecretLine]
+
+
+class Rotated(Answer, frozen=True, kw_only=True):
+    """The key that everything is sealed with now, by its id."""
+
+    KeyID: str
 
 
 class WrongPlace(Answer, frozen=True, kw_only=True):

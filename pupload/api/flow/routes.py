@@ -8,10 +8,10 @@ from aiohttp import web
 
 from pupload import errors, ports
 from pupload.api import web as shared
-from pupload.api.flow import models, problems, stream, wire
+from pupload.api.flow import models, problems, secrets, stream, wire
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import events, run
-from pupload.service import aside, views
+from pupload.service import aside, uploads, views
 
 PREFIX = "/api/v1"
 
@@ -196,10 +196,19 @@ async def receive(request: web.Request) -> web.Response:
         *_edge(request),
         request.content.iter_chunked(256 * 1024),
         size=request.content_length,
-        signature=request.headers.get("X-Pupload-Signature"),
+        signed=_signed(request),
         token=request.query.get("token", ""),
     )
     return await _run(request, view)
+
+
+def _signed(request: web.Request) -> uploads.Signed:
+    return uploads.Signed(
+        plain=request.headers.get("X-Pupload-Signature", ""),
+        message_id=request.headers.get("webhook-id", ""),
+        timestamp=request.headers.get("webhook-timestamp", ""),
+        signatures=request.headers.get("webhook-signature", ""),
+    )
 
 
 def _edge(request: web.Request) -> tuple[str, str]:
@@ -409,6 +418,12 @@ ROUTES = (
                 place="header",
                 about="`sha256=` and the HMAC-SHA256 of the body, where the well has a secret.",
             ),
+            *(
+                Parameter(
+                    name=name, place="header", about="In place of it: as Standard Webhooks sign, not older than 5 min."
+                )
+                for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
+            ),
         ),
         lasting=True,
         optional_body=False,
@@ -443,6 +458,37 @@ ROUTES = (
         handler=list_nodes,
         summary="The node definitions that every flow may use",
         answers=models.NodeDefList,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/secret/list",
+        handler=secrets.list_secrets,
+        summary="The names of the secrets that flows may name, and when each was set; never a value",
+        answers=models.SecretList,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/secret/rotate",
+        handler=secrets.rotate_secrets,
+        summary="Seal everything that is kept secret anew, with a new key unless `NewKey` is false",
+        reads=models.Rotation,
+        answers=models.Rotated,
+        lasting=True,
+    ),
+    Route(
+        method="PUT",
+        path=f"{PREFIX}/secret/{{name}}",
+        handler=secrets.put_secret,
+        summary="Set a secret, in place of an earlier one of the name",
+        reads=models.SecretValue,
+        answers=models.SecretLine,
+        optional_body=False,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{PREFIX}/secret/{{name}}",
+        handler=secrets.remove_secret,
+        summary="Remove a secret",
     ),
 )
 
