@@ -335,7 +335,11 @@ class Ownership(Protocol):
         """
 
     async def post(self, run_id: str, letter: Letter) -> int:
-        """Leaves a letter for the run's owner, durably. Returns its id. Nothing happens where there is no such run."""
+        """
+        Leaves a letter for the run's owner, durably. Returns its id.
+
+        Nothing happens where there is no such run, or it is closed: the id is of a letter that is taken.
+        """
 
     async def letters(self) -> Sequence[Posted]:
         """Letters for the runs that this controller owns, oldest first."""
@@ -347,7 +351,11 @@ class Ownership(Protocol):
         """Whether nobody needs to work in the letter any more."""
 
     def news(self) -> "Subscription":
-        """Wakes when a letter came, or a controller signed out. Wake-ups may be lost: look now and then, too."""
+        """
+        Wakes when a letter came or was taken, or a controller signed out.
+
+        Wake-ups may be lost: look now and then, too.
+        """
 
 
 # ── Callbacks ────────────────────────────────────────────────────────────────────────────────────────────────────

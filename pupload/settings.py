@@ -228,6 +228,35 @@ class Settings(BaseSettings):
     )
     max_nodes: int = Field(100_000, ge=1, description="Nodes in one flow.")
 
+    # ── What is deleted, and when ────────────────────────────────────────────────────────────────────────────────
+
+    keep_runs_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="How long a run is kept after its end, with its objects, its journal and its logs, before it is "
+        "purged; 0: until somebody purges it. A run whose object has a longer `Lifetime` is kept for that. 2592000 "
+        "are 30 days.",
+    )
+    resumable_seconds: float = Field(
+        7 * 86400.0,
+        ge=0,
+        description="How long an ended run may be resumed: so long are kept the objects that only passed between its "
+        "nodes, on edges without a data well.",
+    )
+    multipart_seconds: float = Field(
+        7 * 86400.0,
+        gt=0,
+        description="How old an upload in parts may become for which no run waits any more, in the stores in use; "
+        "then it is aborted.",
+    )
+    disk_reserve_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="Bytes to stay free on the disks of the data folder and of the container engine. With less no "
+        "attempt starts and the embedded store takes no upload; what runs goes on. With less than a quarter of it no "
+        "run is taken (503). Not given: 2 GiB, or 5 % of the disk where that is less.",
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -402,6 +402,13 @@ class DockerExecutor:
             gpu_memory_bytes={vendor: min(memories) for vendor, memories in by_vendor.items()},
         )
 
+    async def data_folder(self) -> Path | None:
+        """Where the engine keeps its data; None when it is on another machine. Raises `errors.ExecutorUnavailable`."""
+        if not self._calls.local:
+            return None
+        info = await self._calls.quick(lambda client: client.info())
+        return Path(info["DockerRootDir"])
+
     async def probe(self) -> Sequence[ports.ProbeLine]:
         """See `ports.Executor`. An engine that does not answer is a line, not an error."""
         try:
