@@ -123,7 +123,7 @@ class Client:
         return await self._call("PUT", f"/api/v1/secret/{_step(name)}", {"Value": value})
 
     async def remove_secret(self, name: str) -> None:
-        """Raises `errors.Unknown` where there is none."""
+        """Raises `errors.Malformed` where there is none."""
         async with self._request("DELETE", f"/api/v1/secret/{_step(name)}") as response:
             if response.status != 204:
                 raise await _error(response)

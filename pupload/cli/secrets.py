@@ -1,4 +1,4 @@
-"""Commands about secrets: set, list, remove, rotate. A value comes from a prompt or stdin, never from the command line."""
+"""Commands about secrets. A value comes from a prompt or stdin, never from the command line, which others see."""
 
 import asyncio
 import getpass
@@ -70,9 +70,8 @@ def _value(name: str) -> str:
     try:
         return data.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
-        raise failures.Usage(
-            reason="the value on stdin is no text in UTF-8; encode it, in Base64 for instance"
-        ) from None
+        reason = "the value on stdin is no text in UTF-8; encode it, in Base64 for instance"
+        raise failures.Usage(reason=reason) from None
 
 
 def _with_client(url: str, work: Callable[[Client], Awaitable[T]]) -> T:
