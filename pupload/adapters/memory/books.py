@@ -35,6 +35,11 @@ class Book:
     tidy_at: datetime | None = None
     doomed_at: datetime | None = None
 
+    @property
+    def unclosed(self) -> bool:
+        """Whether something may be left to do for it."""
+        return not self.closed and self.doomed_at is None
+
     def whole(self) -> run.Run:
         """The run as last saved."""
         active = frozenset(n.id for n in self.nodes.values() if n.status.active)

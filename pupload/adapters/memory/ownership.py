@@ -60,7 +60,7 @@ class Ownership:
         if self._me.out:
             return []
         safe = {controller.id, *(other.controller.id for other in self._others(controller.id))}
-        free = [book for book in self._shelf.in_order() if not book.closed and book.head.owner not in safe][:limit]
+        free = [book for book in self._shelf.in_order() if book.unclosed and book.head.owner not in safe][:limit]
         for book in free:
             head = book.head
             book.head = replace(head, owner=controller.id, fence=head.fence + 1, version=head.version + 1)
@@ -88,7 +88,7 @@ class Ownership:
         """See `ports.Ownership.post`."""
         await asyncio.sleep(0)
         book = self._shelf.books.get(run_id)
-        if book is None or book.closed:
+        if book is None or not book.unclosed:
             return 0
         self._shelf.posted += 1
         number = self._shelf.posted
@@ -99,19 +99,22 @@ class Ownership:
     async def letters(self) -> Sequence[ports.Posted]:
         """See `ports.Ownership.letters`."""
         await asyncio.sleep(0)
-        found = self._shelf.letters.values()
-        return [one for one in found if self._shelf.books[one.run].head.owner == self._me.id]
+        mine = {book.head.id for book in self._shelf.books.values() if book.head.owner == self._me.id}
+        return [one for one in self._shelf.letters.values() if one.run in mine]
 
     async def take_letters(self, ids: Iterable[int]) -> None:
         """See `ports.Ownership.take_letters`."""
         await asyncio.sleep(0)
         for number in ids:
-            self._shelf.letters.pop(number, None)
+            if self._shelf.letters.pop(number, None) is not None:
+                self._shelf.wake(NEWS)
 
     async def is_taken(self, letter_id: int) -> bool:
         """See `ports.Ownership.is_taken`."""
         await asyncio.sleep(0)
-        return letter_id not in self._shelf.letters
+        letter = self._shelf.letters.get(letter_id)
+        book = self._shelf.books.get(letter.run) if letter else None
+        return book is None or not book.unclosed
 
     def news(self) -> ports.Subscription:
         """See `ports.Ownership.news`."""
@@ -126,4 +129,4 @@ class Ownership:
         return [lease for controller, lease in self._shelf.leases.items() if controller != me]
 
     def _books_of(self, owner: str) -> list[Book]:
-        return [book for book in self._shelf.in_order() if book.head.owner == owner and not book.closed]
+        return [book for book in self._shelf.in_order() if book.head.owner == owner and book.unclosed]

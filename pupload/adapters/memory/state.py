@@ -115,6 +115,7 @@ class Runs(retention.Retention):
         if book is None or book.head.status.terminal or book.head.owner != self._me.id:
             return
         book.closed = True
+        self._shelf.remove_letters(run_id)
         version = book.head.version + 1
         book.head = replace(book.head, status=run.Status.ERROR, error=reason, finished_at=at, version=version)
         self._record(book, run.Decision(run=book.head, events=(events.RunFailed(error=reason),), at=at))
