@@ -166,6 +166,12 @@ class Settings(BaseSettings):
     tmp_bytes: int = Field(
         256 * MIB, ge=MIB, description="The size of /tmp in a container. It is memory, and counts against the tier's."
     )
+    output_files: int = Field(
+        100_000,
+        ge=1,
+        description="Files and directories in the outputs of one attempt; one that makes more is killed. Their bytes "
+        "together are bounded by the storage of the tier.",
+    )
     log_bytes: int = Field(
         16 * MIB,
         ge=4096,
@@ -176,7 +182,7 @@ class Settings(BaseSettings):
     policy: Path | None = Field(
         None,
         description="The operator's policy: a YAML file that says which images, networks, users, tiers and so on nodes "
-        "may have (`pup policy show` prints what holds). Read when the server starts, which refuses one with a mistake.",
+        "may have (`pup policy show` prints what holds). Read when the server starts; one with a mistake is refused.",
     )
     networks: tuple[str, ...] = Field(
         ("none",),

@@ -21,9 +21,11 @@ app = typer.Typer(
 )
 controllers = typer.Typer(help="The servers that the project knows; the first is the default.", no_args_is_help=True)
 nodes = typer.Typer(help="Node types.", no_args_is_help=True)
+policies = typer.Typer(help="What the operator lets nodes have.", no_args_is_help=True)
 callbacks = typer.Typer(help="Who is told that a run is over.", no_args_is_help=True)
 app.add_typer(controllers, name="controller")
 app.add_typer(nodes, name="node")
+app.add_typer(policies, name="policy")
 secrets = typer.Typer(help="Secrets on a server, which flows name and nobody reads.", no_args_is_help=True)
 app.add_typer(secrets, name="secret")
 app.add_typer(callbacks, name="callback")
@@ -319,6 +321,24 @@ def secret_rotate(
     from pupload.cli import secrets
 
     return secrets.rotate(_out(as_json), _url(url).url, new_key=not keep_key)
+
+
+@policies.command("check")
+def policy_check(
+    file: Annotated[Path, typer.Argument(help="The policy file.", show_default=False)], as_json: Json = False
+) -> int:
+    """Say whether a file can be used as the policy; if not, why, with the line. Needs no server."""
+    from pupload.cli import policies
+
+    return policies.check(_out(as_json), file)
+
+
+@policies.command("show")
+def policy_show(as_json: Json = False) -> int:
+    """Print the policy that a server with these settings has, what is not said included. Needs no server."""
+    from pupload.cli import policies
+
+    return policies.show(_out(as_json))
 
 
 # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────

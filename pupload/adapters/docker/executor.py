@@ -9,7 +9,7 @@ first, and then starts it in its place.
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from pupload.adapters.docker import (
     images,
     inspection,
     logs,
+    metadata,
     names,
     probe,
     streams,
@@ -416,7 +417,18 @@ class DockerExecutor:
             info = await self._calls.quick(lambda client: client.info())
         except errors.ExecutorUnavailable as error:
             return probe.unreachable(error, self._calls.host)
-        return probe.lines(version, info)
+        return [*probe.lines(version, info), *await self._probe_policy(info)]
+
+    async def _probe_policy(self, info: Mapping[str, Any]) -> Sequence[ports.ProbeLine]:
+        """What the policy names, and what nodes reach on the networks that it allows."""
+        policy = self._bounds.policy
+        known = {network["Name"] for network in await self._calls.quick(lambda client: client.networks())}
+        told = [
+            probe.of_metadata(network, await metadata.reached(self._calls, network))
+            for network in policy.networks
+            if network != "none" and network in known
+        ]
+        return [*probe.of_policy(policy, info, known), *told]
 
     async def close(self) -> None:
         """See `ports.Executor`."""

@@ -3,10 +3,12 @@ What `pup doctor` says about the engine: what there is, what it costs when it is
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pupload import errors, ports
+from pupload.adapters.docker import metadata
+from pupload.domain.policy import Policy
 
 _OLDEST_API = (1, 41)
 _SAFE_RUNC = ((1, 2, 8), (1, 3, 3), (1, 4, 0))
@@ -32,6 +34,33 @@ def lines(version: Mapping[str, Any], info: Mapping[str, Any]) -> Sequence[ports
         _storage(info),
         _live_restore(info),
     ]
+
+
+def of_policy(policy: Policy, info: Mapping[str, Any], networks: Iterable[str]) -> Sequence[ports.ProbeLine]:
+    """Whether the engine has what the operator's policy names."""
+    found = []
+    there = set(info.get("Runtimes") or ())
+    for runtime in sorted(set(policy.runtimes.values())):
+        mend = "" if runtime in there else f"the policy names it and the engine has {', '.join(sorted(there))}"
+        found.append(_line("runtime of the policy", runtime, mend=mend))
+    known = set(networks)
+    for network in policy.networks:
+        if network not in ("none", "bridge"):
+            mend = "" if network in known else f"the policy allows it; make it with `docker network create {network}`"
+            found.append(_line("network of the policy", network, mend=mend))
+    return found
+
+
+def of_metadata(network: str, reached: bool | None) -> ports.ProbeLine:
+    """Whether nodes on a network reach the machine's metadata service."""
+    what = "metadata service"
+    if reached is None:
+        said = f"not tried from network {network}: that needs the image pupload/base; make sure that you have run"
+        return ports.ProbeLine(what=what, ok=True, warning=True, detail=f"{said} `{metadata.RULE}`")
+    if reached:
+        mend = f"every node there can have the machine's keys; run `{metadata.RULE}`"
+        return _better(what, f"{metadata.ADDRESS} answers on network {network}", mend=mend)
+    return _line(what, f"{metadata.ADDRESS} does not answer on network {network}")
 
 
 def _line(what: str, detail: str, *, mend: str = "") -> ports.ProbeLine:
