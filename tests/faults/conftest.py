@@ -1,6 +1,7 @@
 """
 What is done to a pupload in these tests is real, and so is the pupload. Each names the fault of
-docs/explanation/reliability.md that it injects. Servers are those of `tests/system`, with the same look at what is left.
+docs/explanation/reliability.md that it injects. Servers are those of `tests/system`, and the same is looked for after
+them.
 """
 
 import tempfile
