@@ -2,10 +2,11 @@
 
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 from pupload import errors
-from pupload.domain import deadlines, secret
+from pupload.domain import deadlines, secret, signing
 from pupload.domain.plan import Origin
 from pupload.domain.run import Run
 from pupload.engine.engine import Engine
@@ -32,6 +33,18 @@ _OTHERWISE = {
     Origin.STATIC: ": its object lies in the store, or does not",
 }
 """How the object of a waiting edge comes, for whoever brings it the wrong way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What the headers of a webhook say about its body; empty where one is missing."""
+
+    plain: str = ""
+    """`sha256=` and the hex HMAC-SHA256 of the body: any body, at any time."""
+    message_id: str = ""
+    timestamp: str = ""
+    signatures: str = ""
+    """With the two above: as `domain.signing` has them. Where there are any, `plain` counts for nothing."""
 
 
 class Uploads:
@@ -113,35 +126,62 @@ class Uploads:
         body: AsyncIterator[bytes],
         *,
         size: int | None,
-        signature: str | None,
+        signed: Signed,
         token: str,
     ) -> RunView:
         """
-        Takes the body as the object of a webhook's edge.
+        Takes the body as the object of a webhook's edge; one that comes again changes nothing.
 
-        `token` is the one in the URL; `signature` the hex HMAC-SHA256 of the body where the well has a secret. Raises
+        `token` is the one in the URL; where the well has a secret, the body must be `signed`. Raises
         `errors.UnknownRun`, `errors.NotAwaited`, `errors.Forbidden`, `errors.TooLarge`.
         """
-        run, store = await self._waiting(run_id, edge, origin=Origin.WEBHOOK)
-        plan = run.plan.edges[edge]
+        run = await self._runs.find(run_id)
+        plan = run.plan.edges.get(edge)
+        if plan is None or plan.origin is not Origin.WEBHOOK:
+            raise errors.NotAwaited(edge=edge[:128], run=run.id, hint=_why(run, edge))
         if not _same(plan.upload_key.rpartition("/")[2], token):
             raise errors.Forbidden(reason="the token of this URL is not the one that was given out")
+        if edge not in run.artifacts:
+            await self._waiting(run_id, edge, origin=Origin.WEBHOOK)  # before anything is read
         data = await _read(body, size, min(MAX_WEBHOOK_BYTES, self._max_bytes), edge)
         if plan.secret:
-            wanted = hmac.new(await self._key(plan.secret), data, sha256).hexdigest()
-            if not _same(wanted, (signature or "").removeprefix("sha256=").lower()):
-                raise errors.Forbidden(reason="the signature is not that of this body")
+            self._check_signature(await self._secret(plan.secret), signed, data)
+        if edge in (await self._runs.find(run_id)).artifacts:
+            return await self._runs.status(run.id)  # whoever sends it again did not hear that it came
+        run, store = await self._waiting(run_id, edge, origin=Origin.WEBHOOK)
         await store.put_bytes(plan.upload_key, data, content_type="application/octet-stream")
         await self._engine.uploads.arrived(run.id, edge)
         return await self._runs.status(run.id)
 
-    async def _key(self, given: str) -> bytes:
+    def _check_signature(self, given: str, signed: Signed, body: bytes) -> None:
+        """Raises `errors.Forbidden` when the body is signed by nobody who has the secret."""
+        if not signed.signatures:
+            wanted = hmac.new(given.encode(), body, sha256).hexdigest()
+            if not _same(wanted, signed.plain.removeprefix("sha256=").lower()):
+                raise errors.Forbidden(reason="the signature is not that of this body")
+            return
+        try:
+            key = signing.key_of(given)
+        except ValueError as error:
+            raise errors.Forbidden(reason=f"the secret of this webhook cannot be used: {error}") from error
+        reason = signing.objection(
+            [key],
+            message_id=signed.message_id,
+            timestamp=signed.timestamp,
+            signatures=signed.signatures,
+            body=body,
+            now=self._engine.world.clock.now(),
+        )
+        if reason is not None:
+            raise errors.Forbidden(reason=reason)
+
+    async def _secret(self, given: str) -> str:
         """What a webhook's bodies are signed with. Raises `errors.Forbidden` where that is a secret that is not set."""
         name = secret.named(given)
         value = given if name is None else await self._engine.world.secrets.reveal(name)
         if value is None:
             raise errors.Forbidden(reason=f"secret {name}, which the body must be signed with, is not set")
-        return value.encode()
+        return value
 
     async def _waiting(self, run_id: str, edge: str, *, origin: Origin = Origin.UPLOAD) -> tuple[Run, ObjectStore]:
         run = await self._runs.find(run_id)

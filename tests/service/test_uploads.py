@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -11,9 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from pupload import errors
+from pupload.domain import signing
 from pupload.domain.run import Run, Status
 from pupload.service import uploads
-from pupload.service.views import UploadTicket, WaitingUpload
+from pupload.service.views import RunView, UploadTicket, WaitingUpload
 from tests.bench import PNG, TEXT, Bench, a_bench, copies
 from tests.builders import a_chain, a_definition, a_flow, a_node, a_port, a_well
 from tests.engine.worlds import Faulty, Gate, OneStore, changed
@@ -263,7 +265,7 @@ async def test_a_webhooks_body_is_the_object(tmp_path: Path) -> None:
     async with a_bench(tmp_path) as bench:
         run, token = await a_hook(bench)
         await bench.uploads.receive(
-            run.id, "resize-in", pieces(PNG[:3], PNG[3:]), size=None, signature=None, token=token
+            run.id, "resize-in", pieces(PNG[:3], PNG[3:]), size=None, signed=uploads.Signed(), token=token
         )
         run = await bench.ended(run)
         assert await bench.download(run, "resize-out") == PNG
@@ -281,7 +283,9 @@ async def test_only_who_has_the_token_may_post(tmp_path: Path, token: str) -> No
     async with a_bench(tmp_path) as bench:
         run, _ = await a_hook(bench)
         with pytest.raises(errors.Forbidden, match="token"):
-            await bench.uploads.receive(run.id, "resize-in", pieces(PNG), size=None, signature=None, token=token)
+            await bench.uploads.receive(
+                run.id, "resize-in", pieces(PNG), size=None, signed=uploads.Signed(), token=token
+            )
         assert [found async for found in bench.store.list()] == []
 
 
@@ -293,12 +297,44 @@ async def test_with_a_secret_the_body_must_be_signed(tmp_path: Path, prefix: str
         other = hmac.new(b"hush", TEXT, hashlib.sha256).hexdigest()
         for wrong in (None, "", "sha256=", other, right[:-1], "\udcff"):
             with pytest.raises(errors.Forbidden, match="signature"):
-                await bench.uploads.receive(run.id, "resize-in", pieces(PNG), size=None, signature=wrong, token=token)
+                await bench.uploads.receive(
+                    run.id, "resize-in", pieces(PNG), size=None, signed=uploads.Signed(plain=wrong or ""), token=token
+                )
         assert [found async for found in bench.store.list()] == []
         await bench.uploads.receive(
-            run.id, "resize-in", pieces(PNG), size=len(PNG), signature=prefix + right.upper(), token=token
+            run.id,
+            "resize-in",
+            pieces(PNG),
+            size=len(PNG),
+            signed=uploads.Signed(plain=prefix + right.upper()),
+            token=token,
         )
         assert (await bench.ended(run)).status is Status.COMPLETE
+
+
+async def test_a_body_may_be_signed_as_standard_webhooks_are(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        run, token = await a_hook(bench, secret=given)
+        now = int(bench.clock.now().timestamp())
+
+        def signed(body: bytes, *, at: int = now) -> uploads.Signed:
+            made = signing.signature(signing.key_of(given), message_id="msg_a", timestamp=at, body=body)
+            return uploads.Signed(message_id="msg_a", timestamp=str(at), signatures=f"v1,b3RoZXI= {made}")
+
+        async def receive(given: uploads.Signed) -> RunView:
+            return await bench.uploads.receive(run.id, "resize-in", pieces(PNG), size=None, signed=given, token=token)
+
+        plain = hmac.new(given.encode(), PNG, hashlib.sha256).hexdigest()
+        for wrong in (signed(TEXT), signed(PNG, at=now - 301), replace(signed(TEXT), plain=plain)):
+            with pytest.raises(errors.Forbidden):
+                await receive(wrong)
+        assert [found async for found in bench.store.list()] == []
+        await receive(signed(PNG))
+        await receive(signed(PNG))
+        assert (await bench.ended(run)).status is Status.COMPLETE
+        with pytest.raises(errors.Forbidden, match="signature"):
+            await receive(signed(TEXT))
 
 
 @pytest.mark.parametrize("size", [None, 9, 8])
@@ -314,7 +350,7 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read_through(tmp_pa
                 yield b"data"
 
         with pytest.raises(errors.TooLarge, match="limit of 8 bytes"):
-            await bench.uploads.receive(run.id, "resize-in", endless(), size=size, signature=None, token=token)
+            await bench.uploads.receive(run.id, "resize-in", endless(), size=size, signed=uploads.Signed(), token=token)
         assert read <= 12
 
 
@@ -322,7 +358,7 @@ async def test_an_upload_is_no_webhook_and_a_webhook_no_upload(tmp_path: Path) -
     async with a_bench(tmp_path) as bench:
         run = await bench.start(a_flow())
         with pytest.raises(errors.NotAwaited, match="it takes an upload"):
-            await bench.uploads.receive(run.id, "resize-in", pieces(PNG), size=None, signature=None, token="")
+            await bench.uploads.receive(run.id, "resize-in", pieces(PNG), size=None, signed=uploads.Signed(), token="")
         hook, _ = await a_hook(bench)
         with pytest.raises(errors.NotAwaited, match="webhook"):
             await bench.uploads.complete(hook.id, "resize-in")
@@ -337,7 +373,9 @@ async def test_a_webhook_that_is_called_twice_at_once_gives_one_object(tmp_path:
             run, token = await a_hook(bench)
             calls = [
                 asyncio.create_task(
-                    bench.uploads.receive(run.id, "resize-in", pieces(PNG), size=None, signature=None, token=token)
+                    bench.uploads.receive(
+                        run.id, "resize-in", pieces(PNG), size=None, signed=uploads.Signed(), token=token
+                    )
                 )
                 for _ in range(2)
             ]
@@ -345,5 +383,7 @@ async def test_a_webhook_that_is_called_twice_at_once_gives_one_object(tmp_path:
             gate.opened.set()
             await asyncio.gather(*calls)
             assert store.calls.count("copy") == 1
-            with pytest.raises(errors.NotAwaited, match="already"):
-                await bench.uploads.receive(run.id, "resize-in", pieces(PNG), size=None, signature=None, token=token)
+            again = await bench.uploads.receive(
+                run.id, "resize-in", pieces(TEXT), size=None, signed=uploads.Signed(), token=token
+            )
+            assert again.run.artifacts["resize-in"].size == len(PNG), "one that comes again changes nothing"

@@ -237,7 +237,7 @@ async def test_a_certificate_that_nobody_signed_is_not_believed(tls: ssl.SSLCont
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "127.1", "0x7f.1", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "0.0.0.0"]
+    "host", ["127.0.0.1", "localhost", "0x7f.1", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "0.0.0.0"]
 )
 async def test_nobody_inside_is_reached_however_the_host_is_written(host: str) -> None:
     async with receiver(saying("200 OK")) as found:
@@ -248,9 +248,10 @@ async def test_nobody_inside_is_reached_however_the_host_is_written(host: str) -
     assert "127" not in reply.error, "whoever gave the name may not know what it resolves to"
 
 
-async def test_a_host_that_is_a_number_is_no_host() -> None:
+@pytest.mark.parametrize("host", ["2130706433", "127.1"])
+async def test_a_host_that_is_a_number_is_no_host(host: str) -> None:
     async with receiver(saying("200 OK")) as found:
-        assert await post(f"http://2130706433:{found.port}/", private=False) == Reply(error="its URL cannot be used")
+        assert await post(f"http://{host}:{found.port}/", private=False) == Reply(error="its URL cannot be used")
         assert found.heard == []
 
 
