@@ -21,7 +21,7 @@ _LEAST_LINE = 4
 _LEAST_BASE64 = 6
 """Likewise of a piece of Base64."""
 
-_SIGNED = re.compile(r"(?i)(X-Amz-(?:Signature|Credential|Security-Token)(?:=|%3D|\\u003d))[^&\s\"'<>\\]+")
+_SIGNED = re.compile(r"(?i)(X-Amz-(?:Signature|Credential|Security-Token)(?:=|%3D|\\u003d))(?:[^&\s\"'<>\\%]|%(?!26))+")
 _HOOKED = re.compile(r"(/receive\?token=)[A-Za-z0-9]+")
 
 
@@ -79,5 +79,6 @@ def _in_base64(data: bytes) -> Iterator[str]:
             yield piece
             yield piece.replace("+", "-").replace("/", "_")
     whole = base64.b64encode(data).decode()
-    yield whole
-    yield whole.replace("+", "-").replace("/", "_")
+    for text in (whole, whole.rstrip("=")):
+        yield text
+        yield text.replace("+", "-").replace("/", "_")

@@ -54,6 +54,8 @@ class OneStore:
     def open(self, store: object) -> Any:
         return self._store
 
+    async def prepare(self, store: object) -> None: ...
+
 
 def raises(error: BaseException, *, times: int = 1 << 30) -> Callable[..., Awaitable[None]]:
     """The first `times` calls fail so."""

@@ -31,7 +31,7 @@ from pupload.engine.admission import Room
 from pupload.engine.orders import Limits
 from pupload.service.presenting import Presenter
 from pupload.service.runs import Runs, Terms
-from pupload.service.uploads import Uploads
+from pupload.service.uploads import Signed, Uploads
 from pupload.service.views import Order
 from tests.checker import SIGNED, Checker, Results, Violation, compare, results
 from tests.simulation import faults, scenario
@@ -105,6 +105,7 @@ class Server:
     def _assemble(self) -> engines.Engine:
         world = self._world
         real = engines.World(
+            ownership=world.ownership(),
             runs=world.runs(),
             journal=world.journal(),
             flows=world.kept.flows,
@@ -270,7 +271,7 @@ class User:
 
         await self._insist(
             lambda _, uploads: uploads.receive(
-                run_id, put.edge, body(), size=len(put.data), signature=signature, token=token
+                run_id, put.edge, body(), size=len(put.data), signed=Signed(plain=signature), token=token
             )
         )
 
@@ -478,6 +479,8 @@ class _OneStore:
 
     def open(self, store: object) -> ports.ObjectStore:
         return self._store
+
+    async def prepare(self, store: object) -> None: ...
 
 
 class _Ear(logging.Handler):

@@ -36,7 +36,7 @@ def _away(port: str) -> errors.TryLater:
     return errors.DatabaseUnavailable(reason="simulated")
 
 
-DATABASE = ("runs", "journal", "outbox")
+DATABASE = ("runs", "journal", "outbox", "ownership")
 
 
 class World:
@@ -50,7 +50,7 @@ class World:
         self.chance = random.Random(f"world {seed}")
         self.loop = Loop(self.clock, self.chance)  # type: ignore[abstract]  # as much as is needed
         self.root = root
-        self.kept = state.State()
+        self.kept = state.State(clock=self.clock)
         self.secrets = secrets.Secrets()
         self.store = objects.Objects(clock=self.clock)
         self.store.notifies = scenario.notifies
@@ -222,6 +222,10 @@ class World:
         """`ports.RunStore`."""
         return _Runs(self, "runs", self.kept.runs)
 
+    def ownership(self) -> Any:
+        """`ports.Ownership`."""
+        return _Gate(self, "ownership", self.kept.ownership)
+
     def journal(self) -> Any:
         """`ports.Journal`."""
         return _Gate(self, "journal", self.kept.journal)
@@ -384,6 +388,9 @@ class _Stores:
         """The same."""
         return self._store
 
+    async def prepare(self, store: object) -> None:
+        """It has its keys."""
+
 
 class _Clock:
     def __init__(self, world: World) -> None:
@@ -392,6 +399,10 @@ class _Clock:
     def now(self) -> datetime:
         """See `ports.Clock`."""
         return self._world.clock.now()
+
+    def skew(self) -> timedelta:
+        """See `ports.Clock`."""
+        return self._world.clock.skew()
 
     def monotonic(self) -> float:
         """See `ports.Clock`."""

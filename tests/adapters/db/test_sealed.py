@@ -1,0 +1,144 @@
+"""At rest: nothing that is to be secret can be found in the bytes of a database, and a wrong key is noticed."""
+
+import asyncio
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pupload import errors, ports
+from pupload.adapters.db.database import Database
+from pupload.adapters.sealing.sealer import FileSealer
+from pupload.domain import flow, run
+from tests import postgres
+from tests.contracts.states import NOON, a_plan, a_run
+
+MARKER = "MARKER-d41d8cd98f00b204"
+
+STORE = flow.Store(name="mine", type="s3", params={"Endpoint": "http://here", "AccessKey": "AK", "SecretKey": MARKER})
+WELL = flow.DataWell(edge="photo", source="webhook", secret=f"{MARKER}2")
+PROJECT = ports.Project(id="01563e3a-b5d3-d676-4c61-efb99302bd5b", flows=(flow.Flow(stores=(STORE,), wells=(WELL,)),))
+
+
+def a_secretive_run(run_id: str = "run_a") -> run.Run:
+    plain = a_plan()
+    edges = {name: replace(edge, secret=f"{MARKER}2") for name, edge in plain.edges.items()}
+    asked = replace(plain.flow, stores=(STORE,), wells=(WELL,))
+    return a_run(run_id, of=replace(plain, flow=asked, edges=edges, stores={"mine": STORE}))
+
+
+async def fill(database: Database) -> None:
+    await database.runs.create(run.Decision(run=a_secretive_run(), at=NOON))
+    await database.flows.put_project(PROJECT)
+    await database.secrets.put("KEY", f"{MARKER}3", at=NOON)
+
+
+async def holds_all(database: Database) -> bool:
+    found = await database.runs.load("run_a")
+    return (
+        found.plan == a_secretive_run().plan
+        and await database.flows.get_project(PROJECT.id) == PROJECT
+        and await database.secrets.reveal("KEY") == f"{MARKER}3"
+    )
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def the_marker_in(folder: Path) -> list[str]:
+    return [path.name for path in files_of(folder) if MARKER.encode() in path.read_bytes()]
+
+
+async def test_no_byte_of_the_file_or_its_log_holds_a_secret(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "pupload.db", sealer=FileSealer(tmp_path / "secret.key"))
+    await fill(database)
+    assert any(path.name.endswith("-wal") and path.stat().st_size for path in files_of(tmp_path))
+    assert not the_marker_in(tmp_path)
+    assert await holds_all(database)
+    await database.close()
+    assert not the_marker_in(tmp_path)
+
+
+async def test_no_byte_of_a_server_or_of_its_dump_holds_a_secret(tmp_path: Path) -> None:
+    server = postgres.shared()
+    url = await server.emptied()
+    database = await Database.open(url, sealer=FileSealer(tmp_path / "secret.key"))
+    await fill(database)
+    assert await holds_all(database)
+    await database.close()
+    await server.say("CHECKPOINT")
+    command = [str(postgres.binaries() / "pg_dump"), "--inserts", url]
+    dump = (await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)).stdout
+    assert b"run_a" in dump
+    # Bytes are in hex there.
+    assert MARKER.encode() not in dump
+    assert MARKER.encode().hex().encode() not in dump
+    assert not the_marker_in(server.folder)
+
+
+async def test_without_a_key_it_is_not_opened_and_the_missing_key_is_named(tmp_path: Path) -> None:
+    path, key = tmp_path / "db" / "pupload.db", tmp_path / "secret.key"
+    database = await Database.open(path, sealer=FileSealer(key))
+    await database.close()
+    with pytest.raises(errors.Misconfigured, match="the database is sealed, and no key was given"):
+        await Database.open(path)
+    with pytest.raises(errors.Misconfigured, match=r"the database is sealed with key [0-9a-f]{16}, which is not in"):
+        await Database.open(path, sealer=FileSealer(tmp_path / "another.key"))
+    assert not (tmp_path / "another.key").exists()
+    database = await Database.open(path, sealer=FileSealer(key))  # whoever was refused has let go of it
+    await database.close()
+
+
+async def test_what_was_written_before_there_was_a_key_is_read_and_sealed_at_the_next_rotation(tmp_path: Path) -> None:
+    path, key = tmp_path / "pupload.db", tmp_path / "secret.key"
+    plain = await Database.open(path)
+    await plain.runs.create(run.Decision(run=a_secretive_run(), at=NOON))
+    await plain.flows.put_project(PROJECT)
+    with pytest.raises(errors.Misconfigured, match="no key"):
+        await plain.secrets.put("KEY", f"{MARKER}3", at=NOON)
+    await plain.close()
+    assert the_marker_in(tmp_path)
+    database = await Database.open(path, sealer=FileSealer(key))
+    await database.secrets.put("KEY", f"{MARKER}3", at=NOON)
+    assert await holds_all(database)
+    await database.secrets.reseal(new_key=False)
+    assert await holds_all(database)
+    await database.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("VACUUM")  # what was deleted lies about in a file until its room is used again
+    assert not the_marker_in(tmp_path)
+
+
+async def test_after_a_rotation_the_old_key_is_not_needed(tmp_path: Path) -> None:
+    path, key = tmp_path / "pupload.db", tmp_path / "secret.key"
+    database = await Database.open(path, sealer=FileSealer(key))
+    await fill(database)
+    newest = await database.secrets.reseal(new_key=True)
+    await database.close()
+    remark, new, old = key.read_text().splitlines()
+    key.write_text(f"{remark}\n{new}\n")
+    database = await Database.open(path, sealer=FileSealer(key))
+    assert await holds_all(database)
+    await database.close()
+    key.write_text(f"{old}\n")
+    with pytest.raises(errors.Misconfigured, match=newest):
+        await Database.open(path, sealer=FileSealer(key))
+
+
+async def test_a_sealed_row_in_the_place_of_another_is_damaged(tmp_path: Path) -> None:
+    path, key = tmp_path / "pupload.db", tmp_path / "secret.key"
+    database = await Database.open(path, sealer=FileSealer(key))
+    await database.secrets.put("MINE", "my value", at=NOON)
+    await database.secrets.put("YOURS", "your value", at=NOON)
+    await database.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE secrets SET blob = (SELECT blob FROM secrets WHERE name = 'YOURS') WHERE name = 'MINE'")
+    database = await Database.open(path, sealer=FileSealer(key))
+    with pytest.raises(errors.Damaged, match="secret MINE"):
+        await database.secrets.reveal("MINE")
+    await database.close()
