@@ -18,6 +18,7 @@ FINAL = frozenset(
         Failure.WRONG_TYPE,
         Failure.OUTPUT_MISSING,
         Failure.NOT_STARTABLE,
+        Failure.STORAGE,
         Failure.CANCELLED,
         Failure.QUEUE,
     }

@@ -92,6 +92,8 @@ class Failure(StrEnum):
     OUTPUT_MISSING = "output_missing"
     NOT_STARTABLE = "not_startable"
     STORE = "store"
+    STORAGE = "storage"
+    """The node wrote more than its tier's storage, or more files than it may."""
     DISK_FULL = "disk_full"
     RUNTIME = "runtime"
     CANCELLED = "cancelled"

@@ -55,10 +55,18 @@ def of_exit(
         return _failed(ref, Failure.NOT_STARTABLE, f"the command could not be started: {ended.error}", ended)
     if ended.code == 153:
         limit = f"the limit of {tier.storage_bytes // MIB} MiB ({tier.name})"
-        return _failed(ref, Failure.DISK_FULL, f"wrote a file larger than {limit}", ended)
+        return _failed(ref, Failure.STORAGE, f"wrote a file larger than {limit}{_more_storage(tier)}", ended)
     signal = f" ({SIGNALS[ended.code]})" if ended.code in SIGNALS else ""
     words = f": {last_line[:QUOTED]}" if last_line else ""
     return _failed(ref, Failure.EXIT, f"exit code {ended.code}{signal}{words}", ended)
+
+
+def of_footprint(ref: AttemptRef, ended: Exit, tier: Tier, too_much: str) -> AttemptFailed | None:
+    """The failure of an attempt that wrote too much, however it ended; None where `too_much` says nothing."""
+    if not too_much:
+        return None
+    advice = _more_storage(tier) if too_much.startswith("wrote") else ""
+    return _failed(ref, Failure.STORAGE, f"killed: {too_much}{advice}", ended)
 
 
 def of_error(ref: AttemptRef, error: BaseException) -> AttemptFailed:
@@ -76,6 +84,12 @@ def of_error(ref: AttemptRef, error: BaseException) -> AttemptFailed:
     if isinstance(error, asyncio.CancelledError):
         failure, reason = Failure.CANCELLED, "stopped before it was started"
     return AttemptFailed(node=ref.node, attempt=ref.number, failure=failure, reason=reason)
+
+
+def _more_storage(tier: Tier) -> str:
+    """What to do about it, where there is a tier of the family with more."""
+    larger = next((one for one in tiers.larger(tier) if one.storage_bytes > tier.storage_bytes), None)
+    return f"; try {larger.name}" if larger is not None else ""
 
 
 def _out_of_memory(ended: Exit, tier: Tier) -> str:

@@ -32,7 +32,7 @@ def test_a_good_end_is_no_failure() -> None:
         (an_exit(1), "x" * 1000, Failure.EXIT, f"exit code 1: {'x' * verdict.QUOTED}"),
         (an_exit(137), "", Failure.EXIT, "exit code 137 (SIGKILL)"),
         (an_exit(200), "", Failure.EXIT, "exit code 200"),
-        (an_exit(153), "", Failure.DISK_FULL, "wrote a file larger than the limit of 4096 MiB (c-nano)"),
+        (an_exit(153), "", Failure.STORAGE, "wrote a file larger than the limit of 4096 MiB (c-nano); try c-small"),
         (an_exit(127, error="no such command"), "", Failure.NOT_STARTABLE,
          "the command could not be started: no such command"),
         (an_exit(137, oom=True), "", Failure.OOM, "killed: used 512 MiB, the limit of c-nano is 512 MiB; try c-micro"),

@@ -1,0 +1,149 @@
+"""
+How much an attempt has written.
+
+A kernel bounds a single file, not what all files of a node come to. So its outputs are measured while it runs, and an
+attempt that takes more than its tier has is ended, however it spreads it: over many files, over files without bytes, or
+over directories that nobody else may look into. What was written between two looks is there until the attempt ends.
+"""
+
+import asyncio
+import os
+import stat
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pupload.domain import tiers
+from pupload.engine.timers import sleep
+from pupload.ports import Clock
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
+"""Between two looks: longer ones while little is written."""
+
+REST = 10
+"""A look that took long is followed by a pause so many times as long."""
+
+DEEPEST = 64
+"""Directories within each other: nothing that a node makes is nested deeper on purpose."""
+
+_BLOCK = 512
+"""What `st_blocks` counts, on every file system."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What an attempt may write."""
+
+    bytes: int
+    files: int
+    """Directories included."""
+    tier: str
+    """Whose storage it is."""
+
+
+@dataclass(slots=True)
+class _Sum:
+    bytes: int = 0
+    files: int = 0
+
+
+class _Over(Exception):
+    """It is too much; the message says of what."""
+
+
+def measure(folder: Path, bounds: Bounds) -> str:
+    """
+    What of the folder is too much, as in `wrote more than 10 GiB …`; empty when nothing is.
+
+    Ends as soon as it is too much, follows no links, and looks into directories that were closed to others.
+    """
+    return _measured(folder, bounds)[0]
+
+
+class Footprint:
+    """Looks at the outputs of one attempt now and then."""
+
+    def __init__(self, *, clock: Clock, folder: Path, bounds: Bounds) -> None:
+        self._clock = clock
+        self._folder = folder
+        self._bounds = bounds
+        self.too_much = ""
+        """Why the attempt is to end, once it is."""
+
+    async def watch(self, stop: Callable[[], Awaitable[None]]) -> None:
+        """Looks until it is too much, and has the attempt stopped then. Runs for ever otherwise."""
+        pause, before = FIRST_PAUSE_SECONDS, 0
+        while not self.too_much:
+            await sleep(self._clock, pause)
+            began = self._clock.monotonic()
+            now = await self.look()
+            took = self._clock.monotonic() - began
+            # Whoever writes much in one pause is looked at more often.
+            grows = now - before > self._bounds.bytes // 20
+            pause = FIRST_PAUSE_SECONDS if grows else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            pause, before = max(pause, took * REST), now
+        await stop()
+
+    async def look(self) -> int:
+        """Bytes so far; sets `too_much`."""
+        self.too_much, so_far = await asyncio.to_thread(_measured, self._folder, self._bounds)
+        return so_far
+
+
+def _measured(folder: Path, bounds: Bounds) -> tuple[str, int]:
+    so_far = _Sum()
+    try:
+        _descend(None, str(folder), so_far, bounds, depth=0)
+    except _Over as over:
+        return str(over), so_far.bytes
+    return "", so_far.bytes
+
+
+def _add(directory: int, so_far: _Sum, bounds: Bounds, *, depth: int) -> None:
+    """Adds what the open directory holds. A name that is gone by the time it is looked at is nothing."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            so_far.files += 1
+            # A file with several names counts with each: that is only ever too much, and nobody needs it.
+            so_far.bytes += found.st_blocks * _BLOCK
+            if so_far.files > bounds.files:
+                raise _Over(f"made more than {bounds.files} files in /pupload/out")
+            if so_far.bytes > bounds.bytes:
+                most = tiers.size_text(bounds.bytes)
+                raise _Over(f"wrote more than {most} to /pupload/out, the storage of {bounds.tier}")
+            if stat.S_ISDIR(found.st_mode):
+                _descend(directory, entry.name, so_far, bounds, depth=depth + 1)
+
+
+def _descend(directory: int | None, name: str, so_far: _Sum, bounds: Bounds, *, depth: int) -> None:
+    if depth > DEEPEST:
+        raise _Over(f"made directories more than {DEEPEST} deep in /pupload/out")
+    try:
+        inner = _opened(directory, name)
+    except (FileNotFoundError, NotADirectoryError):
+        return  # it was removed, or became something else, which the next look sees
+    except OSError as error:
+        raise _Over("made a directory in /pupload/out that nobody can look into") from error
+    try:
+        _add(inner, so_far, bounds, depth=depth)
+    finally:
+        os.close(inner)
+
+
+def _opened(directory: int | None, name: str) -> int:
+    """The directory, opened, also where it was closed to others and is ours. Raises OSError."""
+    flags = os.O_DIRECTORY | os.O_NOFOLLOW
+    try:
+        return os.open(name, os.O_RDONLY | flags, dir_fd=directory)
+    except PermissionError:
+        handle = os.open(name, os.O_PATH | flags, dir_fd=directory)
+        try:
+            # By what was opened and not by its name, which may mean something else by now.
+            Path(f"/proc/self/fd/{handle}").chmod(0o700)
+            return os.open(name, os.O_RDONLY | flags, dir_fd=directory)
+        finally:
+            os.close(handle)
