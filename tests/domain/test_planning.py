@@ -124,6 +124,14 @@ def test_declared_ports_bring_their_types() -> None:
     assert [port.edge for port in step.outputs] == ["c", "d", "e"]
 
 
+def test_a_flag_that_names_a_secret_becomes_the_path_of_its_file() -> None:
+    flags = [a_flag("token"), a_flag("more", default="${secret.B}"), a_flag("plain", default="x")]
+    definition = a_definition(flags=flags, secrets=("C", "A"))
+    step = a_plan(a_flow(a_node(flags={"token": "${secret.A}"})), [definition]).nodes["resize"]
+    assert step.flags == {"token": "/run/secrets/A", "more": "/run/secrets/B", "plain": "x"}
+    assert step.secrets == ("C", "A", "B")
+
+
 def test_flags_have_their_defaults_and_nothing_more() -> None:
     flags = [a_flag("width", default="800"), a_flag("height"), a_flag("quality", default="80")]
     step = a_plan(a_flow(a_node(flags={"quality": "95"})), [a_definition(flags=flags)]).nodes["resize"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from pupload.domain.flow import Binding, DataWell, FlagValue, Flow, Node, Store
+from pupload.domain.flow import Binding, Callback, DataWell, FlagValue, Flow, Node, Store
 from pupload.domain.nodedef import NodeDef, Retry
 from pupload.domain.tiers import Capacity
 from pupload.domain.validation import Limits, validate
@@ -576,4 +576,74 @@ def test_types_of_ports() -> None:
     assert judge(a_flow(), definition) == [
         ("TYPE_001", "/NodeDefs/0/Inputs/0/Type/1"),
         ("TYPE_002", "/NodeDefs/0/Outputs/0/Type"),
+    ]
+
+
+# ── Secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+KNOWN = frozenset({"KEY", "OTHER"})
+
+
+def test_secrets_that_are_there_may_be_named_where_they_stay_secret() -> None:
+    node = a_node(inputs={"image": "in"}, flags={"token": "${secret.KEY}"})
+    stores = [a_store(AccessKey="${secret.KEY}", SecretKey="${secret.OTHER}")]
+    wells = [a_well("in", store="bucket", source="webhook", secret="${secret.KEY}")]
+    definition = a_definition(secrets=("OTHER",), flags=[a_flag("token", type="secret"), a_flag("more", default="x")])
+    callbacks = (Callback(url="https://example.org/hook", secrets=("${secret.KEY}",)),)
+    flow = a_flow(node, stores=stores, wells=wells, callbacks=callbacks)
+    assert judge(flow, definition, secrets=KNOWN) == []
+
+
+def test_a_secret_that_is_not_there_is_found_at_each_place_that_names_it() -> None:
+    node = a_node(inputs={"image": "in"}, flags={"token": "${secret.NONE}"})
+    stores = [a_store(AccessKey="${secret.KEY}", SecretKey="${secret.NONE}")]
+    wells = [a_well("in", store="bucket", source="webhook", secret="${secret.NONE}")]
+    definition = a_definition(secrets=("KEY", "NONE"), flags=[a_flag("token"), a_flag("b", default="${secret.NONE}")])
+    callbacks = (Callback(url="https://example.org/hook", secrets=("${secret.NONE}",)),)
+    flow = a_flow(node, stores=stores, wells=wells, callbacks=callbacks)
+    assert sorted(judge(flow, definition, secrets=KNOWN)) == [
+        ("SECRET_001", "/Flow/Callbacks/0/Secrets/0"),
+        ("SECRET_001", "/Flow/DataWells/0/Secret"),
+        ("SECRET_001", "/Flow/Nodes/0/Flags/0/Value"),
+        ("SECRET_001", "/Flow/Stores/0/Params/SecretKey"),
+        ("SECRET_001", "/NodeDefs/0/Flags/1/Default"),
+        ("SECRET_001", "/NodeDefs/0/Secrets/1"),
+    ]
+    assert judge(flow, definition) == [], "where it is not known which there are, none is missing"
+
+
+@pytest.mark.parametrize("value", ["Bearer ${secret.KEY}", "${secret.KEY", "${secret.a b}", "${secret.}"])
+def test_a_secret_is_a_whole_value_or_none(value: str) -> None:
+    assert judge(a_flow(a_node(flags={"token": value})), secrets=KNOWN) == [
+        ("SECRET_002", "/Flow/Nodes/0/Flags/0/Value")
+    ]
+
+
+def test_what_is_shown_cannot_be_a_secret() -> None:
+    flow = a_flow(
+        a_node(inputs={"image": "in"}),
+        stores=[a_store(Region="${secret.KEY}")],
+        wells=[a_well("in", store="bucket", source="upload")],
+    )
+    assert judge(flow, secrets=KNOWN) == [("SECRET_002", "/Flow/Stores/0/Params/Region")]
+
+
+def test_a_name_that_no_secret_can_have_is_found_in_a_definition() -> None:
+    assert judge(a_flow(), a_definition(secrets=("../x",))) == [("SECRET_002", "/NodeDefs/0/Secrets/0")]
+
+
+def test_a_flag_of_type_secret_takes_nothing_else_and_does_not_show_what_it_was_given() -> None:
+    flow = a_flow(a_node(flags={"token": "hunter2-in-plain"}))
+    (found,) = validate(flow, [a_definition(flags=[a_flag("token", type="secret")])])
+    assert (found.code, found.path) == ("NODE_015", "/Flow/Nodes/0/Flags/0/Value")
+    assert "hunter2" not in found.description
+    (found,) = validate(a_flow(), [a_definition(flags=[a_flag("token", type="secret", default="hunter2-in-plain")])])
+    assert (found.code, found.path) == ("NODE_024", "/NodeDefs/0/Flags/0/Default")
+    assert "hunter2" not in found.description
+
+
+def test_a_flag_of_another_type_cannot_be_a_secret() -> None:
+    flow = a_flow(a_node(flags={"width": "${secret.KEY}"}))
+    assert judge(flow, a_definition(flags=[a_flag("width", type="integer")]), secrets=KNOWN) == [
+        ("NODE_015", "/Flow/Nodes/0/Flags/0/Value")
     ]
