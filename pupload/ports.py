@@ -8,7 +8,7 @@ module does anything.
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -21,7 +21,19 @@ class Clock(Protocol):
     """The time, and waiting for it. Tests give one that they turn by hand."""
 
     def now(self) -> datetime:
-        """The wall clock in UTC, time zone attached."""
+        """
+        The time in UTC, time zone attached: what runs are told.
+
+        It runs evenly. When somebody sets the wall clock it follows slowly, and never goes back.
+        """
+
+    def skew(self) -> timedelta:
+        """
+        How far the wall clock is ahead of `now`.
+
+        Others' times (a store's, a sender's) are taken back by it before they are compared with ours, and ours put
+        forward by it before others are to judge them.
+        """
 
     def monotonic(self) -> float:
         """Seconds that never go back: for durations."""

@@ -25,18 +25,23 @@ from aiohttp import web
 from pupload import errors, offline, ports
 from pupload.adapters.db import database
 from pupload.adapters.docker.executor import DockerExecutor
+from pupload.adapters.docker.inspection import Bounds
 from pupload.adapters.http.poster import HttpPoster
 from pupload.adapters.magic.teller import MagicTeller
+from pupload.adapters.s3 import client as s3_client
 from pupload.adapters.s3 import local, places, stores, supervisor
 from pupload.adapters.sealing.sealer import FileSealer
 from pupload.adapters.system import memory
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.ids import SystemIds
 from pupload.adapters.system.outbound import Guard
+from pupload.adapters.system.steady import SteadyClock
 from pupload.api import origins
 from pupload.api.app import make_app, make_runner
 from pupload.api.web import Services
+from pupload.domain import skew
 from pupload.domain.flow import Store
+from pupload.domain.policy import Policy
 from pupload.domain.reach import Policy as ReachPolicy
 from pupload.engine.admission import Room
 from pupload.engine.callbacks import Operator
@@ -54,7 +59,8 @@ from pupload.settings import Settings, is_loopback
 
 log = logging.getLogger(__name__)
 
-NOBODY = "65534:65534"
+NOBODYS_GROUP = 65534
+NOBODY = f"65534:{NOBODYS_GROUP}"
 
 _LONGEST_LINE_BYTES = 1 << 20
 """That a builder may print."""
@@ -135,14 +141,19 @@ def set_up_logging(settings: Settings) -> None:
 async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncIterator[Engine]:
     """The engine on the adapters that the settings name, started; closed on the way out."""
     async with AsyncExitStack() as stack:
-        clock = SystemClock()
+        wall = SystemClock()  # for what others check: signatures, dates
         data = await asyncio.to_thread(_data_folder, settings)
         where = settings.database_url.get_secret_value() or data / "pupload.db"
         sealer = await asyncio.to_thread(FileSealer, _key_file(settings, data))
-        state = await database.Database.open(where, folder=data, sealer=sealer)
+        state = await database.Database.open(where, folder=data, alone=False, sealer=sealer)
         stack.push_async_callback(state.close)
-        opened = await stack.enter_async_context(_stores(settings, data, clock, state.secrets))
-        executor = DockerExecutor(instance=state.instance, clock=clock, host=settings.docker_host or None)
+        clock = await stack.enter_async_context(_steady_clock(data))
+        opened = await stack.enter_async_context(_stores(settings, data, wall, state.secrets))
+        secrets_root = _secrets_root(settings, state.instance)
+        bounds = Bounds(policy=offline.policy(settings), attempts=data / "attempts", secrets=secrets_root)
+        executor = DockerExecutor(
+            instance=state.instance, clock=wall, host=settings.docker_host or None, bounds=bounds
+        )
         stack.push_async_callback(executor.close)
         poster = HttpPoster(guard=Guard(offline.callback_reach(settings)), trusted=Guard(ReachPolicy(private=True)))
         stack.push_async_callback(poster.close)
@@ -160,10 +171,17 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             ids=SystemIds(),
             outbox=state.outbox,
             poster=poster,
+            ownership=state.ownership,
         )
         capacity = await executor.capacity()
         config = _config(settings, data, capacity, dev=dev)
-        engine = Engine(world, replace(config, secrets_root=_secrets_root(settings, state.instance)))
+        me = ports.Controller(
+            id=await asyncio.to_thread(_controller_id, data, world.ids),
+            name=f"{socket.gethostname()}, process {os.getpid()}",
+            engine=await executor.identity(),
+            store=_place(opened.default()),
+        )
+        engine = Engine(world, replace(config, secrets_root=secrets_root, me=me))
         stack.push_async_callback(engine.close)
         await engine.start()
         yield engine
@@ -171,18 +189,19 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
 
 def make_services(engine: Engine, settings: Settings, *, dev: bool, capacity: ports.Capacity) -> Services:
     """What every surface calls, over one engine."""
+    allowed = engine.config.limits.policy
     presenter = Presenter(engine)
     catalogue = offline.make_catalogue(settings)
     terms = Terms(
         limits=offline.limits(settings, capacity, dev=dev),
         upload_seconds=settings.upload_seconds,
         queue_seconds=settings.queue_seconds,
-        node_seconds=settings.node_seconds,
+        node_seconds=min(settings.node_seconds, allowed.node_seconds or settings.node_seconds),
     )
     runs = Runs(engine=engine, catalogue=catalogue, presenter=presenter, terms=terms)
     return Services(
         runs=runs,
-        uploads=Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=settings.max_upload_bytes),
+        uploads=Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=engine.config.max_upload_bytes),
         callbacks=Callbacks(engine=engine, runs=runs),
         projects=Projects(flows=engine.world.flows, runs=runs),
         nodes=Nodes(catalogue),
@@ -221,7 +240,8 @@ def _data_folder(settings: Settings) -> Path:
         (data / "attempts").mkdir(exist_ok=True)
     except OSError as error:
         raise errors.Misconfigured(reason=f"the data folder {data} cannot be used: {error.strerror}") from error
-    return data
+    # As the engine's mounts will be told: without links and detours.
+    return data.resolve()
 
 
 def _key_file(settings: Settings, data: Path) -> Path:
@@ -232,6 +252,41 @@ def _secrets_root(settings: Settings, instance: str) -> Path | None:
     """Where nodes' secrets lie while they run: the instance's own, for its servers on this machine share it."""
     folder = settings.secrets_folder.expanduser().absolute() if settings.secrets_folder else memory.place()
     return folder / f"pupload-{instance}" if folder else None
+
+
+@asynccontextmanager
+async def _steady_clock(data: Path) -> AsyncIterator[SteadyClock]:
+    """The time that runs are told, going on from where an earlier start left it."""
+    clock = await asyncio.to_thread(SteadyClock, data / "clock.json")
+    keeping = asyncio.create_task(clock.keep(), name="keep the clock")
+    try:
+        yield clock
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await asyncio.to_thread(clock.save)
+
+
+def _controller_id(data: Path, ids: ports.Ids) -> str:
+    """Who this server is among those on one database: made with the data folder, so that it finds its own runs."""
+    path = data / "controller"
+    try:
+        found = path.read_text(encoding="ascii").strip() if path.exists() else ""
+        if not found:
+            found = ids.token()
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+                file.write(f"{found}\n")
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise errors.Misconfigured(reason=f"the file {path} cannot be used: {error.strerror}") from error
+    return found
+
+
+def _place(store: ports.ObjectStore) -> str:
+    """The endpoint and bucket of a store."""
+    assert isinstance(store, s3_client.S3Store)
+    return f"{store.bucket.endpoint}/{store.bucket.name}"
 
 
 @asynccontextmanager
@@ -254,6 +309,7 @@ async def _stores(
 def embedded_process(settings: Settings, data: Path, clock: ports.Clock) -> supervisor.EmbeddedProcess:
     """The embedded store's process, not started."""
     options = ["--max-total", str(settings.store_max_bytes)] if settings.store_max_bytes else []
+    options += ["--min-free", str(_reserve_bytes(settings, data))]
     return supervisor.EmbeddedProcess(
         data=data / "store",
         clock=clock,
@@ -335,9 +391,12 @@ def _guard(settings: Settings) -> Guard:
 
 
 def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bool) -> Config:
+    policy = offline.policy(settings)
     return Config(
         attempts_root=data / "attempts",
-        max_upload_bytes=settings.max_upload_bytes,
+        lease_seconds=settings.lease_seconds,
+        own_store=settings.embedded_store,
+        max_upload_bytes=min(settings.max_upload_bytes, policy.max_upload_bytes or settings.max_upload_bytes),
         callback=Operator(
             url=settings.callback_url.get_secret_value(),
             secrets=tuple(secret.get_secret_value() for secret in settings.callback_secrets),
@@ -349,14 +408,26 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
             attempts=settings.max_attempts_at_once,
         ),
         limits=ContainerLimits(
-            user=settings.node_user or (NOBODY if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"),
+            user=_node_user(settings, policy),
             cpus=capacity.cpus,
             pids=settings.pids,
             tmp_bytes=settings.tmp_bytes,
-            log_bytes=settings.log_bytes,
+            log_bytes=min(settings.log_bytes, policy.max_log_bytes or settings.log_bytes),
             grace_seconds=settings.grace_seconds,
+            output_files=settings.output_files,
+            policy=policy,
         ),
     )
+
+
+def _node_user(settings: Settings, policy: Policy) -> str:
+    """Whose uid nodes have that name none. Without root's rights our own: others' files could not be read."""
+    own = f"{os.geteuid()}:{os.getegid() or NOBODYS_GROUP}"
+    user = settings.node_user or (NOBODY if os.geteuid() == 0 else own)
+    if objection := policy.user_objection(user):
+        reason = f"nodes that name no user would run as {user}, which the policy does not allow: {objection}; "
+        raise errors.Misconfigured(reason=reason + "change node_user, or Users in the policy file")
+    return user
 
 
 # ── Node types ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -418,7 +489,12 @@ async def doctor(settings: Settings) -> Sequence[tuple[str, ports.ProbeLine]]:
     lines: list[tuple[str, ports.ProbeLine]] = [("versions", line) for line in _versions()]
     data = settings.data.expanduser().absolute()
     lines += [("disk", line) for line in await asyncio.to_thread(_disk, data)]
-    executor = DockerExecutor(instance="doctor", clock=SystemClock(), host=settings.docker_host or None)
+    lines += [("clock", line) for line in await asyncio.to_thread(_clock, data)]
+    policy, told = _policy_told(settings)
+    lines += told
+    executor = DockerExecutor(
+        instance="doctor", clock=SystemClock(), host=settings.docker_host or None, bounds=Bounds(policy=policy)
+    )
     try:
         lines += [("engine", line) for line in await executor.probe()]
     except errors.PuploadError as error:
@@ -429,6 +505,17 @@ async def doctor(settings: Settings) -> Sequence[tuple[str, ports.ProbeLine]]:
         lines += [("database", line) for line in await database.check(data / "pupload.db")]
     lines += [("store", line) for line in await _probe_store(settings, data)]
     return lines
+
+
+def _policy_told(settings: Settings) -> tuple[Policy, list[tuple[str, ports.ProbeLine]]]:
+    """The policy, that of a server without one where it cannot be read, and what there is to say of it."""
+    try:
+        found = offline.policy(settings)
+        _node_user(settings, found)
+    except errors.Misconfigured as error:
+        return Policy(), [("policy", ports.ProbeLine(what="policy", ok=False, detail=str(error)))]
+    said = f"{settings.policy}" if settings.policy else "the defaults; `pup policy show` prints them"
+    return found, [("policy", ports.ProbeLine(what="policy", ok=True, detail=said))]
 
 
 def _versions() -> list[ports.ProbeLine]:
@@ -454,6 +541,12 @@ def _disk(data: Path) -> list[ports.ProbeLine]:
             what="writable", ok=writable, detail=str(there) if writable else f"{there} is read-only for you"
         ),
     ]
+
+
+def _clock(data: Path) -> list[ports.ProbeLine]:
+    """Whether the time that runs are told, as the last server left it, is that of the wall clock."""
+    said = skew.complaint(SteadyClock(data / "clock.json").skew())
+    return [ports.ProbeLine(what="wall clock", ok=True, warning=bool(said), detail=said)]
 
 
 async def _probe_store(settings: Settings, data: Path) -> Sequence[ports.ProbeLine]:

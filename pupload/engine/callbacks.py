@@ -151,7 +151,7 @@ class Callbacks:
             self._news.set()
 
     async def _try(self, this: Delivery, at: datetime) -> Reply:
-        seconds = int(at.timestamp())
+        seconds = int((at + self._clock.skew()).timestamp())  # whoever takes it has the wall clock
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "pupload",

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Sequence
 
 from pupload import errors
+from pupload.domain import skew
 from pupload.domain.delivery import State
 from pupload.engine.engine import Engine
 from pupload.service.views import Counts, HealthLine
@@ -20,13 +21,15 @@ class Health:
         self._engine = engine
 
     async def check(self) -> Sequence[HealthLine]:
-        """One line each for the database, the store and the container engine."""
+        """One line each for the database, the store and the container engine; and for the clock if it was set."""
         world = self._engine.world
-        return await asyncio.gather(
+        lines = await asyncio.gather(
             _line("database", world.runs.list(limit=1)),
             _line("store", self._ask_store()),
             _line("engine", world.executor.capacity()),
         )
+        said = skew.complaint(world.clock.skew())
+        return [*lines, HealthLine(name="clock", ok=True, detail=said)] if said else lines
 
     async def _ask_store(self) -> None:
         try:

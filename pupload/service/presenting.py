@@ -52,7 +52,7 @@ class Presenter:
             store=plan.store,
             key=plan.key,
             url=url,
-            expires_at=self._clock.now() + timedelta(seconds=URL_SECONDS),
+            expires_at=self._clock.now() + self._clock.skew() + timedelta(seconds=URL_SECONDS),
             deadline=deadlines.of_uploads(run),
             method="POST" if webhook else "PUT",
         )

@@ -27,6 +27,10 @@ class VirtualClock:
         """The time it was turned to."""
         return self._now
 
+    def skew(self) -> timedelta:
+        """None: `step` sets both."""
+        return timedelta(0)
+
     def monotonic(self) -> float:
         """Seconds it was turned in all; `step` does not count."""
         return self._elapsed
@@ -52,9 +56,10 @@ class VirtualClock:
     @property
     def next_due(self) -> datetime | None:
         """When the next sleeper wakes, None when nobody sleeps."""
-        for sleepers in (self._sleepers, self._resting):
-            while sleepers and sleepers[0][2].done():  # given up by whoever slept
-                heapq.heappop(sleepers)
+        while self._sleepers and self._sleepers[0][2].done():  # given up by whoever slept
+            heapq.heappop(self._sleepers)
+        while self._resting and self._resting[0][2].done():
+            heapq.heappop(self._resting)
         # Rounded up: a microsecond too early would find them asleep, and the clock standing still.
         rest = [math.ceil(max(self._resting[0][0] - self._elapsed, 0.0) * 1e6)] if self._resting else []
         due = [sleeper[0] for sleeper in self._sleepers[:1]]
@@ -83,12 +88,16 @@ class VirtualClock:
     def _turn_to(self, when: datetime, elapsed: float) -> None:
         self._now = when
         self._elapsed += elapsed
-        for sleepers, reached in ((self._sleepers, when), (self._resting, self._elapsed + _ROUNDING)):
-            while sleepers and (sleepers[0][2].done() or sleepers[0][0] <= reached):
-                woken = heapq.heappop(sleepers)[2]
-                if not woken.done():
-                    woken.set_result(None)
+        while self._sleepers and self._sleepers[0][0] <= when:
+            _wake(heapq.heappop(self._sleepers)[2])
+        while self._resting and self._resting[0][0] <= self._elapsed + _ROUNDING:
+            _wake(heapq.heappop(self._resting)[2])
 
     async def _let_run(self) -> None:
         for _ in range(_TURNS):
             await asyncio.sleep(0)
+
+
+def _wake(sleeper: "asyncio.Future[None]") -> None:
+    if not sleeper.done():  # not given up
+        sleeper.set_result(None)

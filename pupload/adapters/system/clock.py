@@ -1,8 +1,8 @@
-"""The machine's clock."""
+"""The machine's wall clock: for signatures, which others check. Runs are timed by `steady`."""
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _NAP_SECONDS = 60.0
 """The longest sleep in one piece: somebody may set the wall clock meanwhile."""
@@ -14,6 +14,10 @@ class SystemClock:
     def now(self) -> datetime:
         """The wall clock in UTC."""
         return datetime.now(UTC)  # noqa: TID251 - here is where time comes from
+
+    def skew(self) -> timedelta:
+        """None: it is the wall clock."""
+        return timedelta(0)
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
