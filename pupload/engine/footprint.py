@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pupload.domain import tiers
+from pupload.engine.clearing import opened
 from pupload.engine.timers import sleep
 from pupload.ports import Clock
 
@@ -123,7 +124,7 @@ def _descend(directory: int | None, name: str, so_far: _Sum, bounds: Bounds, *, 
     if depth > DEEPEST:
         raise _Over(f"made directories more than {DEEPEST} deep in /pupload/out")
     try:
-        inner = _opened(directory, name)
+        inner = opened(directory, name)
     except (FileNotFoundError, NotADirectoryError):
         return  # it was removed, or became something else, which the next look sees
     except OSError as error:
@@ -132,18 +133,3 @@ def _descend(directory: int | None, name: str, so_far: _Sum, bounds: Bounds, *, 
         _add(inner, so_far, bounds, depth=depth)
     finally:
         os.close(inner)
-
-
-def _opened(directory: int | None, name: str) -> int:
-    """The directory, opened, also where it was closed to others and is ours. Raises OSError."""
-    flags = os.O_DIRECTORY | os.O_NOFOLLOW
-    try:
-        return os.open(name, os.O_RDONLY | flags, dir_fd=directory)
-    except PermissionError:
-        handle = os.open(name, os.O_PATH | flags, dir_fd=directory)
-        try:
-            # By what was opened and not by its name, which may mean something else by now.
-            Path(f"/proc/self/fd/{handle}").chmod(0o700)
-            return os.open(name, os.O_RDONLY | flags, dir_fd=directory)
-        finally:
-            os.close(handle)
