@@ -113,7 +113,7 @@ async def _on_a_server(folder: Path) -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
 
         async def open_one(name: str) -> Member:
-            database = await Database.open(url, alone=False)
+            database = await Database.open(url)
             stack.push_async_callback(database.close)
             return Member(name, database.runs, database.ownership)
 

@@ -79,7 +79,6 @@ class Database:
         where: str | Path,
         *,
         folder: Path | None = None,
-        alone: bool = True,
         sealer: ports.Sealer | None = None,
         busy_seconds: float = sqlite.BUSY_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
@@ -87,20 +86,18 @@ class Database:
         """
         The database at a path, a `sqlite:///` or a `postgresql://` URL; a file or tables are made when there are none.
 
-        The file's folder, and `folder` with it, belong to this process until `close`; so does a PostgreSQL database,
-        unless not `alone`. `busy_seconds` is for a file that somebody has locked, `patience_seconds` for a server
+        The file's folder, and `folder` with it, belong to this process until `close`; a PostgreSQL database others may
+        have open, too. `busy_seconds` is for a file that somebody has locked, `patience_seconds` for a server
         that has gone away: then `errors.DatabaseUnavailable`. Without a `sealer` nothing is sealed, and there can be
-        no secrets. Raises `errors.Misconfigured` when another process has it, it is sealed with a key that is not
-        there, or `where` is nothing we can open; `errors.Damaged` when the file is no sound database,
+        no secrets. Raises `errors.Misconfigured` when another process has the folder, the database is sealed with a
+        key that is not there, or `where` is nothing we can open; `errors.Damaged` when the file is no sound database,
         `errors.DiskFull`, `errors.DatabaseUnavailable`.
         """
         home: Home
         if isinstance(where, str) and schemes.is_postgresql(where):
             from pupload.adapters.db import postgres_home  # noqa: PLC0415 - half a second that a file does not need
 
-            home = await postgres_home.PostgresHome.open(
-                where, folder=folder, alone=alone, patience_seconds=patience_seconds
-            )
+            home = await postgres_home.PostgresHome.open(where, folder=folder, patience_seconds=patience_seconds)
         else:
             home = await sqlite_home.SqliteHome.open(path_of(where), folder=folder, busy_seconds=busy_seconds)
         try:

@@ -1,7 +1,7 @@
 """
 The database on a PostgreSQL server: opened, checked and closed here.
 
-Opening takes the lock, makes or migrates the tables, and starts to write and to listen.
+Opening makes or migrates the tables, and starts to write and to listen. Several servers may have it open at once.
 """
 
 import asyncio
@@ -21,8 +21,14 @@ from pupload.adapters.db.postgres_listener import POLL_SECONDS, Listener
 from pupload.adapters.db.postgres_readers import CONNECTIONS, PostgresReaders
 from pupload.adapters.db.postgres_writer import ROW, PostgresWriter
 
-_LOCK_SECONDS = 2.0
-"""How long the lock of a server that was killed just now may outlive it."""
+_SWEEP_WRITERS = """
+    DELETE FROM meta WHERE key IN (
+        SELECT key FROM meta WHERE starts_with(key, $1)
+        AND coalesce(nullif(split_part(value, ' ', 2), '')::bigint, 0) < extract(epoch FROM now()) - 86400
+        FOR UPDATE SKIP LOCKED
+    )
+"""
+"""Rows of writers that have not written for a day: one that goes on makes its row again."""
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(1886744625, 1)"
 """Two servers that open one database migrate it one after the other."""
 _FACTS = """
@@ -35,13 +41,14 @@ _FACTS = """
 class PostgresHome:
     """`database.Home` on a server."""
 
-    def __init__(self, url: str, stack: AsyncExitStack, *, alone: bool, patience_seconds: float) -> None:
+    alone = False
+
+    def __init__(self, url: str, stack: AsyncExitStack, *, patience_seconds: float) -> None:
         """Use `open`."""
         self.instance = ""
         self._url = url
         self._name = postgres.name_of(url)
         self._stack = stack
-        self.alone = alone
         self.hub = Hub()
         self.readers = PostgresReaders(
             postgres.make_engine(url, connections=CONNECTIONS), self._name, patience_seconds=patience_seconds
@@ -49,7 +56,6 @@ class PostgresHome:
         self.writer = PostgresWriter(
             postgres.make_engine(url, connections=1),
             self._name,
-            alone=alone,
             wake=self.hub.wake,
             patience_seconds=patience_seconds,
         )
@@ -60,7 +66,6 @@ class PostgresHome:
         url: str,
         *,
         folder: Path | None,
-        alone: bool,
         patience_seconds: float,
         poll_seconds: float = POLL_SECONDS,
     ) -> Self:
@@ -68,7 +73,7 @@ class PostgresHome:
         async with AsyncExitStack() as stack:
             if folder is not None:
                 stack.callback((await asyncio.to_thread(FolderLock.of, folder)).release)
-            home = cls(url, stack, alone=alone, patience_seconds=patience_seconds)
+            home = cls(url, stack, patience_seconds=patience_seconds)
             stack.push_async_callback(home.writer.close)
             stack.push_async_callback(home.readers.close)
             await home._start(poll_seconds)
@@ -76,10 +81,10 @@ class PostgresHome:
             return home
 
     async def _start(self, poll_seconds: float) -> None:
-        await self.writer.start(lock_seconds=_LOCK_SECONDS)
+        await self.writer.start()
         # In a thread with a loop of its own: Alembic computes for a while, and keeps what it works on in a global.
         await asyncio.to_thread(asyncio.run, _migrate(self._url))
-        self.instance = await self.writer.do(lambda session: _sign_in(session, self.writer.row, alone=self.alone))
+        self.instance = await self.writer.do(_name)
         self.writer.channel = f"pupload_{self.instance}"
         listener = Listener(self._url, self.writer.channel, self.hub, own=self.writer.pids, poll_seconds=poll_seconds)
         self._stack.push_async_callback(listener.close)
@@ -137,11 +142,9 @@ def _lines(facts: Sequence[Any]) -> list[ports.ProbeLine]:
     ]
 
 
-def _sign_in(session: postgres.Session, row: str, *, alone: bool) -> str:
-    """Makes the writer's row, and returns the instance's name."""
-    if alone:  # those of others that are not there any more
-        session.run(statements.DELETE_META, {"beginning": f"{ROW}%"})
-    session.run(statements.INSERT_META, {"key": row, "value": ""})
+def _name(session: postgres.Session) -> str:
+    """The instance's name, made where there is none; and who is long gone is forgotten."""
+    session.ask(_SWEEP_WRITERS, ROW)
     session.run(statements.INSERT_META, {"key": "instance", "value": secrets.token_hex(8)})
     name: str = session.run(statements.META, {"name": "instance"}).fetchone()[0]
     return name

@@ -4,11 +4,11 @@ One connection that writes, for everybody, as `pupload.adapters.db.writer` does 
 Whatever waits is written in one transaction. It is tried without savepoints first, in a few journeys to the server
 for all of them together; when one spoils it for the others, all are done again, each in a savepoint of its own.
 
-The connection holds the lock that makes this server the only one (unless it was told to share). Lock and writes live
-and die together: nobody writes who does not have it. When the connection is lost, what waits waits for the next one;
-what was being committed just then is asked after, so that nothing is written twice and nothing that was written is
-called lost. Each transaction leaves a mark of its own for that in the row that this writer has in `meta`; its number
-would not do, for a server that crashed gives the numbers of what it lost away again.
+Others may write to the same database: what may not be written any more, the rows themselves tell (a run's version and
+its fencing token). When the connection is lost, what waits waits for the next one; what was being committed just then
+is asked after, so that nothing is written twice and nothing that was written is called lost. Each transaction leaves a
+mark of its own for that in the row that this writer has in `meta`; its number would not do, for a server that crashed
+gives the numbers of what it lost away again.
 """
 
 import asyncio
@@ -33,20 +33,18 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two tries to connect."""
 ROW = "writer "
 """How the keys of writers' rows in `meta` begin."""
-LOCK = (0x70757031, 0)
-"""Ours among the advisory locks of a database."""
-_HOLDER = """
-    SELECT a.application_name || coalesce(' from ' || host(a.client_addr), '')
-    FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-    WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND l.classid::bigint = $1 AND l.objid::bigint = $2
-"""  # noqa: E501
 _ANNOUNCE = """
-    WITH marked AS (UPDATE meta SET value = $4 WHERE key = $3)
+    WITH marked AS (
+        INSERT INTO meta (key, value) VALUES ($3, $4 || ' ' || extract(epoch FROM now())::bigint)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value
+    )
     SELECT count(pg_notify($1, id)) FROM unnest($2::text[]) id
 """
-_LAST_MARK = "SELECT value FROM meta WHERE key = $1 FOR UPDATE"
-"""Waits for a transaction that has not ended yet: it has the row."""
+_LAST_MARK = (
+    "INSERT INTO meta (key, value) VALUES ($1, '') ON CONFLICT (key) DO NOTHING",
+    "SELECT split_part(value, ' ', 1) FROM meta WHERE key = $1 FOR UPDATE",
+)
+"""Each waits for a transaction that has not ended yet: the first for one that makes the row, the second for others."""
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +67,6 @@ class _Order:
         self.error: Exception | None = None
 
 
-class _Taken(errors.Misconfigured):
-    """{reason}"""
-
-
 class _Spoiled(Exception):
     """One of a group failed after it had written."""
 
@@ -85,14 +79,12 @@ class PostgresWriter:
         engine: AsyncEngine,
         name: str,
         *,
-        alone: bool,
         wake: Callable[[str], None],
         patience_seconds: float,
     ) -> None:
         """`wake` is called with a run's id after something of that run has become durable."""
         self._engine = engine
         self._name = name
-        self._alone = alone
         self._wake = wake
         self._patience = patience_seconds
         self._loop = asyncio.get_running_loop()
@@ -105,29 +97,18 @@ class PostgresWriter:
         self._task: asyncio.Task[None] | None = None
         self._serial = 0
         self.row = f"{ROW}{secrets.token_hex(8)}"
-        """The key of our row in `meta`. Whoever opens the database makes it."""
+        """The key of our row in `meta`."""
         self.channel = ""
         """Where other processes are told what was written."""
         self.pids: deque[int] = deque(maxlen=16)
         """Of the connections we have and had: what they announce is ours."""
 
-    async def start(self, *, lock_seconds: float) -> None:
-        """
-        Connects and takes the lock; whoever was killed a moment ago may have it for `lock_seconds` more.
-
-        Raises `errors.Misconfigured` when another server has it, `errors.DatabaseUnavailable`.
-        """
-        until = self._loop.time() + lock_seconds
-        while True:
-            try:
-                await self._connect()
-                break
-            except _Taken:
-                if self._loop.time() > until:
-                    raise
-            except Exception as error:
-                raise postgres.turn(error, self._name) from error
-            await asyncio.sleep(_FIRST_PAUSE)
+    async def start(self) -> None:
+        """Connects. Raises `errors.DatabaseUnavailable`, and `errors.Misconfigured` when the server refuses us."""
+        try:
+            await self._connect()
+        except Exception as error:
+            raise postgres.turn(error, self._name) from error
         self._task = asyncio.create_task(self._work(), name="pupload-postgres-writer")
 
     async def do(self, job: Callable[[postgres.Session], T], *, run_id: str = "") -> T:
@@ -152,7 +133,7 @@ class PostgresWriter:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection now, and with it the lock."""
+        """Whether there is a connection now."""
         return self._link is not None and not self._link.lost
 
     # ── connecting ──
@@ -164,23 +145,12 @@ class PostgresWriter:
         link = await postgres.Link.open(self._engine)
         try:
             self.pids.append(link.pid)  # before anything is written: what we announce is never news to us
-            if self._alone:
-                await self._lock(link)
             await self._look_after_doubt(link)
         except BaseException:
             await link.drop()
             raise
         link.driver.add_termination_listener(lambda _: self._stirred.set())
         self._link = link
-
-    async def _lock(self, link: postgres.Link) -> None:
-        if await link.driver.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *LOCK):
-            return
-        holder = await link.driver.fetchval(_HOLDER, *LOCK)
-        raise _Taken(
-            reason=f"the database {self._name} is in use by another pupload server ({holder or 'unknown'}): stop it, "
-            "or give this one a database of its own"
-        )
 
     async def _look_after_doubt(self, link: postgres.Link) -> None:
         """What became of the transaction whose commit was not answered."""
@@ -189,7 +159,8 @@ class PostgresWriter:
         mark, group = self._doubt
         transaction = link.driver.transaction()
         await transaction.start()
-        last = await link.driver.fetchval(_LAST_MARK, self.row)
+        await link.driver.execute(_LAST_MARK[0], self.row)
+        last = await link.driver.fetchval(_LAST_MARK[1], self.row)
         await transaction.rollback()
         self._doubt = None
         log.info("the commit that the database did not answer was %s", "done" if last == mark else "not done")

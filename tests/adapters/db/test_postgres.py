@@ -96,18 +96,9 @@ async def test_opening_again_changes_nothing_and_the_name_stays(opened: Database
 
 
 async def test_two_that_open_an_empty_database_make_it_once(url: str) -> None:
-    one, other = await asyncio.gather(Database.open(url, alone=False), Database.open(url, alone=False))
+    one, other = await asyncio.gather(Database.open(url), Database.open(url))
     assert one.instance == other.instance
     await asyncio.gather(one.close(), other.close())
-
-
-async def test_a_second_server_on_the_same_database_is_refused_by_name(opened: Database, url: str) -> None:
-    with pytest.raises(errors.Misconfigured, match=r"in use by another pupload server \(pupload .*/"):
-        await Database.open(url)
-    await opened.runs.create(created(a_run()))  # the first has noticed nothing
-    await opened.close()
-    second = await Database.open(url)
-    await second.close()
 
 
 async def test_the_data_folder_belongs_to_one_server_too(url: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pupload import errors
 from pupload.adapters.db import postgres
 from pupload.adapters.db.database import Database
 from pupload.adapters.db.postgres_home import PostgresHome
-from pupload.adapters.db.postgres_writer import LOCK, PostgresWriter
+from pupload.adapters.db.postgres_writer import PostgresWriter
 from pupload.domain import run
 from tests import postgres as servers
 from tests.contracts.states import a_line, a_run, created, moved
@@ -31,12 +31,10 @@ def server() -> Iterator[servers.Server]:
 
 @asynccontextmanager
 async def opened(
-    url: str, *, alone: bool = True, patience_seconds: float = 30.0, poll_seconds: float = 5.0
+    url: str, *, patience_seconds: float = 30.0, poll_seconds: float = 5.0
 ) -> AsyncIterator[tuple[Database, PostgresWriter]]:
     """A database, and the part of it that is hurt here."""
-    home = await PostgresHome.open(
-        url, folder=None, alone=alone, patience_seconds=patience_seconds, poll_seconds=poll_seconds
-    )
+    home = await PostgresHome.open(url, folder=None, patience_seconds=patience_seconds, poll_seconds=poll_seconds)
     database = Database(home)
     try:
         yield database, home.writer
@@ -210,22 +208,22 @@ async def test_a_connection_that_says_nothing_is_given_up(
     server: servers.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres, "COMMAND_SECONDS", 0.5)
-    async with opened(await server.new(), patience_seconds=1.0) as (database, writer):
+    async with opened(await server.new()) as (database, writer):
         first = await database.runs.create(created(a_run()))
         stuck = writer.pids[-1]
         server.freeze(stuck)
         try:
-            with pytest.raises(errors.DatabaseUnavailable, match="in use by another"):
-                await step(database, first)  # the frozen end still has the lock
+            second = await step(database, first)  # over another one
+            assert writer.pids[-1] != stuck
         finally:
             os.kill(stuck, signal.SIGCONT)
 
-        async def goes() -> bool:
-            return writer.connected
+        async def gone() -> bool:
+            return not await server.say("SELECT FROM pg_stat_activity WHERE pid = $1", stuck)
 
-        await servers.wait_until(goes)
-        assert (await step(database, first)).version == 2
+        await servers.wait_until(gone)
         await is_sound(database, "run_a", 2)
+        assert (await step(database, second)).version == 3
 
 
 # ── Transactions in each other's way ─────────────────────────────────────────────────────────────────────────────
@@ -285,34 +283,22 @@ async def test_a_write_that_fails_fails_alone(server: servers.Server) -> None:
         await is_sound(database, "run_0", 2)
 
 
-# ── The lock ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_who_lost_the_lock_writes_nothing_until_it_is_free_again(server: servers.Server) -> None:
+async def test_rows_of_writers_that_are_long_gone_are_swept_and_a_missing_one_is_made_again(
+    server: servers.Server,
+) -> None:
     url = await server.new()
-    async with opened(url, patience_seconds=0.5) as (first, writer):
-        saved = await first.runs.create(created(a_run()))
-        # Taken by another in the moment in which the first has no connection.
-        thief = await asyncpg.connect(url)
-        taking = asyncio.create_task(thief.execute("SELECT pg_advisory_lock($1::int, $2::int)", *LOCK))
-
-        async def waits() -> bool:
-            return bool(await server.say("SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"))
-
-        await servers.wait_until(waits)
-        await server.say("SELECT pg_terminate_backend($1)", writer.pids[-1])
-        await taking
-        with pytest.raises(errors.DatabaseUnavailable, match="in use by another pupload server"):
-            await step(first, saved)
-        assert not (await first.check())[-1].ok
-        assert (await first.runs.load("run_a")).version == 1
-        await thief.close()
-
-        async def back() -> bool:
-            return writer.connected  # without anybody asking for a write
-
-        await servers.wait_until(back)
-        assert (await step(first, saved)).version == 2
+    async with opened(url) as (database, writer):
+        first = await database.runs.create(created(a_run()))
+        name = url.partition("?")[0].rpartition("/")[2]
+        for key, value in (("writer gone", "7 1000"), ("writer new", f"7 {1 << 40}"), ("writers", "")):
+            await server.say("INSERT INTO meta VALUES ($1, $2)", key, value, database=name)
+        async with opened(url) as (_, other):
+            left = {row[0] for row in await server.say("SELECT key FROM meta", database=name)}
+        assert left == {"instance", "writer new", "writers", writer.row, other.row}
+        await server.say("DELETE FROM meta WHERE key = $1", writer.row, database=name)
+        second = await step(database, first)
+        await is_sound(database, "run_a", second.version)
+        assert await server.say("SELECT FROM meta WHERE key = $1", writer.row, database=name)
 
 
 # ── Two processes on one database ────────────────────────────────────────────────────────────────────────────────
@@ -320,7 +306,7 @@ async def test_who_lost_the_lock_writes_nothing_until_it_is_free_again(server: s
 
 async def test_two_on_one_database_share_keys_versions_and_numbers(server: servers.Server) -> None:
     url = await server.new()
-    async with opened(url, alone=False) as (one, _), opened(url, alone=False) as (other, _):
+    async with opened(url) as (one, _), opened(url) as (other, _):
         both = (one, other)
         made = await asyncio.gather(
             *(both[n % 2].runs.create(created(a_run(f"run_{n:02}")), idempotency_key=f"k{n // 4}") for n in range(40))
@@ -351,8 +337,8 @@ async def test_two_on_one_database_share_keys_versions_and_numbers(server: serve
 async def test_what_one_writes_wakes_those_who_wait_in_another(server: servers.Server) -> None:
     url = await server.new()
     async with (
-        opened(url, alone=False, poll_seconds=600) as (one, _),
-        opened(url, alone=False, poll_seconds=600) as (other, _),
+        opened(url, poll_seconds=600) as (one, _),
+        opened(url, poll_seconds=600) as (other, _),
     ):
         first = await one.runs.create(created(a_run()))
         await one.runs.create(created(a_run("run_b")))
@@ -379,8 +365,8 @@ async def test_what_one_writes_wakes_those_who_wait_in_another(server: servers.S
 async def test_who_listened_to_nothing_for_a_while_looks_again(server: servers.Server) -> None:
     url = await server.new()
     async with (
-        opened(url, alone=False, poll_seconds=600) as (one, _),
-        opened(url, alone=False, poll_seconds=600) as (other, _),
+        opened(url, poll_seconds=600) as (one, _),
+        opened(url, poll_seconds=600) as (other, _),
     ):
         first = await one.runs.create(created(a_run()))
         with other.journal.subscribe("run_a") as news:
