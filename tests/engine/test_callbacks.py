@@ -15,7 +15,7 @@ from pupload.domain import callbacks, signing
 from pupload.domain.delivery import Delivery, Reply, State
 from pupload.domain.flow import Callback, Flow
 from pupload.domain.run import Run, Status
-from pupload.engine.callbacks import AT_ONCE, AT_ONCE_PER_HOST, Operator
+from pupload.engine.callbacks import AT_ONCE, AT_ONCE_PER_HOST, Callbacks, Operator
 from tests.bench import PNG, Bench, a_bench, assemble, copies, ends
 from tests.builders import a_flow, a_node
 
@@ -124,7 +124,10 @@ async def test_without_secrets_nothing_is_signed(bench: Bench) -> None:
 
 
 async def test_a_secret_that_is_named_is_looked_up_when_it_is_sent(bench: Bench) -> None:
-    run = await finished(bench, telling(secrets=("${secret.HOOK}",)))
+    await bench.world.secrets.put("HOOK", NEW, at=bench.clock.now())
+    run = await bench.start(telling(secrets=("${secret.HOOK}",)))
+    await bench.world.secrets.remove("HOOK")
+    await bench.runs.cancel(run.id)
     (kept,) = [one async for one in _tried(bench, run)]
     assert kept.tries[0].error == "it cannot be signed: there is no secret HOOK"
     assert receiver(bench).posted == []
@@ -177,13 +180,23 @@ async def test_a_receiver_that_fails_is_told_again_with_the_same_id_and_a_new_ti
     assert len({one.headers["webhook-timestamp"] for one in posted}) == 4
     assert len({one.body for one in posted}) == 1
     pauses = [(b.at - a.at).total_seconds() for a, b in zip(kept.tries, kept.tries[1:], strict=False)]
-    assert [least <= pause <= 1.1 * least + 1 for least, pause in zip((5, 300, 1800), pauses, strict=True)]
     assert all(least <= pause <= 1.1 * least + 1 for least, pause in zip((5, 300, 1800), pauses, strict=True))
 
 
 async def test_one_that_never_takes_it_is_given_up_and_listed(bench: Bench) -> None:
     receiver(bench).replies = [Reply(status=500)] * 99
     run = await finished(bench, telling())
+    await bench.engine.close()  # nothing else is to happen in these days
+    bench.engine.callbacks = Callbacks(
+        outbox=bench.world.outbox,
+        poster=bench.world.poster,
+        look=bench.engine.driver.look,
+        reveal=bench.world.secrets.reveal,
+        clock=bench.clock,
+        ids=bench.world.ids,
+        operator=Operator(),
+    )
+    bench.engine.callbacks.start()
     kept = await until(bench, run, State.FAILED, step=3600.0)
     assert len(kept.tries) == len(receiver(bench).posted) == 10
     assert kept.due_at is None
@@ -191,6 +204,7 @@ async def test_one_that_never_takes_it_is_given_up_and_listed(bench: Bench) -> N
     assert len(receiver(bench).posted) == 10
     assert (await bench.engine.driver.look(run.id)).status is Status.COMPLETE, "it has no effect on the run"
     assert bench.engine.callbacks.totals[State.FAILED] == 1
+    await bench.engine.callbacks.close()
 
 
 async def test_one_that_was_given_up_is_sent_again_when_somebody_asks(bench: Bench) -> None:
