@@ -42,6 +42,8 @@ class Server:
         self.port, self.store_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
+        self.program: tuple[str, ...] = ("-m", "pupload")
+        """What Python runs: a test may put a program of its own around the server."""
         self._environment = environment
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -58,7 +60,7 @@ class Server:
         with (self.folder / "stderr").open("ab") as stderr:
             return subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "pupload", "dev", "--data", str(self.data)),
+                    *(sys.executable, *self.program, "dev", "--data", str(self.data)),
                     *("--port", str(self.port), "--store-port", str(self.store_port), *more),
                 ],
                 cwd=self.folder,

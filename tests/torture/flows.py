@@ -158,6 +158,21 @@ def draw(seed: int, number: int) -> Case:
     )
 
 
+def made(number: int, steps: Sequence[Step], uploads: Mapping[str, bytes]) -> Case:
+    """A case of these steps that completes, on these uploads, put at once."""
+    drawn = _Drawn([*steps], [*uploads])
+    return Case(
+        number=number,
+        name="made",
+        order=_order(f"made-{number}", drawn, "made"),
+        steps=tuple(steps),
+        statuses=_statuses("made"),
+        puts=tuple(Put(edge=edge, data=data) for edge, data in uploads.items()),
+        contents=(_contents(drawn, uploads),),
+        steady=True,
+    )
+
+
 def _statuses(kind: str) -> frozenset[str]:
     known = {
         "fatal": {"ERROR"},
