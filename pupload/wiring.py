@@ -30,6 +30,7 @@ from pupload.adapters.http.poster import HttpPoster
 from pupload.adapters.magic.teller import MagicTeller
 from pupload.adapters.s3 import client as s3_client
 from pupload.adapters.s3 import local, places, stores, supervisor
+from pupload.adapters.sealing import keyfile
 from pupload.adapters.sealing.sealer import FileSealer
 from pupload.adapters.system import memory
 from pupload.adapters.system.clock import SystemClock
@@ -145,7 +146,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         data = await asyncio.to_thread(_data_folder, settings)
         where = settings.database_url.get_secret_value() or data / "pupload.db"
         sealer = await asyncio.to_thread(FileSealer, _key_file(settings, data))
-        state = await database.Database.open(where, folder=data, alone=False, sealer=sealer)
+        state = await database.Database.open(where, folder=data, sealer=sealer)
         stack.push_async_callback(state.close)
         clock = await stack.enter_async_context(_steady_clock(data))
         opened = await stack.enter_async_context(_stores(settings, data, wall, state.secrets))
@@ -274,7 +275,8 @@ def _controller_id(data: Path, ids: ports.Ids) -> str:
         found = path.read_text(encoding="ascii").strip() if path.exists() else ""
         if not found:
             found = ids.token()
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+            path.touch(mode=0o600)
+            with path.open("w", encoding="ascii") as file:
                 file.write(f"{found}\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -503,6 +505,7 @@ async def doctor(settings: Settings) -> Sequence[tuple[str, ports.ProbeLine]]:
         await executor.close()
     if (data / "pupload.db").exists():
         lines += [("database", line) for line in await database.check(data / "pupload.db")]
+    lines += [("secrets", keyfile.check(_key_file(settings, data))), ("secrets", memory.check(settings.secrets_folder))]
     lines += [("store", line) for line in await _probe_store(settings, data)]
     return lines
 
