@@ -16,7 +16,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from pupload import errors
+from pupload import errors, ports
 
 KEY_BYTES = 32
 ID_BYTES = 8
@@ -63,6 +63,16 @@ def add(path: Path) -> Mapping[bytes, bytes]:
     except OSError as error:
         raise _wrong(path, f"it cannot be written: {error.strerror}") from error
     return read(path)
+
+
+def check(path: Path) -> ports.ProbeLine:
+    """For `pup doctor`: whether the file can be used."""
+    try:
+        count = len(read(path))
+    except errors.Misconfigured as error:
+        return ports.ProbeLine(what="key file", ok=False, detail=str(error))
+    said = f"{count} key{'s' if count > 1 else ''} at {path}" if count else f"{path} is made when it is needed"
+    return ports.ProbeLine(what="key file", ok=True, detail=said)
 
 
 def _key(path: Path, number: int, line: str) -> bytes:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from pupload import ports
+
 _MOUNTS = Path("/proc/self/mounts")
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 
@@ -22,6 +24,20 @@ def in_memory(path: Path) -> bool:
     except OSError:
         return False
     return _kind_at(os.path.realpath(path), lines) in _IN_MEMORY
+
+
+def check(folder: Path | None) -> ports.ProbeLine:
+    """For `pup doctor`: where nodes' secrets lie, in the operator's `folder` or in `place`."""
+    what, found = "secrets of nodes", folder or place()
+    if found is None:
+        mend = "no folder in memory is writable: nodes that name secrets fail; name one with secrets_folder"
+        return ports.ProbeLine(what=what, ok=True, warning=True, detail=mend)
+    if not os.access(next(path for path in (found, *found.parents) if path.exists()), os.W_OK | os.X_OK):
+        return ports.ProbeLine(what=what, ok=False, detail=f"{found} is not writable: see secrets_folder")
+    if not in_memory(found):
+        mend = f"{found} is on a disk, which keeps what was written: name a folder in memory with secrets_folder"
+        return ports.ProbeLine(what=what, ok=True, warning=True, detail=mend)
+    return ports.ProbeLine(what=what, ok=True, detail=f"in memory, at {found}")
 
 
 def _kind_at(path: str, mounts: Iterable[str]) -> str:

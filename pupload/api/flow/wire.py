@@ -105,16 +105,6 @@ def read_upload_abort(document: Any) -> str:
     return reading.read(models.UploadAbort, document, warnings=[]).UploadID
 
 
-def read_secret(document: Any) -> str:
-    """A secret's value. Raises `errors.Malformed`, which does not tell it."""
-    return reading.read(models.SecretValue, document, warnings=[]).Value
-
-
-def read_rotation(document: Any) -> bool:
-    """Whether there is to be a new key. Raises `errors.Malformed`."""
-    return reading.read(models.Rotation, document, warnings=[]).NewKey
-
-
 def _masked(stores: Sequence[models.Store], place: str) -> Iterable[reading.Wrong]:
     """A secret that was shown as `***` and comes back so would be lost."""
     for index, store in enumerate(stores):
@@ -384,11 +374,6 @@ def write_delivery(this: delivery.Delivery) -> models.Delivery:
         NextTryAt=this.due_at,
         Tries=[models.CallbackTry(At=each.at, Status=each.status, Error=each.error) for each in this.tries],
     )
-
-
-def write_secret(info: ports.SecretInfo) -> models.SecretLine:
-    """A secret, without its value."""
-    return models.SecretLine(Name=info.name, ChangedAt=info.changed_at)
 
 
 # ── Writing what happened ────────────────────────────────────────────────────────────────────────────────────────
