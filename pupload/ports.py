@@ -93,8 +93,12 @@ class Retention(Protocol):
     async def untidied(self, *, limit: int = 1000) -> Sequence[str]:
         """The ids of ended runs of which nobody has said yet when something is due (`plan_tidying`)."""
 
-    async def plan_tidying(self, moments: Mapping[str, datetime | None]) -> None:
-        """Says when each of these runs is looked at next; None: never. Nothing happens where there is no such run."""
+    async def plan_tidying(self, moments: Mapping[str, datetime | None], *, doomed: bool = False) -> None:
+        """
+        Says when each of these runs is looked at next; None: never.
+
+        Nothing happens to one that is doomed, or that is not where `doomed` is said, nor where there is no such run.
+        """
 
     async def next_tidying(self) -> datetime | None:
         """The earliest moment planned, that of a doomed run included; None when there is none."""

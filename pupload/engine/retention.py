@@ -35,7 +35,7 @@ GATHER_SECONDS = 1.0
 AGAIN_SECONDS = 600.0
 """When a run is looked at again whose objects could not be deleted."""
 
-SWEEP_SECONDS, REPORT_SECONDS = 3600.0, 86400.0
+SWEEP_SECONDS = 3600.0
 """How often whole stores are looked through."""
 
 AT_ONCE = 100
@@ -49,16 +49,23 @@ class Keeping:
     terms: retention.Terms = field(default_factory=retention.Terms)
     multipart_seconds: float = 7 * retention.DAY_SECONDS
     """How old an upload in parts may become for which no run waits."""
-    own_store: bool = False
-    """Whether the default store is this server's alone."""
 
 
 class Retention:
     """Deletes what is not kept any longer."""
 
     def __init__(
-        self, *, runs: RunStore, driver: Driver, staging: Staging, stores: Stores, clock: Clock, keeping: Keeping
+        self,
+        *,
+        runs: RunStore,
+        driver: Driver,
+        staging: Staging,
+        stores: Stores,
+        clock: Clock,
+        keeping: Keeping,
+        own_store: bool,
     ) -> None:
+        """`own_store`: nobody but this installation keeps anything in the default store."""
         self._runs = runs
         self._driver = driver
         self._stores = stores
@@ -72,7 +79,7 @@ class Retention:
             stores=stores,
             clock=clock,
             multipart_seconds=keeping.multipart_seconds,
-            own_store=keeping.own_store,
+            own_store=own_store,
         )
         self._agreed = False
         self._ended: dict[str, datetime | None] = {}
@@ -85,7 +92,6 @@ class Retention:
         """Tidies up from now on."""
         self._tasks.start(self._for_ever(self._round_and_rest), name="tidy up after ended runs")
         self._tasks.start(self._for_ever(self._sweep_and_rest), name="look for strays")
-        self._tasks.start(self._for_ever(self._report_and_rest), name="look for unknown objects")
 
     async def close(self) -> None:
         """Stops; what is due stays due."""
@@ -147,10 +153,6 @@ class Retention:
     async def _sweep_and_rest(self) -> None:
         await self._strays.sweep()
         await sleep(self._clock, SWEEP_SECONDS)
-
-    async def _report_and_rest(self) -> None:
-        await self._strays.report()
-        await sleep(self._clock, REPORT_SECONDS)
 
     # ── Planning ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -221,14 +223,14 @@ class Retention:
                 await self._deleting.everything(run, kept)
 
         try:
-            if await self._deleted(run_id, delete):
+            if await self._deleted(run_id, delete, doomed=True):
                 while not await self._runs.erase(run_id):
                     pass  # a little at a time: others write between
                 self.purged += 1
         except errors.UnknownRun:
             return  # another controller was faster
 
-    async def _deleted(self, run_id: str, delete: Callable[[], Awaitable[None]]) -> bool:
+    async def _deleted(self, run_id: str, delete: Callable[[], Awaitable[None]], *, doomed: bool = False) -> bool:
         """Whether it could be done; if not, it is tried again later."""
         try:
             await delete()
@@ -240,6 +242,6 @@ class Retention:
                 raise
             log.warning("what run %s does not need any more cannot be deleted yet: %s", run_id, error)
             later = self._clock.now() + timedelta(seconds=AGAIN_SECONDS)
-            await self._runs.plan_tidying({run_id: later})
+            await self._runs.plan_tidying({run_id: later}, doomed=doomed)
             return False
         return True

@@ -2,17 +2,14 @@
 What lies in stores and belongs to no run that goes on: looked for now and then, over whole stores.
 
 Runs tidy up after themselves. Here is what nobody is left to tidy up: uploads in parts that were given up long ago,
-and, in the server's own store, uploads of runs that the database does not know. Other objects of unknown runs are told
-to the operator and never deleted: a database that was restored from a backup knows fewer runs than its store.
+and, in the server's own store, uploads that came when their run was over or gone. What was sealed is never touched.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 
 from pupload import errors
-from pupload.domain import ids
 from pupload.domain.run import Run
 from pupload.engine.driver import Driver
 from pupload.engine.staging import UPLOADS, Staging
@@ -22,9 +19,6 @@ log = logging.getLogger(__name__)
 
 STRAY_SECONDS = 86400.0
 """How old an upload without a run must be: whoever is just about to save the run it is for is done by then."""
-
-TOLD = 5
-"""Runs that a report names."""
 
 
 class Strays:
@@ -49,8 +43,6 @@ class Strays:
         self._clock = clock
         self._multipart_seconds = multipart_seconds
         self._own_store = own_store
-        self.unknown: Counter[str] = Counter()
-        """Objects in the server's own store by the run that the database does not know, as of the last report."""
 
     async def sweep(self) -> None:
         """Uploads that nobody will go on with are gone afterwards, as far as their stores answer."""
@@ -61,26 +53,6 @@ class Strays:
                     await self._sweep_uploads(store)
             except errors.PuploadError as error:
                 log.warning("store %s cannot be looked through: %s", store.name, error)
-
-    async def report(self) -> None:
-        """Tells how many objects of unknown runs are in the server's own store."""
-        if not self._own_store:
-            return
-        known: dict[str, bool] = {}
-        unknown: Counter[str] = Counter()
-        async for found in self._stores.default().list("run_"):
-            run_id = found.key.partition("/")[0]
-            if ids.canonical_run_id(run_id) != run_id:
-                continue
-            if run_id not in known:
-                known[run_id] = await self._is_known(run_id)
-            unknown[run_id] += not known[run_id]
-        self.unknown = +unknown
-        if self.unknown:
-            log.warning(
-                "%d objects in the store belong to %d runs that this database does not know, such as %s; they stay",
-                *(self.unknown.total(), len(self.unknown), ", ".join(sorted(self.unknown)[:TOLD])),
-            )
 
     def _in_use(self) -> Iterable[ObjectStore]:
         found = {id(store): store for run in list(self._driver.live.values()) for store in self._of(run)}
@@ -114,17 +86,6 @@ class Strays:
             return False
         except errors.Damaged:
             return True
-
-    async def _is_known(self, run_id: str) -> bool:
-        for load in (self._runs.load, self._runs.load_doomed):
-            try:
-                await load(run_id)
-            except errors.UnknownRun:
-                continue
-            except errors.Damaged:
-                return True
-            return True
-        return False
 
 
 def _run_of(key: str) -> str:

@@ -90,7 +90,9 @@ async def test_a_doomed_run_is_due_until_it_is_erased(state: Bench) -> None:
     assert await state.runs.due_for_tidying(NOON) == []
     assert await state.runs.untidied() == []
     assert await state.runs.load_doomed("run_a") == before
-    await state.runs.plan_tidying({"run_a": NOON + HOUR})
+    await state.runs.plan_tidying({"run_a": NOON + 9 * HOUR})
+    assert await state.runs.doomed(NOON) == ["run_a"], "whoever plans knows nothing of its doom"
+    await state.runs.plan_tidying({"run_a": NOON + HOUR}, doomed=True)
     assert await state.runs.doomed(NOON) == []
     assert await state.runs.doomed(NOON + HOUR) == ["run_a"]
 

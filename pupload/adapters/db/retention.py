@@ -38,7 +38,8 @@ UNTIDIED = select(runs.c.id).where(runs.c.tidy_at.is_(None), _over).limit(_LIMIT
 DUE = _by_moment.where(~_doomed)
 DOOMED = _by_moment.where(_doomed)
 NEXT = select(func.min(runs.c.tidy_at))
-PLAN_TIDYING = update(runs).where(runs.c.id == RUN).values(tidy_at=bindparam("new_tidy_at"))
+_plan = update(runs).where(runs.c.id == RUN).values(tidy_at=bindparam("new_tidy_at"))
+PLAN_TIDYING, PUT_OFF = _plan.where(~_doomed), _plan.where(_doomed)
 OPEN_AGAIN = update(runs).where(runs.c.tidy_at.is_not(None), ~_doomed).values(tidy_at=null())
 GONE = (
     update(artifacts)
@@ -95,14 +96,14 @@ class Retention:
         """See `ports.Retention.untidied`."""
         return await self._readers.do(lambda session: _ids(session, UNTIDIED, {"limit": limit}))
 
-    async def plan_tidying(self, moments: Mapping[str, datetime | None]) -> None:
+    async def plan_tidying(self, moments: Mapping[str, datetime | None], *, doomed: bool = False) -> None:
         """See `ports.Retention.plan_tidying`."""
         rows = [
             {"run": run_id, "new_tidy_at": FOREVER if moment is None else codec.micros(moment)}
             for run_id, moment in moments.items()
         ]
         if rows:
-            await self._writer.do(lambda session: session.run_many(PLAN_TIDYING, rows))
+            await self._writer.do(lambda session: session.run_many(PUT_OFF if doomed else PLAN_TIDYING, rows))
 
     async def next_tidying(self) -> datetime | None:
         """See `ports.Retention.next_tidying`."""

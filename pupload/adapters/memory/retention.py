@@ -24,12 +24,13 @@ class Retention:
         ]
         return found[:limit]
 
-    async def plan_tidying(self, moments: Mapping[str, datetime | None]) -> None:
+    async def plan_tidying(self, moments: Mapping[str, datetime | None], *, doomed: bool = False) -> None:
         """See `ports.Retention.plan_tidying`."""
         await asyncio.sleep(0)
         for run_id, moment in moments.items():
-            if run_id in self._shelf.books:
-                self._shelf.books[run_id].planned, self._shelf.books[run_id].tidy_at = True, moment
+            book = self._shelf.books.get(run_id)
+            if book is not None and (book.doomed_at is not None) is doomed:
+                book.planned, book.tidy_at = True, moment
 
     async def next_tidying(self) -> datetime | None:
         """See `ports.Retention.next_tidying`."""

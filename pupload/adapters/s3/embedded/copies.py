@@ -29,7 +29,7 @@ async def copy_object(store: Store, call: Call) -> web.StreamResponse:
     async with _source(store, call) as source:
         Conditions.read(call.header, _SOURCE).check_source(source)
         headers = _copied_headers(call, source)
-        async with store.room.promised(source.size):
+        async with store.room.promised(source.size, on_disk=True):
             blobs = [extent.blob for extent in source.extents]
             twins = await store.in_thread(lambda: _twins(store.blobs, blobs))
             new = rows.StoredObject(

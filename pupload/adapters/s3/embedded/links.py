@@ -58,7 +58,8 @@ async def adopt(store: Store, bucket: str, key: str, path: Path, content_type: s
     calls.check_header_text("content_type", content_type)
     if (done := await _adopted_before(store, bucket, key, path)) is not None:
         return done
-    async with store.room.promised((await store.in_thread(lambda: _look(path))).st_size):
+    # What a node made is taken in even where no upload would be: it is on this disk, and keeping it out frees nothing.
+    async with store.room.promised((await store.in_thread(lambda: _look(path))).st_size, on_disk=True):
         blob, size, sha256, linked = await store.in_thread(lambda: _take(store.blobs, path))
         new = rows.StoredObject(
             bucket=bucket,

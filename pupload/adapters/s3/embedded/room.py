@@ -50,9 +50,13 @@ class Room:
         self._looked_at = float("-inf")
 
     @asynccontextmanager
-    async def promised(self, size: int) -> AsyncIterator[None]:
-        """Room for so many bytes more. Raises `Refusal`: EntityTooLarge, InsufficientStorage."""
-        self._check(size)
+    async def promised(self, size: int, *, on_disk: bool = False) -> AsyncIterator[None]:
+        """
+        Room for so many bytes more; `on_disk`: the disk has them already, and they get one more name.
+
+        Raises `Refusal`: EntityTooLarge, InsufficientStorage.
+        """
+        self._check(size, on_disk=on_disk)
         self._promised += size
         try:
             yield
@@ -83,7 +87,7 @@ class Room:
         self._looked_at = asyncio.get_running_loop().time()
         return self._free
 
-    def _check(self, size: int) -> None:
+    def _check(self, size: int, *, on_disk: bool) -> None:
         limits = self.limits
         if size > limits.max_object:
             raise Refusal("EntityTooLarge", ProposedSize=str(size), MaxSizeAllowed=str(limits.max_object))
@@ -91,5 +95,5 @@ class Room:
             raise Refusal("InsufficientStorage", "The store holds as much as its operator allows.")
         wanted = limits.min_free + self._promised + size
         # Before it says no it looks again.
-        if self.free_bytes() < wanted and self._look() < wanted:
+        if not on_disk and self.free_bytes() < wanted and self._look() < wanted:
             raise Refusal("InsufficientStorage", "The disk of the store is full.")
