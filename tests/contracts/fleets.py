@@ -70,7 +70,8 @@ async def _in_memory(folder: Path) -> AsyncIterator[Fleet]:
         return Member(name, view.runs, view.ownership)
 
     async def expire(name: str) -> None:
-        state.shelf.leases[name].until = 0.0
+        if name in state.shelf.leases:
+            state.shelf.leases[name].until = 0.0
 
     async def claims() -> dict[str, ports.Share]:
         now = state.shelf.seconds()
