@@ -8,8 +8,6 @@ framework, and may be asked at any time; `ended` says whether everything should 
     checker = Checker(runs=..., journal=..., stores=..., executor=..., clock=...)
     for violation in await checker.judge(ended=True):
         print(violation)
-
-I10 (webhooks on completion) is not looked at: there are none yet.
 """
 
 import json
@@ -24,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pupload import errors, ports
-from pupload.domain import deadlines, events, retry
+from pupload.domain import callbacks, deadlines, delivery, events, retry
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import NodePlan, Origin
 from pupload.domain.run import Failure, NodeStatus, Run, Status
@@ -118,6 +116,12 @@ class Checker:
     room: Mapping[str, float] = field(default_factory=dict)
     """What there is of `memory_bytes`, `cpus` and `attempts`; what is not named is not limited."""
     secrets: Collection[str] = ()
+    outbox: ports.Outbox | None = None
+    """None: callbacks are not looked at."""
+    operator_url: str = ""
+    """Who is told of every run."""
+    received: Collection[str] | None = None
+    """The ids of all messages that receivers got; None: nobody knows."""
     signed: str = SIGNED
     """A pattern of what must not be told to anybody it was not made for."""
 
@@ -130,7 +134,7 @@ class Checker:
         output: Iterable[str] = (),
     ) -> list[Violation]:
         """
-        All violations of I1 to I9 and I11; I12 is `compare`'s.
+        All violations of I1 to I11; I12 is `compare`'s.
 
         `ended`: every run must be over, and nothing be left of it. `steady_clock`: nobody set the wall clock, so that
         the journals of all runs can be laid side by side. `said`: every line of each attempt's container, by the
@@ -153,6 +157,7 @@ class Checker:
             broken += await self._objects(book)
             if book.run.status.terminal:
                 broken += await self._uploads(book.run)
+                broken += await self._callbacks(book.run, ended=ended)
         if steady_clock and self.room:
             broken += self._room(books)
         broken += self._leaks("", "the server's own log", output)
@@ -296,6 +301,37 @@ class Checker:
                 if owner in over or (ended and path.name not in wanted):
                     broken.append(Violation(invariant="I8", run=owner, sentence=f"directory {path.name} is left"))
         return broken
+
+    # ── I10 ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _callbacks(self, run: Run, *, ended: bool) -> list[Violation]:
+        """Whoever wants to know of the run was told, will be, or stands there as one who could not be."""
+        if self.outbox is None:
+            return []
+        wanted = {one.id: one for one in callbacks.made(run, operator_url=self.operator_url)}
+        kept = {one.id: one for one in await self.outbox.of_run(run.id)}
+        told = [f"callback {name} is not what the run makes" for name in sorted(kept.keys() - wanted.keys())]
+        if ended:
+            told += [f"callback {name} was never made" for name in sorted(wanted.keys() - kept.keys())]
+        told += [f"callback {name} {wrong}" for name, one in sorted(kept.items()) if (wrong := self._wrong(one))]
+        return [Violation(invariant="I10", run=run.id, sentence=one) for one in told]
+
+    def _wrong(self, this: delivery.Delivery) -> str:
+        """What is wrong with what became of a callback; empty when nothing is."""
+        last = this.tries[-1].error if this.tries else "no try"
+        if this.state is delivery.State.PENDING:
+            if this.due_at is None or this.due_at + LATE < self.clock.now():
+                return f"was due at {this.due_at and this.due_at.isoformat()}, and nobody sends it"
+            return ""
+        if this.due_at is not None:
+            return f"is {this.state} and due at {this.due_at.isoformat()}"
+        if this.state is delivery.State.FAILED:
+            return "" if last else "was given up after a try that went well"
+        if last:
+            return f"is DELIVERED, but its last try says: {last}"
+        if self.received is not None and this.id not in self.received:
+            return "is DELIVERED, but no receiver got it"
+        return ""
 
     # ── I11 ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

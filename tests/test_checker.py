@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 
 from pupload import ports
 from pupload.domain import events
+from pupload.domain.delivery import Delivery, State, Try
+from pupload.domain.flow import Callback
 from pupload.domain.run import AttemptRef, NodeStatus, Status
 from tests.bench import PNG, TEXT, Bench, a_bench, copies, ends
 from tests.builders import a_chain, a_flow, a_node
@@ -249,3 +251,57 @@ async def test_another_result_is_noticed(tmp_path: Path) -> None:
         nodes = {**run.nodes, "n1": replace(run.nodes["n1"], status=NodeStatus.ERROR)}
         other = replace(run, status=Status.ERROR, artifacts=artifacts, nodes=nodes)
         assert [one.invariant for one in compare(run.id, results(other), wanted)] == ["I12", "I12", "I12"]
+
+
+# ── Callbacks ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def a_told_run(bench: Bench) -> Delivery:
+    """A run that somebody was told of; what is kept of that, to be tampered with."""
+    run = await bench.start(a_flow(a_node(), callbacks=(Callback(url="https://hooks.example/"),)))
+    await bench.runs.cancel(run.id)
+    await bench.until(lambda: bench.engine.callbacks.totals[State.DELIVERED] == 1)
+    (kept,) = await bench.world.outbox.of_run(run.id)
+    return kept
+
+
+async def told(bench: Bench, **fields: Any) -> list[tuple[str, str]]:
+    found = await a_checker(bench, outbox=bench.world.outbox, **fields).judge(ended=True)
+    return [(one.invariant, one.sentence) for one in found]
+
+
+async def test_whoever_was_told_is_well(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        kept = await a_told_run(bench)
+        assert await told(bench, received={kept.id}) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"state": State.PENDING}, "was due at None"),
+        ({"state": State.PENDING, "due_at": datetime(2026, 3, 3, tzinfo=UTC)}, "nobody sends it"),
+        ({"tries": ()}, "its last try says: no try"),
+        ({"tries": (Try(at=datetime(2026, 3, 3, tzinfo=UTC), status=500, error="it answered 500"),)}, "answered 500"),
+        ({"state": State.FAILED}, "given up after a try that went well"),
+        ({"id": "msg_other"}, "is not what the run makes"),
+    ],
+)
+async def test_a_callback_that_is_not_well_is_noticed(tmp_path: Path, changed: dict[str, Any], sentence: str) -> None:
+    async with a_bench(tmp_path) as bench:
+        kept = await a_told_run(bench)
+        bench.world.outbox._kept[kept.id] = replace(kept, **changed)  # type: ignore[attr-defined]
+        await bench.engine.callbacks.close()
+        ((invariant, said), *_) = await told(bench)
+        assert invariant == "I10"
+        assert sentence in said
+
+
+async def test_a_callback_that_was_never_made_or_never_received_is_noticed(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        kept = await a_told_run(bench)
+        assert await told(bench, received=set()) == [
+            ("I10", f"callback {kept.id} is DELIVERED, but no receiver got it")
+        ]
+        bench.world.outbox._kept.clear()  # type: ignore[attr-defined]
+        assert await told(bench) == [("I10", f"callback {kept.id} was never made")]

@@ -427,6 +427,8 @@ async def _judge(
         executor=world.executor,
         clock=world.clock,
         attempts_root=world.root / "attempts",
+        outbox=world.kept.outbox,
+        received={one.headers["webhook-id"] for one in world.receiver.posted},
         room={"memory_bytes": ROOM.memory_bytes, "attempts": ROOM.attempts},
         secrets=(scenario.SECRET,),
         signed=SIGNED,

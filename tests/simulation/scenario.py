@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from pupload.domain.flow import Binding, DataWell, Flow, Node
+from pupload.domain.flow import Binding, Callback, DataWell, Flow, Node
 from pupload.domain.nodedef import NodeDef, Port, Retry
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -119,6 +119,7 @@ def _case(chance: random.Random, name: str, *, same: bool) -> Case:
         nodes=tuple(nodes),
         wells=tuple(wells),
         timeout=None if same or chance.random() < 0.7 else chance.choice(("20s", "5m")),
+        callbacks=_callbacks(chance),
     )
     return Case(
         name=name,
@@ -134,6 +135,15 @@ def _case(chance: random.Random, name: str, *, same: bool) -> Case:
 
 
 MODES = ("kill", "drain")
+
+
+def _callbacks(chance: random.Random) -> tuple[Callback, ...]:
+    """Whom the flow wants told, if anybody."""
+    ends = ((), (), ("complete",), ("error", "stopped"))
+    return tuple(
+        Callback(url=f"https://hooks{number}.example/", on=chance.choice(ends), secrets=(SECRET,))
+        for number in range(chance.choice((0, 0, 1, 2)))
+    )
 
 
 def _graph(

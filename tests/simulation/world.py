@@ -20,6 +20,7 @@ from typing import Any
 from pupload import errors, ports
 from pupload.adapters.memory import clock, containers, ids, objects, outbox, secrets, state
 from pupload.domain import command
+from pupload.domain.delivery import Reply
 from pupload.domain.run import AttemptRef, NodeStatus, Run
 from tests.checker import Violation
 from tests.simulation import faults
@@ -57,6 +58,8 @@ class World:
         self.executor = containers.MemoryExecutor(clock=self.clock)
         self.executor.registry = _Registry(self)
         self.receiver = outbox.MemoryPoster()
+        fails = (Reply(status=500), Reply(error="it hung up"), Reply(status=204))
+        self.receiver.replies = self.chance.choices(fails, k=self.chance.choice((0, 0, 1, 3)))
         self.ids = ids.SeededIds(seed)
         self.saved: dict[str, Run] = {}
         """Every run as last saved."""
