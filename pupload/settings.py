@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="The PostgreSQL database that keeps runs, journals and logs, such as "
         "`postgresql://pupload:password@db.example.org/pupload`, in libpq's words. Empty: SQLite, in the data folder. "
-        "A database has one server at a time. Secret because of the password.",
+        "Several servers may share it. Secret because of the password.",
     )
     secret_key_file: Path | None = Field(
         None,
@@ -81,6 +81,12 @@ class Settings(BaseSettings):
         "the first seals, all of them open. Empty: `secret.key` in the data folder. Made with a new key when there is "
         "none; refused when others than its owner may read it. Back it up apart from the database, for one is of no "
         "use without the other; servers on one database must have the same file.",
+    )
+    lease_seconds: float = Field(
+        15.0,
+        ge=1,
+        description="How long a server that is not heard of keeps its runs, where several share a PostgreSQL database: "
+        "then another takes them over. It is renewed three times as often.",
     )
     embedded_store: bool = Field(
         True, description="Whether to run the embedded object store. Switched off, `store_*` must name another."

@@ -34,13 +34,14 @@ from pupload.adapters.sealing import keyfile
 from pupload.adapters.sealing.sealer import FileSealer
 from pupload.adapters.system import memory
 from pupload.adapters.system.clock import SystemClock
+from pupload.adapters.system.disks import SystemDisks
 from pupload.adapters.system.ids import SystemIds
 from pupload.adapters.system.outbound import Guard
 from pupload.adapters.system.steady import SteadyClock
 from pupload.api import origins
 from pupload.api.app import make_app, make_runner
 from pupload.api.web import Services
-from pupload.domain import skew
+from pupload.domain import retention, skew, watermark
 from pupload.domain.flow import Store
 from pupload.domain.policy import Policy
 from pupload.domain.reach import Policy as ReachPolicy
@@ -48,6 +49,7 @@ from pupload.engine.admission import Room
 from pupload.engine.callbacks import Operator
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.orders import Limits as ContainerLimits
+from pupload.engine.retention import Keeping
 from pupload.service.callbacks import Callbacks
 from pupload.service.health import Health
 from pupload.service.nodes import Nodes
@@ -173,6 +175,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             outbox=state.outbox,
             poster=poster,
             ownership=state.ownership,
+            disks=await _disks(data, executor),
         )
         capacity = await executor.capacity()
         config = _config(settings, data, capacity, dev=dev)
@@ -308,6 +311,22 @@ async def _stores(
         yield made
 
 
+async def _disks(data: Path, executor: DockerExecutor) -> SystemDisks:
+    """The disks that fill up: that of the data folder, and that of the container engine where it is on this machine."""
+    folders = {"the data folder": data}
+    if engine := await executor.data_folder():
+        folders["the container engine"] = engine
+    return SystemDisks(folders)
+
+
+def _reserve_bytes(settings: Settings, data: Path) -> int:
+    """What the embedded store leaves free on its disk."""
+    there = next(folder for folder in (data, *data.parents) if folder.exists())
+    usage = shutil.disk_usage(there)
+    space = watermark.Space(what="the store", path=str(data), free_bytes=usage.free, total_bytes=usage.total)
+    return watermark.reserve_bytes(space, settings.disk_reserve_bytes)
+
+
 def embedded_process(settings: Settings, data: Path, clock: ports.Clock) -> supervisor.EmbeddedProcess:
     """The embedded store's process, not started."""
     options = ["--max-total", str(settings.store_max_bytes)] if settings.store_max_bytes else []
@@ -398,6 +417,13 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
         attempts_root=data / "attempts",
         lease_seconds=settings.lease_seconds,
         own_store=settings.embedded_store,
+        keeping=Keeping(
+            terms=retention.Terms(
+                resumable_seconds=settings.resumable_seconds, keep_runs_seconds=settings.keep_runs_seconds or None
+            ),
+            multipart_seconds=settings.multipart_seconds,
+        ),
+        disk_reserve_bytes=settings.disk_reserve_bytes,
         max_upload_bytes=min(settings.max_upload_bytes, policy.max_upload_bytes or settings.max_upload_bytes),
         callback=Operator(
             url=settings.callback_url.get_secret_value(),

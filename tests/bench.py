@@ -173,12 +173,13 @@ async def a_bench(
     max_upload_bytes: int = 1 << 30,
     notifies: bool = True,
     seed: int = 1,
+    lease_seconds: float = 1e6,
 ) -> AsyncIterator[Bench]:
-    """The whole, started; closed on the way out."""
+    """The whole, started; closed on the way out. A long lease needs few beats, when days pass."""
     turned = clock.VirtualClock()
     parts = _Parts(turned, containers.MemoryExecutor(clock=turned), objects.Objects(clock=turned))
     parts.store.notifies = notifies
-    kept = state.State()
+    kept = state.State(clock=turned)
     world = World(
         runs=kept.runs,
         journal=kept.journal,
@@ -191,6 +192,7 @@ async def a_bench(
         ids=ids.SeededIds(seed),
         outbox=kept.outbox,
         poster=outbox.MemoryPoster(),
+        ownership=kept.ownership,
     )
     config = Config(
         attempts_root=root / "attempts",
@@ -198,6 +200,7 @@ async def a_bench(
         limits=limits,
         room=room,
         max_upload_bytes=max_upload_bytes,
+        lease_seconds=lease_seconds,
     )
     bench = assemble(world, config, parts)
     await bench.engine.start()

@@ -12,6 +12,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from pupload.domain import template
+from pupload.domain.plan import EdgePlan
 
 NO_NODE = "upload"
 """What `NODE_ID` is where no node makes the object."""
@@ -48,6 +49,22 @@ class Keys:
             **{template.PARAM + name: safe(value) for name, value in self.params.items()},
         }
         return template.substitute(key, lambda name: values.get(name, ""))
+
+
+def is_chosen(run_id: str, edge: EdgePlan) -> bool:
+    """Whether the edge's key is one of `Keys.default`: no well named another, so the choice is ours."""
+    return edge.key == f"{run_id}/{safe(edge.name)}"
+
+
+def of_attempt(run_id: str, edge: EdgePlan, number: int) -> str:
+    """
+    Where attempt `number` of the node that makes the edge's object keeps it; for an upload, the run's owner of that
+    fencing token.
+
+    No two write to one object, so that who is late changes nothing that counts; but for a well's own key, which is
+    one for all. `@` is no part of a key that was made safe.
+    """
+    return edge.key if number == 1 or not is_chosen(run_id, edge) else f"{edge.key}@{number}"
 
 
 def safe(text: str) -> str:

@@ -4,11 +4,13 @@ Who may hold resources: a place in the queue, and room when there is some.
 Capacity in use is the sum over the attempts that hold a place, computed when it is asked for, never counted up and
 down. The queue is fair among runs: they take turns, each with its oldest attempt. An attempt that does not fit yet is
 passed by smaller ones, but only so often: then the others wait for it.
+
+What there is to give out may change (`pupload.engine.sharing`): other controllers may use the same container engine.
 """
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -38,15 +40,22 @@ class _Place:
     ref: AttemptRef
     tier: Tier
     given: "asyncio.Future[None]"
+    keeper: object = None
     passed: int = 0
 
 
 class Admission:
     """Gives out room."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, room: Room, *, is_open: Callable[[], bool] = lambda: True) -> None:
+        """`is_open` says whether room may be given out now; who changes that calls `limit_to` afterwards."""
+        self._whole = self._room = room
+        self._is_open = is_open
         self._holders: dict[str, Tier] = {}
+        self._keepers: dict[str, object] = {}
+        """On whose behalf each of them holds it."""
+        self.moved = asyncio.Event()
+        """Set when somebody has to wait, or room came free; cleared by whoever cares."""
         self._queues: OrderedDict[str, deque[_Place]] = OrderedDict()
 
     @property
@@ -62,52 +71,75 @@ class Admission:
     @property
     def room(self) -> Room:
         """What there is in all."""
+        return self._whole
+
+    @property
+    def share(self) -> Room:
+        """What of it may be given out here."""
         return self._room
 
+    @property
+    def waiting(self) -> list[Tier]:
+        """What those who wait want, in no order."""
+        return [place.tier for queue in self._queues.values() for place in queue]
+
+    def limit_to(self, share: Room) -> None:
+        """So much may be given out from now on. Who holds more keeps it."""
+        self._room = share
+        self._give_out()
+
     @asynccontextmanager
-    async def place(self, ref: AttemptRef, tier: Tier, *, held: bool = False) -> AsyncIterator[None]:
+    async def place(
+        self, ref: AttemptRef, tier: Tier, *, held: bool = False, keeper: object = None
+    ) -> AsyncIterator[None]:
         """
         Waits for room and holds it; cancelled while waiting, it leaves the queue.
 
         `held`: the attempt holds its room already (its container was found after a restart); nothing is waited for.
         """
         if held:
-            self.hold(ref, tier)
+            self.hold(ref, tier, keeper=keeper)
         else:
-            await self._wait(ref, tier)
+            await self._wait(ref, tier, keeper)
         try:
             yield
         finally:
-            self.release(ref)
+            self.release(ref, keeper=keeper)
 
-    def hold(self, ref: AttemptRef, tier: Tier) -> None:
+    def hold(self, ref: AttemptRef, tier: Tier, *, keeper: object = None) -> None:
         """
         The attempt holds its room from now on, whether or not there is as much: it did before a restart.
 
-        Said of every such attempt before anybody else may go, or what they hold is given out a second time.
+        Said of every such attempt before anybody else may go, or what they hold is given out a second time. The
+        latest `keeper` counts: an attempt that was let go of and taken up again is another's to release.
         """
         if ref.id not in self._holders:
             self._hold(ref, tier)
+        self._keepers[ref.id] = keeper
 
-    def release(self, ref: AttemptRef) -> None:
-        """The attempt holds nothing any more; others may go."""
-        if self._holders.pop(ref.id, None) is not None:
+    def release(self, ref: AttemptRef, *, keeper: object = None) -> None:
+        """The attempt holds nothing any more, where this is its keeper; others may go."""
+        if ref.id in self._holders and self._keepers[ref.id] is keeper:
+            del self._holders[ref.id], self._keepers[ref.id]
+            self.moved.set()
             self._give_out()
 
-    async def _wait(self, ref: AttemptRef, tier: Tier) -> None:
-        place = _Place(ref, tier, asyncio.get_running_loop().create_future())
+    async def _wait(self, ref: AttemptRef, tier: Tier, keeper: object) -> None:
+        place = _Place(ref, tier, asyncio.get_running_loop().create_future(), keeper)
         self._queues.setdefault(ref.run, deque()).append(place)
         if _fits(tier, self._free()):
             # Nobody else can have become able to go: thousands may arrive at a full house and cost nothing.
             self._give_out()
+        if not place.given.done():
+            self.moved.set()
         try:
             await place.given
         except asyncio.CancelledError:
             if place.given.done() and not place.given.cancelled():
-                self._holders.pop(ref.id, None)
+                self.release(ref, keeper=keeper)
             else:
                 self._leave(place)
-            self._give_out()
+                self._give_out()
             raise
 
     def _leave(self, place: _Place) -> None:
@@ -119,11 +151,12 @@ class Admission:
 
     def _give_out(self) -> None:
         """Gives room to whoever's turn it is, until nobody who may go fits."""
-        while (place := self._next()) is not None:
+        while self._is_open() and (place := self._next()) is not None:
             self._leave(place)
             if place.ref.run in self._queues:
                 self._queues.move_to_end(place.ref.run)  # the others' turn
             self._hold(place.ref, place.tier)
+            self._keepers[place.ref.id] = place.keeper
             place.given.set_result(None)
 
     def _next(self) -> _Place | None:

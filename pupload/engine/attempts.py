@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Any, TypeVar
 
 from pupload import errors
@@ -20,9 +21,14 @@ from pupload.domain.artifact import Artifact
 from pupload.domain.plan import NodePlan
 from pupload.domain.run import Attempt, AttemptRef, Failure, NodeStatus, Run
 from pupload.domain.tiers import Tier
+from pupload.domain.watermark import Level
 from pupload.engine import orders, verdict
 from pupload.engine.admission import Admission
+from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
+from pupload.engine.footprint import Bounds, Footprint
+from pupload.engine.handout import Handout
+from pupload.engine.lease import Lease, for_ever
 from pupload.engine.logs import LogPump
 from pupload.engine.patience import patiently
 from pupload.engine.staging import Folder, Staging
@@ -59,6 +65,10 @@ class _Work:
     image: str = ""
     container: bool = False
     """Whether there may be a container to remove."""
+    adopted: bool = False
+    """Whether another process may have begun it: this one after a restart, or another controller."""
+    folder: Folder | None = None
+    """Its directory, where that is another's: the container says so."""
     stored: dict[str, Artifact] = field(default_factory=dict)
     """Outputs that their stores have, by port."""
     offered: dict[str, datetime] = field(default_factory=dict)
@@ -78,17 +88,27 @@ class Attempts:
         journal: Journal,
         clock: Clock,
         limits: orders.Limits,
+        handout: Handout,
+        lease: Lease | None = None,
+        disks: DiskRoom,
     ) -> None:
+        self._lease = lease or for_ever(clock)
         self._driver = driver
+        self._disks = disks
         self._admission = admission
         self._staging = staging
         self._executor = executor
         self._journal = journal
         self._clock = clock
         self._limits = limits
+        self._handout = handout
         self._works: dict[str, _Work] = {}
         self._tasks = Tasks()
         self._cleaning = Tasks()
+        self._busy: dict[str, set[asyncio.Task[None]]] = {}
+        """What is done for the attempts of each run, cleaning up included."""
+        self._unclean: dict[str, dict[str, _Work]] = {}
+        """By run and attempt: what could not be cleaned up."""
         self._preparing: set[str] = set()
 
     def __len__(self) -> int:
@@ -116,19 +136,50 @@ class Attempts:
         if ref.id in self._works:
             return
         admitted = run.nodes[node].attempts[number - 1].admitted_at is not None
+        # An earlier start may have made its container without getting to say so.
+        work = _Work(ref, phase=Phase.STAGING if admitted else Phase.QUEUED, container=admitted, adopted=admitted)
         if admitted:
             # At once, not when its task comes to it: nobody who waits may be given this room before.
-            self._admission.hold(ref, orders.tier_of(run.plan.nodes[node], run.nodes[node]))
-        # An earlier start may have made its container without getting to say so.
-        work = _Work(ref, phase=Phase.STAGING if admitted else Phase.QUEUED, container=admitted)
+            self._admission.hold(ref, orders.tier_of(run.plan.nodes[node], run.nodes[node]), keeper=work)
         self._works[ref.id] = work
         work.task = self._tasks.start(self._make(run, work), name=f"attempt {ref.id}")
+        self._keep_busy(ref, work.task)
         # Not in the task's own hands: one that is cancelled before its first step never gets to its `finally`.
-        work.task.add_done_callback(lambda _: self._let_go(ref))
+        work.task.add_done_callback(lambda _: self._let_go_of(work))
 
-    def _let_go(self, ref: AttemptRef) -> None:
-        self._works.pop(ref.id)
-        self._admission.release(ref)
+    def let_go(self, run_id: str) -> None:
+        """The run is another's: nothing is done for its attempts any more. Containers and directories stay as is."""
+        for work in [one for one in self._works.values() if one.ref.run == run_id]:
+            self._let_go_of(work)
+            if work.task is not None:
+                work.task.cancel()
+
+    def _let_go_of(self, work: _Work) -> None:
+        if self._works.get(work.ref.id) is work:
+            del self._works[work.ref.id]
+        self._admission.release(work.ref, keeper=work)
+
+    async def settled(self, run_id: str) -> None:
+        """
+        Returns when nothing is done for any attempt of the run, and all that it had is gone.
+
+        Raises what the engine of containers raises where something is left; asked again, it tries again.
+        """
+        while busy := self._busy.get(run_id):
+            await asyncio.wait(busy)
+        for work in list(self._unclean.get(run_id, {}).values()):
+            await self._clean(work)
+        self._unclean.pop(run_id, None)
+
+    def _keep_busy(self, ref: AttemptRef, task: "asyncio.Task[None]") -> None:
+        self._busy.setdefault(ref.run, set()).add(task)
+        task.add_done_callback(partial(self._not_busy, ref.run))
+
+    def _not_busy(self, run_id: str, task: "asyncio.Task[None]") -> None:
+        busy = self._busy[run_id]
+        busy.discard(task)
+        if not busy:
+            del self._busy[run_id]
 
     def stop(self, run: Run, node: str, number: int) -> None:
         """Ends the attempt: out of the queue, or its staging is given up, or its container is stopped."""
@@ -177,24 +228,24 @@ class Attempts:
         ref, node = work.ref, run.plan.nodes[work.ref.node]
         attempt = run.nodes[ref.node].attempts[ref.number - 1]
         tier = orders.tier_of(node, run.nodes[ref.node])
-        async with self._admission.place(ref, tier, held=attempt.admitted_at is not None):
+        async with self._admission.place(ref, tier, held=attempt.admitted_at is not None, keeper=work):
             work.phase = Phase.STAGING
             if attempt.admitted_at is None and not await self._is_admitted(ref):
                 return
-            end = await self._come_to_an_end(run, node, attempt, tier, work)
+            end = self._handout.masked(ref, await self._come_to_an_end(run, node, attempt, tier, work))
             if isinstance(end, events.AttemptFailed):
                 # What failed is gone before it is told, so that the next attempt finds a clean place.
                 await self._try_to_clean(run, work)
             await self._driver.report(ref.run, end)
         if isinstance(end, events.NodeSucceeded):
-            self._cleaning.start(self._clean(work), name=f"clean up {ref.id}")
+            self._keep_busy(ref, self._cleaning.start(self._try_to_clean_up(work), name=f"clean up {ref.id}"))
 
     async def _is_admitted(self, ref: AttemptRef) -> bool:
         """Whether the attempt is still wanted now that there is room; the run knows that it has it."""
         if await self._driver.report(ref.run, events.NodeAdmitted(node=ref.node, attempt=ref.number)):
             return True
         # It was no news. Either it is not wanted, or it was saved before in a commit whose answer was lost.
-        node = (await self._driver.look(ref.run)).nodes[ref.node]
+        node = (await self._patiently(lambda: self._driver.look(ref.run))).nodes[ref.node]
         return node.status is NodeStatus.RUNNING and node.last is not None and node.last.number == ref.number
 
     async def _come_to_an_end(
@@ -220,34 +271,57 @@ class Attempts:
         if attempt.executing_at is None:
             await self._begin(run, node, tier, work)
         work.container = True
+        if work.adopted:
+            work.folder = await self._folder_of_another(ref)
         work.phase = Phase.EXECUTING
         if work.stopped:
             self._tasks.start(self._stop_container(ref), name=f"stop {ref.id}")
-        pump = self._pump(node, ref)
+        mask = await self._patiently(lambda: self._handout.masker(node, ref))
+        pump = self._pump(node, ref, mask)
         pumping = asyncio.ensure_future(self._patiently(pump.run))
+        footprint = self._footprint(work, tier)
+        watching = asyncio.ensure_future(footprint.watch(partial(self._stop_container, ref, grace_seconds=0.0)))
         try:
             exit_ = await self._patiently(lambda: self._executor.wait(ref))
             work.phase = Phase.STORING
             await pumping
-            failed = verdict.of_exit(ref, exit_, tier, pump.last_line, stopped=work.stopped)
+            if not footprint.too_much:
+                await footprint.look()  # what it wrote since the last one
+            failed = verdict.of_footprint(ref, exit_, tier, footprint.too_much) or verdict.of_exit(
+                ref, exit_, tier, pump.last_line, stopped=work.stopped
+            )
+            if failed is not None and failed.failure == Failure.EXIT:
+                await self._disks.look()
+                failed = verdict.of_disk(failed, self._disks.shortage if self._disks.level is Level.FULL else "")
             since = attempt.executing_at or attempt.admitted_at
             return failed or await self._succeed(run, node, work, exit_, since=since)
         finally:
             await ended(pumping)
+            await ended(watching)
 
     async def _begin(self, run: Run, node: NodePlan, tier: Tier, work: _Work) -> None:
         """The container runs afterwards, and the run knows."""
         ref = work.ref
-        user = node.user or self._limits.user
-        folder = await self._staging.make_folder(ref, owner=orders.owner_of(user))
+        owner = orders.owner_of(node.user or self._limits.user)
+        folder = await self._staging.make_folder(ref, owner=owner)
         staging = work.moving = asyncio.ensure_future(self._stage(run, node, folder, work))
         if work.stopped:
             staging.cancel()
         paths = await staging
+        await self._patiently(lambda: self._staging.prepare(run))
         urls = self._staging.urls(run, node, ref)
-        order = orders.container(run, node, ref, tier, folder, paths, image=work.image, limits=self._limits, urls=urls)
+        secrets = await self._patiently(lambda: self._handout.give(node, ref, owner=owner))
+        order = orders.container(
+            run, node, ref, tier, folder, paths, image=work.image, limits=self._limits, urls=urls, secrets=secrets
+        )
         work.container = True
-        await self._patiently(lambda: self._executor.ensure_started(order))
+
+        async def start() -> None:
+            # Nothing may come between: whoever was frozen in the meantime finds its lease over.
+            await self._lease.sure()
+            await self._executor.ensure_started(order)
+
+        await self._patiently(start)
         # Told, not awaited: the container runs whether or not this is saved, and is found by its label if it is not.
         self._driver.tell(ref.run, events.NodeStarted(node=ref.node, attempt=ref.number, image=work.image))
 
@@ -266,7 +340,7 @@ class Attempts:
     async def _succeed(
         self, run: Run, node: NodePlan, work: _Work, exit_: Exit, *, since: datetime | None
     ) -> events.NodeSucceeded:
-        ref, folder = work.ref, self._staging.folder(work.ref)
+        ref, folder = work.ref, work.folder or self._staging.folder(work.ref)
 
         async def store() -> tuple[Artifact, ...]:
             return await self._staging.store_outputs(
@@ -287,7 +361,7 @@ class Attempts:
             warning=warning,
         )
 
-    def _pump(self, node: NodePlan, ref: AttemptRef) -> LogPump:
+    def _pump(self, node: NodePlan, ref: AttemptRef, mask: Callable[[str], str]) -> LogPump:
         def progressed(progress: float) -> None:
             report = events.NodeProgressed(node=ref.node, attempt=ref.number, progress=progress)
             self._driver.tell(ref.run, report)
@@ -300,24 +374,44 @@ class Attempts:
             limit_bytes=self._limits.log_bytes,
             parser=node.progress,
             on_progress=progressed,
+            mask=mask,
         )
 
-    async def _stop_container(self, ref: AttemptRef) -> None:
-        await self._patiently(lambda: self._executor.stop(ref, grace_seconds=self._limits.grace_seconds))
+    def _footprint(self, work: _Work, tier: Tier) -> Footprint:
+        folder = work.folder or self._staging.folder(work.ref)
+        bounds = Bounds(bytes=tier.storage_bytes, files=self._limits.output_files, tier=tier.name)
+        return Footprint(clock=self._clock, folder=folder.outputs, bounds=bounds)
+
+    async def _stop_container(self, ref: AttemptRef, *, grace_seconds: float | None = None) -> None:
+        grace = self._limits.grace_seconds if grace_seconds is None else grace_seconds
+        await self._patiently(lambda: self._executor.stop(ref, grace_seconds=grace))
+
+    async def _folder_of_another(self, ref: AttemptRef) -> Folder | None:
+        """Where the attempt's container has its files; None where that is our own directory, or there is none."""
+        outputs = await self._patiently(lambda: self._executor.outputs(ref))
+        own = self._staging.folder(ref)
+        return None if outputs is None or outputs == own.outputs else Folder(path=outputs.parent)
 
     async def _try_to_clean(self, run: Run, work: _Work) -> None:
         """The same for a failed attempt, and its outputs go too. What it came to is told even where that fails."""
+        await self._lease.sure()
         await self._staging.withdraw(run, work.stored.values())
+        await self._try_to_clean_up(work)
+
+    async def _try_to_clean_up(self, work: _Work) -> None:
         try:
             await self._clean(work)
         except Exception:
-            log.exception("attempt %s could not be cleaned up; the next start will", work.ref.id)
+            log.exception("attempt %s could not be cleaned up; closing the run tries again", work.ref.id)
+            self._unclean.setdefault(work.ref.run, {})[work.ref.id] = work
 
     async def _clean(self, work: _Work) -> None:
         """Nothing of the attempt is left afterwards but its log and what it stored."""
+        await self._lease.sure()
         if work.container:
             await self._patiently(lambda: self._executor.remove(work.ref))
-        await self._staging.remove_folder(work.ref)
+        await self._handout.take_back(work.ref)
+        await self._staging.remove_folder(work.ref, work.folder)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         return await patiently(self._clock, ask)

@@ -4,12 +4,15 @@ Event in, decision saved, orders out: one run at a time, many runs at once.
 Every run has a mailbox. While something is in it, a task takes it out, decides, saves, and only then has the orders
 carried out: after a crash an order that was not carried out is found again in the saved run. A run that waits has no
 task and costs nothing but its place in memory and one alarm.
+
+Only runs that this controller owns are in its memory. When a save says that a run is another's by now, it is let go
+of, with all that was under way for it here; what was asked of it meanwhile is passed on to its owner.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -21,6 +24,8 @@ from pupload import errors
 from pupload.domain import commands, deadlines, events
 from pupload.domain.decide import decide, outstanding
 from pupload.domain.run import Decision, Run
+from pupload.engine.lease import Lease, for_ever
+from pupload.engine.post import Post
 from pupload.engine.tasks import Tasks
 from pupload.engine.timers import Timers, sleep
 from pupload.ports import Clock, Ids, RunStore
@@ -41,6 +46,9 @@ Act = Callable[[Run, commands.Command], None]
 OnEvent = Callable[[events.Event], None]
 """Told of every event once it is saved."""
 
+ASKED = (events.CancelRequested,)
+"""Reports that nobody tells a second time: the owner of the run must hear of them. All else it finds by itself."""
+
 
 @dataclass(slots=True)
 class _Letter:
@@ -51,12 +59,27 @@ class _Letter:
 class Driver:
     """Owns the runs of this process."""
 
-    def __init__(self, *, runs: RunStore, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        *,
+        runs: RunStore,
+        clock: Clock,
+        ids: Ids,
+        me: str = "",
+        lease: Lease | None = None,
+        post: Post | None = None,
+    ) -> None:
+        """`me` is this controller's id; without a `post` nobody else can own a run."""
         self._runs = runs
+        self._me = me
+        self._lease = lease or for_ever(clock)
+        self._post_office = post
         self._clock = clock
         self._ids = ids
         self._act: Act = _nothing
         self._on_event: OnEvent = _nothing
+        self._on_taken_up: Callable[[Run], None] = _nothing
+        self._on_let_go: Callable[[str], None] = _nothing
         self._live: dict[str, Run] = {}
         self._finished: OrderedDict[str, Run] = OrderedDict()
         self._finished_nodes = 0
@@ -64,9 +87,22 @@ class Driver:
         self._tasks = Tasks()
         self._timers = Timers(clock, lambda run_id: self.tell(run_id, events.TimePassed()))
 
-    def connect(self, act: Act, on_event: OnEvent) -> None:
-        """Names who carries orders out and who is told of events; before `start`."""
+    def connect(
+        self,
+        act: Act,
+        on_event: OnEvent,
+        *,
+        on_taken_up: Callable[[Run], None] | None = None,
+        on_let_go: Callable[[str], None] | None = None,
+    ) -> None:
+        """
+        Names who carries orders out and who is told of events; before `start`.
+
+        `on_taken_up` is told of a run that was saved by somebody else, before its orders are given; `on_let_go` of one
+        (by its id) that is not ours any more.
+        """
         self._act, self._on_event = act, on_event
+        self._on_taken_up, self._on_let_go = on_taken_up or _nothing, on_let_go or _nothing
 
     def start(self) -> None:
         """Alarms ring from now on."""
@@ -82,7 +118,7 @@ class Driver:
 
     @property
     def live(self) -> dict[str, Run]:
-        """The runs in no terminal state, by id; not to be changed."""
+        """Our runs in no terminal state, by id; not to be changed."""
         return self._live
 
     async def begin(self, decision: Decision, *, idempotency_key: str | None = None) -> Run:
@@ -100,7 +136,7 @@ class Driver:
             raise
         if run.id == decision.run.id:
             self._settle(run, decision)
-        elif not run.status.terminal and run.id not in self._live:
+        elif not run.status.terminal and run.id not in self._live and run.owner == self._me:
             run = await self._take_up(run.id)  # saved before, in a commit whose answer was lost
         return run
 
@@ -111,30 +147,69 @@ class Driver:
         except errors.UnknownRun:
             log.info("run %s was not saved", run_id)
 
+    def owns(self, run: Run) -> bool:
+        """Whether the run, as given, is ours."""
+        return run.owner == self._me
+
     async def look(self, run_id: str) -> Run:
-        """The run as last saved. Raises `errors.UnknownRun`."""
-        return self._known(run_id) or await self._runs.load(run_id)
+        """The run as last saved, by whichever controller. Raises `errors.UnknownRun`."""
+        # What is live here is so for as long as nobody can have taken it over.
+        known = self._known(run_id) if self._lease.valid else self._finished.get(run_id)
+        return known or await self._runs.load(run_id)
 
     def _known(self, run_id: str) -> Run | None:
         return self._live.get(run_id) or self._finished.get(run_id)
 
-    async def recover(self) -> list[Run]:
-        """Takes up every unfinished run and gives its outstanding orders again. Returns those runs."""
-        recovered = []
-        for run_id in await self._runs.unfinished():
-            try:
-                run = await self._runs.load(run_id)
-            except errors.Damaged as error:
-                # One unreadable run must not keep the others from going on, nor stay unfinished for ever.
-                log.exception("run %s cannot be taken up", run_id)
-                await self._runs.condemn(run_id, f"internal: {error}", self._clock.now())
-                continue
-            self._live[run_id] = run
-            recovered.append(run)
-        return recovered
+    async def take_up(self, run_ids: Iterable[str]) -> list[Run]:
+        """
+        Takes up runs that are ours now, and gives the orders that each implies. Returns those that could be read.
+
+        What one of them holds already is held before anything is given to another.
+        """
+        found = []
+        for run_id in run_ids:
+            if run_id in self._live:
+                self.let_go(run_id)  # it was lost, and came back with another token
+            run = await self._read(run_id)
+            if run is not None and run.owner == self._me:
+                found.append(run)
+        for run in found:
+            self._keep(run)
+        for run in found:
+            self.resume(run)
+        return found
+
+    async def _read(self, run_id: str) -> Run | None:
+        """The run; None for one that cannot be read, which is ended: it must not stay for ever, nor keep others up."""
+        try:
+            return await self._runs.load(run_id)
+        except errors.UnknownRun:
+            return None
+        except errors.Damaged as error:
+            log.exception("run %s cannot be taken up", run_id)
+            await self._runs.condemn(run_id, f"internal: {error}", self._clock.now())
+            await self._runs.close(run_id)
+            return None
+
+    async def is_current(self, run_id: str) -> bool:
+        """Whether the run as we know it is under the token that it was last given. Raises what loading it raises."""
+        known = self._live.get(run_id)
+        try:
+            return known is not None and (await self._runs.load(run_id)).fence == known.fence
+        except (errors.UnknownRun, errors.Damaged):
+            return False
+
+    def let_go(self, run_id: str) -> None:
+        """The run is another's by now: nothing is done for it here any more. What it has in the world stays."""
+        if self._live.pop(run_id, None) is not None:
+            log.warning("run %s belongs to another controller by now", run_id)
+        self.forget(run_id)
+        self._timers.set(run_id, None)
+        self._on_let_go(run_id)
 
     def resume(self, run: Run) -> None:
         """Gives the orders that a recovered run implies."""
+        self._on_taken_up(run)
         self._timers.set(run.id, deadlines.due(run))
         for command in outstanding(run):
             self._act(run, command)
@@ -152,7 +227,8 @@ class Driver:
         """
         Puts the report into the run's mailbox and waits until it is worked in and saved.
 
-        Returns whether it meant anything to the run: False when the run is over, or the attempt is not its current one.
+        Returns whether it meant anything to the run: False when the run is over, or the attempt is not its current one,
+        or when the run is another's and its owner did not work the report in within some seconds.
         """
         return await self._post(run_id, report)
 
@@ -201,7 +277,7 @@ class Driver:
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         async for attempt in AsyncRetrying(
             # A database that is away for a while must not lose what a node came to: this waits as long as it takes.
-            retry=retry_if_exception_type((errors.Stale, errors.TryLater)),
+            retry=retry_if_exception_type((errors.Stale, errors.Fenced, errors.TryLater)),
             wait=wait_exponential(multiplier=0.05, max=5.0),
             before_sleep=before_sleep_log(log, logging.WARNING),
             sleep=partial(sleep, self._clock),
@@ -212,6 +288,8 @@ class Driver:
 
     async def _try_to_save(self, run_id: str, reports: list[events.Report]) -> list[bool]:
         run = self._known(run_id) or await self._take_up(run_id)
+        if run.owner != self._me:
+            return [await self._pass_on(run, report) for report in reports]
         version, now, meant, made = run.version, self._clock.now(), [], []
         for report in reports:
             decision = decide(run, report, now=now, chance=self._ids.fraction())
@@ -228,17 +306,28 @@ class Driver:
         except errors.Stale:
             self._live.pop(run_id, None)
             raise
+        except errors.Fenced:
+            self.let_go(run_id)
+            raise
         self._settle(saved, whole)
         return meant
+
+    async def _pass_on(self, run: Run, report: events.Report) -> bool:
+        """Whether the run's owner knows."""
+        if run.status.terminal or self._post_office is None or not isinstance(report, ASKED):
+            return False
+        return await self._post_office.deliver(run.id, report)
 
     async def _take_up(self, run_id: str) -> Run:
         """
         The run as it was saved by somebody else: most likely ourselves, in a commit whose answer was lost.
 
         The orders that followed from it were never given then, so all that the run implies are given (again): to
-        close it, too, where it is over.
+        close it, too, where it is over. One that is another's is only looked at.
         """
         run = await self._runs.load(run_id)
+        if run.owner != self._me:
+            return run
         known = self._live.get(run_id)
         if known is not None and known.version >= run.version:
             return known  # somebody else took it up meanwhile

@@ -1,32 +1,52 @@
 """
 The engine as a whole: its parts, put together, started and stopped.
 
-Starting is recovering: every unfinished run is taken up, every container of ours that is still there is found by its
-label, and what belongs to no run any more is removed.
+Starting is recovering: every unfinished run that has no live owner is taken up, every container of ours that is still
+there is found by its label, and what belongs to no run any more is removed. The same happens when another controller
+on the same database dies.
 """
 
-import logging
 from collections import Counter
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pupload import errors
 from pupload.domain import commands, deadlines, events
-from pupload.domain.run import AttemptRef, NodeStatus, Run
+from pupload.domain.run import Run
 from pupload.engine.admission import Admission, Room
 from pupload.engine.attempts import Attempts
 from pupload.engine.callbacks import NOBODY, Callbacks, Operator
+from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
 from pupload.engine.effects import Effects
+from pupload.engine.handout import Handout
+from pupload.engine.lease import Lease
+from pupload.engine.leases import Leases
 from pupload.engine.orders import Limits, owner_of
-from pupload.engine.patience import patiently
-from pupload.engine.staging import UPLOADS, Staging
-from pupload.engine.tasks import Tasks
+from pupload.engine.post import Post
+from pupload.engine.retention import Keeping, Retention
+from pupload.engine.sharing import Sharing
+from pupload.engine.staging import Staging
+from pupload.engine.sweeping import Sweep
 from pupload.engine.uploads import Uploads
-from pupload.ports import Clock, Executor, FlowStore, Ids, Journal, Outbox, Poster, RunStore, Stores, TypeTeller
+from pupload.ports import (
+    Clock,
+    Controller,
+    Disks,
+    Executor,
+    FlowStore,
+    Ids,
+    Journal,
+    Outbox,
+    Ownership,
+    Poster,
+    RunStore,
+    SecretStore,
+    Stores,
+    TypeTeller,
+)
 
-log = logging.getLogger(__name__)
+ALONE = Controller(id="alone", name="the only one", engine="the only one", store="the only one")
+"""The controller where there is never another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +56,7 @@ class World:
     runs: RunStore
     journal: Journal
     flows: FlowStore
+    secrets: SecretStore
     stores: Stores
     executor: Executor
     teller: TypeTeller
@@ -43,6 +64,9 @@ class World:
     ids: Ids
     outbox: Outbox
     poster: Poster
+    ownership: Ownership
+    disks: Disks | None = None
+    """None: room on disk is not watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +76,18 @@ class Config:
     attempts_root: Path
     """The directory that holds the attempts' directories; on the store's file system, so that bytes can be linked."""
     limits: Limits
+    secrets_root: Path | None = None
+    """The directory that holds what nodes are given secretly, in memory; None where there is no such place."""
     room: Room
     max_upload_bytes: int
     callback: Operator = NOBODY
+    keeping: Keeping = field(default_factory=Keeping)
+    disk_reserve_bytes: int | None = None
+    """What is to stay free on every disk; None: as much as is usual for its size."""
+    me: Controller = ALONE
+    lease_seconds: float = 15.0
+    own_store: bool = False
+    """Whether nobody but this installation keeps anything in the default store."""
 
 
 class Engine:
@@ -63,15 +96,28 @@ class Engine:
     def __init__(self, world: World, config: Config) -> None:
         self.world = world
         self.config = config
-        self.driver = Driver(runs=world.runs, clock=world.clock, ids=world.ids)
-        self.admission = Admission(config.room)
+        self.lease = Lease(world.clock, seconds=config.lease_seconds)
+        self.post = Post(ownership=world.ownership, journal=world.journal, clock=world.clock)
+        self.driver = Driver(
+            runs=world.runs, clock=world.clock, ids=world.ids, me=config.me.id, lease=self.lease, post=self.post
+        )
+        self.admission = Admission(config.room, is_open=lambda: self.lease.valid and self.disks.enough)
+        self.disks = DiskRoom(
+            world.disks,
+            clock=world.clock,
+            reserve_bytes=config.disk_reserve_bytes,
+            on_room=lambda: self.admission.limit_to(self.admission.share),
+        )
         self.staging = Staging(
             stores=world.stores,
             teller=world.teller,
             clock=world.clock,
             root=config.attempts_root,
             owner=owner_of(config.limits.user),
+            lease=self.lease,
+            max_artifact_bytes=config.limits.policy.max_artifact_bytes,
         )
+        self.handout = Handout(secrets=world.secrets, root=config.secrets_root)
         self.attempts = Attempts(
             driver=self.driver,
             admission=self.admission,
@@ -80,6 +126,9 @@ class Engine:
             journal=world.journal,
             clock=world.clock,
             limits=config.limits,
+            handout=self.handout,
+            lease=self.lease,
+            disks=self.disks,
         )
         self.uploads = Uploads(
             driver=self.driver,
@@ -87,102 +136,101 @@ class Engine:
             teller=world.teller,
             clock=world.clock,
             max_bytes=config.max_upload_bytes,
+            lease=self.lease,
+            post=self.post,
         )
         self.callbacks = Callbacks(
             outbox=world.outbox,
             poster=world.poster,
             look=self.driver.look,
-            reveal=self._reveal,
+            reveal=world.secrets.reveal,
             clock=world.clock,
             ids=world.ids,
             operator=config.callback,
         )
         self._effects = Effects(
+            runs=world.runs,
             attempts=self.attempts,
             uploads=self.uploads,
             staging=self.staging,
             callbacks=self.callbacks,
             clock=world.clock,
         )
-        self._sweeping = Tasks()
+        self.retention = Retention(
+            runs=world.runs,
+            driver=self.driver,
+            staging=self.staging,
+            stores=world.stores,
+            clock=world.clock,
+            keeping=config.keeping,
+            own_store=config.own_store,
+        )
+        self.sweep = Sweep(
+            runs=world.runs,
+            executor=world.executor,
+            stores=world.stores,
+            attempts=self.attempts,
+            staging=self.staging,
+            handout=self.handout,
+            clock=world.clock,
+            me=config.me,
+            others=lambda: self.leases.others,
+            act=self._carry_out,
+            own_store=config.own_store,
+        )
+        self.leases = Leases(
+            ownership=world.ownership,
+            me=config.me,
+            lease=self.lease,
+            driver=self.driver,
+            uploads=self.uploads,
+            sharing=Sharing(
+                ownership=world.ownership, admission=self.admission, me=config.me, clock=world.clock, ids=world.ids
+            ),
+            room_moved=self.admission.moved,
+            clock=world.clock,
+            on_taken_over=self.sweep.ask,
+        )
         self.totals: Counter[str] = Counter()
         """Events since the start, by their journal name."""
-        self.driver.connect(self._effects.carry_out, self._count)
+        self.driver.connect(self._carry_out, self._count, on_taken_up=self._look_for_uploads, on_let_go=self._let_go)
 
     async def start(self) -> None:
         """Takes up what was under way, and everything new from now on."""
+        await self.disks.start()
         self.driver.start()
         self.uploads.start()
         self.callbacks.start()
-        runs = await self.driver.recover()
-        for run in runs:
-            for edge in deadlines.awaited(run):
-                self.uploads.watch(run, edge, look=True)
-            self.driver.resume(run)
-        if runs:
-            log.info("took up %d runs", len(runs))
-        self._sweeping.start(self._sweep(runs), name="sweep what belongs to no run")
+        await self.leases.start()
+        self.sweep.start()
+        self.retention.start()
 
     async def close(self) -> None:
         """Stops accepting and deciding; containers go on, and the next start takes them up."""
-        await self._sweeping.close()
+        await self.leases.close()
+        await self.sweep.close()
+        await self.retention.close()
+        await self.disks.close()
         await self.uploads.close()
         await self.attempts.close()
         await self._effects.close()
         await self.callbacks.close()
         await self.driver.close()
+        await self.leases.sign_out()  # last: from now on others go on with what is ours
 
-    async def _sweep(self, runs: list[Run]) -> None:
-        """What an earlier start left of attempts and runs that are over is removed."""
-        wanted = {ref.id for run in runs for ref in _under_way(run)}
-        try:
-            await self._sweep_containers(wanted)
-        except errors.ExecutorUnavailable as error:
-            log.warning("the containers of an earlier start cannot be looked through: %s", error)
-        await self.staging.sweep(lambda name: name in wanted or self.attempts.has_id(name))
-        try:
-            await self._sweep_uploads()
-        except errors.PuploadError as error:
-            log.warning("uploads of runs that are over cannot be looked for: %s", error)
+    def _carry_out(self, run: Run, command: commands.Command) -> None:
+        self._effects.carry_out(run, command)
+        if isinstance(command, commands.CloseRun):
+            self.retention.ended(run)
 
-    async def _sweep_containers(self, wanted: set[str]) -> None:
-        for container in await patiently(self.world.clock, self.world.executor.recover):
-            if container.attempt.id not in wanted and not self.attempts.has(container.attempt):
-                log.info("removing the container of %s: no run waits for it", container.attempt.id)
-                try:
-                    await patiently(self.world.clock, partial(self.world.executor.remove, container.attempt))
-                except errors.PuploadError as error:
-                    log.warning("it could not be removed: %s", error)
+    def _look_for_uploads(self, run: Run) -> None:
+        """What came while nobody listened is there already."""
+        for edge in deadlines.awaited(run):
+            self.uploads.watch(run, edge, look=True)
 
-    async def _sweep_uploads(self) -> None:
-        """A run that ended in the last moment of an earlier start is closed now, as far as our own store tells."""
-        for run_id in await patiently(self.world.clock, self._owners_of_uploads):
-            if run_id in self.driver.live:
-                continue
-            try:
-                run = await patiently(self.world.clock, partial(self.driver.look, run_id))
-            except (errors.UnknownRun, errors.Damaged):
-                continue  # another server's perhaps, or one that nobody can read: not ours to remove
-            if run.status.terminal:
-                self._effects.carry_out(run, commands.CloseRun())
-
-    async def _owners_of_uploads(self) -> list[str]:
-        store = self.world.stores.default()
-        keys = [found.key async for found in store.list(UPLOADS)]
-        keys += [found.key async for found in store.multiparts(UPLOADS)]
-        return list(dict.fromkeys(key.split("/")[1] for key in keys))
-
-    async def _reveal(self, name: str) -> str | None:  # noqa: ARG002 (no store of secrets is here yet)
-        return None
+    def _let_go(self, run_id: str) -> None:
+        self.uploads.let_go(run_id)
+        self.attempts.let_go(run_id)
 
     def _count(self, event: events.Event) -> None:
         self.totals[events.name_of(event)] += 1
-
-
-def _under_way(run: Run) -> list[AttemptRef]:
-    nodes = [run.nodes[node] for node in run.active]
-    return [
-        AttemptRef(run=run.id, node=node.id, number=node.last.number)
-        for node in nodes
-        if node.status is not NodeStatus.RETRYING and node.last is not None
-    ]

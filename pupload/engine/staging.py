@@ -12,7 +12,6 @@ import hashlib
 import logging
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,12 +19,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from pupload import errors
-from pupload.domain import mime
+from pupload.domain import keys, mime, secret
 from pupload.domain.artifact import Artifact
 from pupload.domain.command import environment_name
 from pupload.domain.keys import safe
 from pupload.domain.plan import NodePlan, PortPlan
 from pupload.domain.run import AttemptRef, Run
+from pupload.engine.clearing import clear
+from pupload.engine.lease import Lease, for_ever
 from pupload.engine.tasks import all_of
 from pupload.ports import Clock, ObjectStat, ObjectStore, Stores, TypeTeller
 
@@ -78,8 +79,24 @@ def input_name(port: PortPlan, artifact: Artifact) -> str:
 class Staging:
     """Brings files to attempts and takes their outputs away."""
 
-    def __init__(self, *, stores: Stores, teller: TypeTeller, clock: Clock, root: Path, owner: tuple[int, int]) -> None:
-        """`root` holds the attempts' directories; `owner` is the uid and gid that may write to `out/`."""
+    def __init__(
+        self,
+        *,
+        stores: Stores,
+        teller: TypeTeller,
+        clock: Clock,
+        root: Path,
+        owner: tuple[int, int],
+        lease: Lease | None = None,
+        max_artifact_bytes: int | None = None,
+    ) -> None:
+        """
+        `root` holds the attempts' directories; `owner` is the uid and gid that may write to `out/`.
+
+        Outputs of more than `max_artifact_bytes` are not stored.
+        """
+        self._max_artifact_bytes = max_artifact_bytes
+        self._lease = lease or for_ever(clock)
         self._stores = stores
         self._teller = teller
         self._clock = clock
@@ -90,6 +107,12 @@ class Staging:
         """The store of this name in the run's flow."""
         described = run.plan.stores.get(name)
         return self._stores.default() if described is None else self._stores.open(described)
+
+    async def prepare(self, run: Run) -> None:
+        """The run's stores can sign URLs afterwards, also those whose keys are secrets."""
+        for described in run.plan.stores.values():
+            if secret.of_store(described.params):
+                await self._stores.prepare(described)
 
     def folder(self, ref: AttemptRef) -> Folder:
         """The attempt's directory, there or not."""
@@ -106,15 +129,22 @@ class Staging:
             raise
         return folder
 
-    async def remove_folder(self, ref: AttemptRef) -> None:
-        """The attempt's directory is gone afterwards."""
-        await asyncio.to_thread(shutil.rmtree, self.folder(ref).path, ignore_errors=True)
+    async def remove_folder(self, ref: AttemptRef, other: Folder | None = None) -> None:
+        """The attempt's directory is gone afterwards; so is the `other` one, where another controller made it."""
+        own = self.folder(ref)
+        for folder in (own, other):
+            if folder is not None and folder.path.name == own.path.name:  # nothing else is ever removed
+                await asyncio.to_thread(clear, folder.path)
+
+    async def folders(self) -> list[str]:
+        """The names of all directories of attempts that are here."""
+        return await asyncio.to_thread(_names_in, self._root)
 
     async def sweep(self, wanted: Callable[[str], bool]) -> None:
         """Directories of attempts that are not wanted are gone afterwards."""
         for name in await asyncio.to_thread(_names_in, self._root):
             if not wanted(name):
-                await asyncio.to_thread(shutil.rmtree, self._root / name, ignore_errors=True)
+                await asyncio.to_thread(clear, self._root / name)
 
     async def fetch_inputs(self, run: Run, node: NodePlan, folder: Folder) -> dict[str, str]:
         """
@@ -206,6 +236,7 @@ class Staging:
         """Objects that were stored and will not be committed are gone afterwards, as far as the store lets us."""
         for artifact in stored:
             try:
+                await self._lease.sure()
                 await self.store(run, artifact.store).delete(artifact.key)
             except errors.PuploadError as error:
                 log.warning("object %s of a failed attempt could not be removed: %s", artifact.key, error)
@@ -229,15 +260,23 @@ class Staging:
             found = await self._handed_over(run, ref, port, store) if node.transfer == "urls" else None
             since = since or offered.get(port.port)
             if found is None and since is not None:
-                found = await _stored_before(store, edge.key, since)
+                found = await _stored_before(store, keys.of_attempt(run.id, edge, ref.number), since, self._clock)
             if found is None and port.required:
                 raise errors.OutputMissing(port=port.port, path=f"{INSIDE}/out/{name}")
             return None if found is None else await self._artifact(store, run, ref, port, found)
+        self._check_size(port, size)
         head = await asyncio.to_thread(_head, path, self._teller.head_bytes)
         content_type = await self._told(port, head, size)
+        await self._lease.sure()
         offered.setdefault(port.port, self._clock.now())
-        put = await store.put_file(edge.key, path, content_type=content_type)
+        put = await store.put_file(keys.of_attempt(run.id, edge, ref.number), path, content_type=content_type)
         return await self._artifact(store, run, ref, port, put)
+
+    def _check_size(self, port: PortPlan, size: int) -> None:
+        most = self._max_artifact_bytes
+        if most is not None and size > most:
+            reason = f"it has {size} bytes, and the operator's policy allows {most}"
+            raise errors.OutputUnusable(port=port.port, reason=reason)
 
     async def _told(self, port: PortPlan, head: bytes, size: int) -> str:
         """The output's type by its bytes. Raises `errors.WrongType` when it is not what the port promises."""
@@ -251,9 +290,11 @@ class Staging:
         """The object that the node put to its URL, sealed like an upload: what it puts later changes nothing."""
         try:
             found = await store.stat(_handed_key(ref, port))
+            self._check_size(port, found.size)
             head = await store.read(found.key, length=self._teller.head_bytes) if found.size else b""
             content_type = await self._told(port, head, found.size)
-            target = run.plan.edges[port.edge].key
+            target = keys.of_attempt(run.id, run.plan.edges[port.edge], ref.number)
+            await self._lease.sure()
             return await store.copy(found.key, target, if_etag=found.etag, content_type=content_type)
         except errors.ObjectAbsent:
             return None
@@ -265,12 +306,12 @@ class Staging:
         return Artifact(
             edge=port.edge,
             store=edge.store,
-            key=edge.key,
+            key=found.key,
             size=found.size,
             content_type=found.content_type,
             sha256=found.sha256 or await sha256_of(store, found),
             etag=found.etag,
-            created_at=self._clock.now(),
+            created_at=self._clock.now() + self._clock.skew(),  # to be compared with its store's
             node=ref.node,
             attempt=ref.number,
         )
@@ -293,12 +334,12 @@ async def sha256_of(store: ObjectStore, found: ObjectStat) -> str:
     return digest.hexdigest()
 
 
-async def _stored_before(store: ObjectStore, key: str, since: datetime) -> ObjectStat | None:
+async def _stored_before(store: ObjectStore, key: str, since: datetime, clock: Clock) -> ObjectStat | None:
     try:
         found = await store.stat(key)
     except errors.ObjectAbsent:
         return None
-    return found if found.modified_at >= since - CLOCK_LEEWAY else None
+    return found if found.modified_at - clock.skew() >= since - CLOCK_LEEWAY else None
 
 
 def _names_in(root: Path) -> list[str]:

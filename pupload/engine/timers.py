@@ -2,8 +2,9 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
+from typing import Any
 
 from pupload.ports import Clock
 
@@ -66,15 +67,19 @@ class Timers:
 
 async def sleep_until(clock: Clock, when: datetime, *, or_sooner: asyncio.Event) -> None:
     """Returns at `when`, or as soon as the event is set."""
-    sleeping = asyncio.ensure_future(clock.sleep_until(when))
-    sooner = asyncio.ensure_future(or_sooner.wait())
-    try:
-        await asyncio.wait({sleeping, sooner}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        sleeping.cancel()
-        sooner.cancel()
+    await first_of(clock.sleep_until(when), or_sooner.wait())
 
 
 async def sleep(clock: Clock, seconds: float) -> None:
     """Returns after so long, whatever the wall clock does meanwhile."""
     await clock.sleep(seconds)
+
+
+async def first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Returns when the first of them does; the others are given up."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -9,19 +9,21 @@ told from the sealed bytes and compared with what the flow accepts, before anyth
 import asyncio
 import heapq
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from pupload import errors
-from pupload.domain import events, mime
+from pupload.domain import deadlines, events, keys, mime
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import EdgePlan, Origin
 from pupload.domain.run import Run
 from pupload.engine.driver import Driver
+from pupload.engine.lease import Lease, for_ever
+from pupload.engine.post import Post
 from pupload.engine.staging import Staging, sha256_of
 from pupload.engine.tasks import Tasks
 from pupload.engine.timers import sleep, sleep_until
-from pupload.ports import Clock, ObjectStat, ObjectStore, TypeTeller
+from pupload.ports import Clock, Nudge, ObjectStat, ObjectStore, TypeTeller
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +58,30 @@ class _Watch:
     sealing: "asyncio.Task[bool] | None" = None
     away_since: float | None = None
     """Since when its store does not answer, by the monotonic clock."""
-    copied: bool = False
-    """Whether there may be a copy where the run would find it."""
+    copies: set[str] = field(default_factory=set)
+    """Keys where there may be a copy of it, for the run to find."""
+
+
+class _NoLongerOurs(Exception):
+    """The run was let go of while its upload was looked at."""
 
 
 class Uploads:
     """Watches for the objects that runs wait for."""
 
-    def __init__(self, *, driver: Driver, staging: Staging, teller: TypeTeller, clock: Clock, max_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        driver: Driver,
+        staging: Staging,
+        teller: TypeTeller,
+        clock: Clock,
+        max_bytes: int,
+        lease: Lease | None = None,
+        post: Post | None = None,
+    ) -> None:
+        self._lease = lease or for_ever(clock)
+        self._post = post
         self._driver = driver
         self._staging = staging
         self._teller = teller
@@ -105,19 +123,31 @@ class Uploads:
             self._look_at(watch, 0.0)
 
     def unwatch_run(self, run_id: str, edges: list[str]) -> None:
-        """The run waits for nothing any more."""
+        """The run does not wait for these any more."""
         for edge in edges:
             watch = self._watches.pop((run_id, edge), None)
             if watch is not None:
                 self._by_key.pop((id(watch.store), watch.key), None)
 
+    def let_go(self, run_id: str) -> None:
+        """The run is another's: what it waits for is not ours to find."""
+        self.unwatch_run(run_id, [edge for run, edge in list(self._watches) if run == run_id])
+
     async def arrived(self, run_id: str, edge: str) -> bool:
         """
         Somebody says that the object is there: looks at once.
 
-        Returns whether it was there; False also where nobody waits for it, or no longer. Raises
-        `errors.StoreUnavailable` when the store cannot be asked.
+        Returns whether it was there; False also where nobody waits for it, or no longer, or the run is another
+        controller's: that one looks, and is waited for. Raises `errors.StoreUnavailable` when the store cannot be
+        asked.
         """
+        if (run_id, edge) not in self._watches and self._post is not None and run_id not in self._driver.live:
+            await self._post.deliver(run_id, Nudge(edge=edge))
+            return False
+        return await self.look(run_id, edge)
+
+    async def look(self, run_id: str, edge: str) -> bool:
+        """As `arrived`, here and nowhere else."""
         watch = self._watches.get((run_id, edge))
         if watch is None:
             return False
@@ -213,8 +243,9 @@ class Uploads:
         """
         now = self._clock.monotonic()
         watch.away_since = now if watch.away_since is None else watch.away_since
-        run = await self._driver.look(watch.run)
-        if run.plan.edges[watch.edge].origin is not Origin.STATIC or now - watch.away_since < STATIC_SECONDS:
+        run = self._driver.live.get(watch.run)
+        static = run is not None and run.plan.edges[watch.edge].origin is Origin.STATIC
+        if not static or now - watch.away_since < STATIC_SECONDS:
             return False
         reason = f"object {watch.key} of edge {watch.edge} cannot be had: {error}"
         await self._driver.report(watch.run, events.UploadRefused(edge=watch.edge, reason=reason))
@@ -240,6 +271,9 @@ class Uploads:
             except errors.UnknownRun:
                 self.unwatch_run(watch.run, [watch.edge])  # it was deleted
                 return False
+            if not self._driver.owns(run):
+                self.unwatch_run(watch.run, [watch.edge])
+                return False
             plan = run.plan.edges[watch.edge]
             report: events.Report
             try:
@@ -249,12 +283,14 @@ class Uploads:
                     return False
                 reason = f"object {plan.key} of edge {plan.name} is not in store {plan.store}"
                 report = events.UploadRefused(edge=watch.edge, reason=reason)
+            except _NoLongerOurs:
+                return False
             except (errors.Refused, errors.AttemptFailed, errors.ObjectForbidden, errors.StoreRefused) as error:
                 report = events.UploadRefused(edge=watch.edge, reason=str(error))
             await self._driver.report(watch.run, report)
             self.unwatch_run(watch.run, [watch.edge])
             if plan.upload_key:
-                self._tasks.start(self._tidy(watch, plan), name=f"remove upload {watch.edge} of {watch.run}")
+                self._tasks.start(self._tidy(watch), name=f"remove upload {watch.edge} of {watch.run}")
             return True
 
     async def _sealed(self, run: Run, plan: EdgePlan, watch: _Watch) -> Artifact:
@@ -264,8 +300,13 @@ class Uploads:
         store = watch.store
         found = await self._stat(store, watch.key, plan.name)
         if plan.upload_key:
-            watch.copied = True
-            found = await self._copy(store, found, plan.key, plan.name)
+            # Two owners of the run, one of them late, may find two uploads here: neither copies over the other.
+            target = keys.of_attempt(run.id, plan, run.fence)
+            await self._lease.sure()
+            if (watch.run, watch.edge) not in self._watches:
+                raise _NoLongerOurs
+            watch.copies.add(target)
+            found = await self._copy(store, found, target, plan.name)
         head = await store.read(found.key, length=self._teller.head_bytes) if found.size else b""
         content_type = await self._teller.tell(head, size=found.size)
         self._check_type(run, plan, content_type)
@@ -277,7 +318,7 @@ class Uploads:
             content_type=content_type,
             sha256=found.sha256 or await sha256_of(store, found),
             etag=found.etag,
-            created_at=self._clock.now(),
+            created_at=self._clock.now() + self._clock.skew(),  # to be compared with its store's
         )
 
     async def _stat(self, store: ObjectStore, key: str, edge: str) -> ObjectStat:
@@ -300,13 +341,19 @@ class Uploads:
                     expected = f"{' or '.join(port.types)} by input {port.port} of node {consumer}"
                     raise errors.WrongType(subject=f"upload of edge {plan.name}", found=found, expected=expected)
 
-    async def _tidy(self, watch: _Watch, plan: EdgePlan) -> None:
-        """The upload goes; and so does its copy where the run did not take it: it was refused, or came too late."""
+    async def _tidy(self, watch: _Watch) -> None:
+        """
+        The upload goes, once nobody awaits it; and so does its copy where the run did not take it: it was refused, or
+        came too late.
+        """
         try:
             run = await self._driver.look(watch.run)
-            if watch.copied and watch.edge not in run.artifacts:
-                await watch.store.delete(plan.key)
-            await watch.store.delete(watch.key)
+            taken = run.artifacts.get(watch.edge)
+            for copy in sorted(watch.copies):
+                if taken is None or taken.key != copy:
+                    await watch.store.delete(copy)
+            if self._driver.owns(run) or watch.edge not in deadlines.awaited(run):
+                await watch.store.delete(watch.key)
         except errors.PuploadError as error:
             # Nothing depends on it, and closing the run removes the upload once more.
             log.info("upload %s could not be removed yet: %s", watch.key, error)

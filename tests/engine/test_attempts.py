@@ -639,10 +639,9 @@ async def test_a_container_that_nobody_got_to_tell_of_goes_when_its_attempt_is_s
         async with changed(first, runs=runs, executor=executor) as bench:
             run = await bench.start(lone())
             await bench.until(lambda: bool(bench.executor.alive))
-        again = await first.restarted()
         gone = Faulty(first.executor)
         gone.before["resolve_image"] = Gate()
-        async with changed(again, executor=gone) as bench:
+        async with changed(first, executor=gone) as bench:
             await bench.until(lambda: "resolve_image" in gone.calls)
             await bench.runs.cancel(run.id)
             assert (await bench.ended(run)).status is Status.STOPPED

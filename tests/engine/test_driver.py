@@ -261,11 +261,9 @@ async def test_recovery_gives_every_outstanding_order_again(desk: Desk) -> None:
     await desk.driver.report(second.id, events.CancelRequested(mode="kill"))
     await desk.driver.close()
     other = desk.another()
-    runs = await other.driver.recover()
+    runs = await other.driver.take_up([first.id, second.id])
     assert [run.id for run in runs] == [first.id, second.id]
     assert runs[1].nodes["n0"].status is NodeStatus.RUNNING
-    for run in runs:
-        other.driver.resume(run)
     assert other.log == [
         commands.AwaitUpload(edge="e0"),
         commands.StartNode(node="n0", attempt=1),
@@ -285,7 +283,7 @@ async def test_a_damaged_run_is_condemned_and_stops_no_other(desk: Desk) -> None
             raise errors.Damaged(what="the run", reason="it is noise")
 
     other.runs.before["load"] = damaged
-    assert [run.id for run in await other.driver.recover()] == [well.id]
+    assert [run.id for run in await other.driver.take_up([ill.id, well.id])] == [well.id]
     (summary,) = (await desk.kept.runs.list(status=Status.ERROR)).runs
     assert summary.id == ill.id
     assert summary.error == "internal: the run cannot be read back: it is noise"

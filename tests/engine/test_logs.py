@@ -64,13 +64,18 @@ class Book:
     async def count_logs(self, run: str, node: str, attempt: int) -> int:
         return self.written + len(self.lines)
 
-    async def write_logs(self, run: str, node: str, attempt: int, lines: Sequence[LogLine]) -> None:
+    async def write_logs(
+        self, run: str, node: str, attempt: int, lines: Sequence[LogLine], *, after: int | None = None
+    ) -> None:
         assert (run, node, attempt) == ("run_a", "n", 1)
         if self.broken:
             self.broken -= 1
             raise AWAY
         if self.held is not None:
             await self.held.wait()
+        count = self.written + len(self.lines)
+        if after is not None and after != count:
+            raise errors.Stale(run=run, version=after)
         self.groups.append(list(lines))
 
 

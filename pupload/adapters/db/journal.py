@@ -32,11 +32,15 @@ class Journal:
             lambda session: [_entry(run_id, row) for row in session.run(statements.EVENTS, values)]
         )
 
-    async def write_logs(self, run_id: str, node: str, attempt: int, lines: Sequence[ports.LogLine]) -> None:
+    async def write_logs(
+        self, run_id: str, node: str, attempt: int, lines: Sequence[ports.LogLine], *, after: int | None = None
+    ) -> None:
         """See `ports.Journal.write_logs`. Raises `errors.UnknownRun`: a run that was deleted gets no lines."""
         if lines:
             lines = tuple(lines)
-            await self._writer.do(lambda session: _write_logs(session, run_id, node, attempt, lines), run_id=run_id)
+            await self._writer.do(
+                lambda session: _write_logs(session, run_id, node, attempt, lines, after), run_id=run_id
+            )
 
     async def count_logs(self, run_id: str, node: str, attempt: int) -> int:
         """See `ports.Journal.count_logs`."""
@@ -80,12 +84,16 @@ def _entry(run_id: str, row: Sequence[Any]) -> ports.Entry:
     return ports.Entry(run=run_id, seq=seq, at=codec.moment(at), event=event)
 
 
-def _write_logs(session: Session, run_id: str, node: str, attempt: int, lines: Sequence[ports.LogLine]) -> None:
+def _write_logs(
+    session: Session, run_id: str, node: str, attempt: int, lines: Sequence[ports.LogLine], after: int | None
+) -> None:
     # Locked where others may write too: two that number on from the same line would take the same numbers.
     if session.run(statements.LOCK_RUN, {"run": run_id}).fetchone() is None:
         raise errors.UnknownRun(name=run_id)
     cursor = _last(session, statements.LAST_CURSOR, {"run": run_id})
     number = _last(session, statements.LAST_NUMBER, {"run": run_id, "node": node, "attempt": attempt})
+    if after is not None and after != number:
+        raise errors.Stale(run=run_id, version=after)
     rows = []
     for start in range(0, len(lines), BATCH_LINES):
         batch = lines[start : start + BATCH_LINES]

@@ -1,0 +1,112 @@
+"""
+The room of a container engine that several controllers use.
+
+Each hands out only what it has claimed; who is alone has all of it. A claim is made anew at every beat of the lease,
+and at once when somebody waits here or room came free, unless this controller is alone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from math import inf, isinf
+from operator import add
+from typing import Any
+
+from pupload.domain.tiers import Tier
+from pupload.engine.admission import Admission, Room
+from pupload.ports import Clock, Controller, Ids, Ownership, Share
+
+STARVING_SECONDS = 10.0
+"""How long one that holds nothing tries to start something with its part, before it leaves it to others as long."""
+
+NOTHING = Room(cpus=0.0, memory_bytes=0, gpus={}, attempts=0)
+
+
+class Sharing:
+    """Claims room, and lets admission hand it out."""
+
+    def __init__(self, *, ownership: Ownership, admission: Admission, me: Controller, clock: Clock, ids: Ids) -> None:
+        self._ownership = ownership
+        self._admission = admission
+        self._me = me
+        self._clock = clock
+        self._ids = ids
+        self._starves_since = inf
+        self._yields_until = -inf
+        self.alone = True
+        """Whether no other controller uses this engine, as far as was heard."""
+
+    def hear_of(self, others: Iterable[Controller]) -> None:
+        """These are the other controllers that are alive."""
+        self.alone = not any(other.engine == self._me.engine for other in others)
+
+    def reset(self) -> None:
+        """Nothing more is handed out until it was claimed."""
+        self._admission.limit_to(NOTHING)
+
+    async def claim(self) -> Share:
+        """What may be handed out from now on; `apply` it once everything is known that is held here."""
+        whole = _share(self._admission.room)
+        held = _sum(self._admission.holders.values())
+        waiting = self._admission.waiting
+        hungry = bool(waiting) and self._clock.monotonic() >= self._yields_until
+        wanted = _each(min, _each(add, held, _sum(waiting)), whole) if hungry else held
+        return await self._ownership.claim(wanted, held=held, hungry=hungry, of=whole)
+
+    def apply(self, share: Share) -> None:
+        """So much is handed out here from now on."""
+        whole = self._admission.room
+        if share == _share(whole):
+            self._admission.limit_to(whole)
+            return
+        self._admission.limit_to(
+            Room(
+                cpus=inf if isinf(whole.cpus) else share.cpus,
+                memory_bytes=share.memory_bytes,
+                gpus=_gpus(whole.gpus, share.gpus),
+                attempts=share.attempts,
+            )
+        )
+        self._give_in()
+
+    def _give_in(self) -> None:
+        """Two of us that cannot start anything with an even part would wait for each other: one lets the other go."""
+        now = self._clock.monotonic()
+        if self._admission.holders or not self._admission.waiting:
+            self._starves_since = inf
+        elif self._starves_since is inf:
+            self._starves_since = now
+        elif now - self._starves_since >= STARVING_SECONDS:
+            self._starves_since = inf
+            self._yields_until = now + self._ids.fraction() * STARVING_SECONDS
+
+
+def _share(room: Room) -> Share:
+    return Share(
+        memory_bytes=room.memory_bytes,
+        cpus=0.0 if isinf(room.cpus) else room.cpus,
+        gpus=sum(room.gpus.values()),
+        attempts=room.attempts,
+    )
+
+
+def _sum(tiers: Iterable[Tier]) -> Share:
+    found = list(tiers)
+    return Share(
+        memory_bytes=sum(tier.memory_bytes for tier in found),
+        cpus=sum(tier.cpus for tier in found),
+        gpus=sum(tier.gpus for tier in found),
+        attempts=len(found),
+    )
+
+
+def _each(how: Callable[[Any, Any], Any], one: Share, other: Share) -> Share:
+    return Share(**{name.name: how(getattr(one, name.name), getattr(other, name.name)) for name in fields(Share)})
+
+
+def _gpus(whole: Mapping[str, int], claimed: int) -> dict[str, int]:
+    """So many of them, by vendor: those of one vendor first, for most engines have no other."""
+    found = {}
+    for vendor in sorted(whole):
+        found[vendor] = min(whole[vendor], claimed)
+        claimed -= found[vendor]
+    return found
