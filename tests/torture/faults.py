@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.torture import flows
-from tests.torture.house import House, pick
+from tests.torture.house import LEFT_BYTES, House, pick
 
 SERVER = {"kill": 5, "kill in start": 2, "restart": 3, "freeze": 2}
 """How likely each is among those of its lane."""
@@ -159,7 +159,7 @@ class Faults:
                     house.starve()
                     await asyncio.sleep(fault.seconds)
                 case "fill disk":
-                    if not house.fill_disk():
+                    if not house.fill_disk(LEFT_BYTES[int(fault.chance * len(LEFT_BYTES))]):
                         return False
                     await asyncio.sleep(fault.seconds)
         finally:

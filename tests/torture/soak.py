@@ -61,7 +61,7 @@ class Soak:
         clean = False
         try:
             url = await server.new() if server is not None else options.database_url
-            house = self.house = House(folder, database_url=url, postgres_server=server)
+            house = self.house = House(folder, seconds=options.seconds, database_url=url, postgres_server=server)
             self.say(f"data in {folder}")
             try:
                 await house.open()
