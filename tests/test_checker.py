@@ -55,7 +55,7 @@ async def nothing_left(bench: Bench) -> None:
 
 def book_of(bench: Bench, run_id: str) -> Any:
     """What the database in memory keeps of the run."""
-    return bench.world.runs._books[run_id]  # type: ignore[attr-defined]
+    return bench.world.runs._shelf.books[run_id]  # type: ignore[attr-defined]
 
 
 def said_by(bench: Bench, book: Any) -> dict[str, list[str]]:
