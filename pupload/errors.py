@@ -16,6 +16,7 @@ told by the branch it stands on:
     │   ├── DatabaseUnavailable
     │   ├── ServerUnreachable   said by our own client
     │   └── DiskFull
+    │       └── DatabaseFull    a DatabaseUnavailable, too
     ├── AttemptFailed           a node's attempt ended badly; carries its failure class
     └── Broken                  a bug or damaged data: state that does not read back, a broken promise of a port
         ├── Stale               somebody else saved the run first: load and decide again
@@ -150,6 +151,10 @@ class ServerUnreachable(TryLater):
 
 class DiskFull(TryLater):
     """The disk holding {path} is full."""
+
+
+class DatabaseFull(DatabaseUnavailable, DiskFull):
+    """The disk holding {path} is full: nothing can be written to the database until there is room."""
 
 
 # ── the world says no: object stores ─────────────────────────────────────────────────────────────────────────────

@@ -71,6 +71,8 @@ class _ServiceCollector(Collector):
         yield CounterMetricFamily(
             "pupload_uploads", "Uploads sealed since the start.", value=counts.totals.get("upload.sealed", 0)
         )
+        yield _by_kind(GaugeMetricFamily, "pupload_disk_free_bytes", "Room on disk.", "disk", counts.disk_free)
+        yield _by_kind(CounterMetricFamily, "pupload_deleted", "What was not kept any longer.", "kind", counts.deleted)
         ended = CounterMetricFamily("pupload_callbacks", "Callbacks delivered or given up.", labels=["state"])
         for state, number in counts.callbacks.items():
             ended.add_metric([state], number)
@@ -85,3 +87,12 @@ def _by_resource(name: str, about: str, numbers: Mapping[str, float]) -> Metric:
     for resource, number in numbers.items():
         family.add_metric([resource], number)
     return family
+
+
+def _by_kind(
+    family: type[GaugeMetricFamily | CounterMetricFamily], name: str, about: str, label: str, numbers: Mapping[str, int]
+) -> Metric:
+    found = family(name, about, labels=[label])
+    for value, number in numbers.items():
+        found.add_metric([value], number)
+    return found

@@ -9,7 +9,7 @@ controllers may do all of this at once.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -92,6 +92,11 @@ class Retention:
         """Tidies up from now on."""
         self._tasks.start(self._for_ever(self._round_and_rest), name="tidy up after ended runs")
         self._tasks.start(self._for_ever(self._sweep_and_rest), name="look for strays")
+
+    @property
+    def deleted(self) -> Mapping[str, int]:
+        """How much was deleted since the start: `runs`, `objects`, `uploads` in parts."""
+        return {"runs": self.purged, **self._deleting.done}
 
     async def close(self) -> None:
         """Stops; what is due stays due."""

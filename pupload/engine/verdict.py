@@ -1,6 +1,7 @@
 """What an attempt's end means, in a sentence that a person can act on."""
 
 import asyncio
+from dataclasses import replace
 
 from pupload import errors
 from pupload.domain import tiers
@@ -67,6 +68,13 @@ def of_footprint(ref: AttemptRef, ended: Exit, tier: Tier, too_much: str) -> Att
         return None
     advice = _more_storage(tier) if too_much.startswith("wrote") else ""
     return _failed(ref, Failure.STORAGE, f"killed: {too_much}{advice}", ended)
+
+
+def of_disk(failed: AttemptFailed, shortage: str) -> AttemptFailed:
+    """The same, but not the node's fault where it ended when the disk was full; `shortage` says so, or is empty."""
+    if not shortage:
+        return failed
+    return replace(failed, failure=Failure.DISK_FULL, reason=f"the disk was full: {shortage}; {failed.reason}")
 
 
 def of_error(ref: AttemptRef, error: BaseException) -> AttemptFailed:

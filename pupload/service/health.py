@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Sequence
 from pupload import errors
 from pupload.domain import skew
 from pupload.domain.delivery import State
+from pupload.domain.watermark import Level
 from pupload.engine.engine import Engine
 from pupload.service.views import Counts, HealthLine
 
@@ -21,15 +22,24 @@ class Health:
         self._engine = engine
 
     async def check(self) -> Sequence[HealthLine]:
-        """One line each for the database, the store and the container engine; and for the clock if it was set."""
+        """
+        One line each for the database, the store, the container engine and the disks; for the clock if it was set.
+        """
         world = self._engine.world
         lines = await asyncio.gather(
             _line("database", world.runs.list(limit=1)),
             _line("store", self._ask_store()),
             _line("engine", world.executor.capacity()),
+            self._look_at_disks(),
         )
         said = skew.complaint(world.clock.skew())
         return [*lines, HealthLine(name="clock", ok=True, detail=said)] if said else lines
+
+    async def _look_at_disks(self) -> HealthLine:
+        disks = self._engine.disks
+        await disks.look()
+        what = "no run is taken, and no node started" if disks.level is Level.FULL else "no node is started"
+        return HealthLine(name="disk", ok=disks.enough, detail="" if disks.enough else f"{what}: {disks.shortage}")
 
     async def _ask_store(self) -> None:
         try:
@@ -54,6 +64,8 @@ class Health:
             },
             totals=dict(engine.totals),
             callbacks={state.value: engine.callbacks.totals[state] for state in (State.DELIVERED, State.FAILED)},
+            disk_free={space.what: space.free_bytes for space in engine.disks.spaces},
+            deleted=engine.retention.deleted,
             callbacks_pending=engine.callbacks.pending,
         )
 

@@ -55,8 +55,9 @@ class Runs:
         """
         A new run of the flow, saved; or the run that was started with this key before.
 
-        Raises `errors.Invalid` with all findings, and nothing is stored then.
+        Raises `errors.Invalid` with all findings, and nothing is stored then; `errors.DiskFull` when there is no room.
         """
+        self._engine.disks.check()
         definitions = await self._definitions(order.flow, order.definitions)
         found = await self._validate(order, definitions)
         if any(finding.is_error for finding in found):
@@ -145,6 +146,7 @@ class Runs:
         kept = resuming.kept(old, from_node=from_node)
         if not kept.left:
             raise errors.Conflict(reason=f"run {old.id} is COMPLETE: there is nothing to resume; name a FromNode")
+        self._engine.disks.check()
         await self._check_artifacts(old, kept)
         world = self._engine.world
         run_id, now = world.ids.new_run_id(), world.clock.now()

@@ -107,3 +107,7 @@ class Counts:
     callbacks: Mapping[str, int] = field(default_factory=dict)
     """Deliveries brought to an end since the start, by how."""
     callbacks_pending: int = 0
+    disk_free: Mapping[str, int] = field(default_factory=dict)
+    """Bytes, by what is kept there."""
+    deleted: Mapping[str, int] = field(default_factory=dict)
+    """How much retention and purges deleted since the start, by kind."""

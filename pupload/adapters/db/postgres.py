@@ -312,7 +312,7 @@ def _meaning(error: BaseException, name: str) -> errors.PuploadError:
     if is_lost(error) or is_again(error):
         return errors.DatabaseUnavailable(reason=f"{name}: {words}")
     if state == _FULL:
-        return errors.DiskFull(path=f"the database {name}")
+        return errors.DatabaseFull(path=f"the database {name}")
     if state in _OPERATOR:
         return errors.Misconfigured(reason=f"the database {name} refuses us: {words}")
     if state == _READ_ONLY:

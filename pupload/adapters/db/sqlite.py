@@ -97,7 +97,7 @@ def turn(error: Exception, path: Path) -> errors.PuploadError:
         error = error.orig
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the code tells details
     if code == sqlite3.SQLITE_FULL:
-        return errors.DiskFull(path=str(path.parent))
+        return errors.DatabaseFull(path=str(path.parent))
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return errors.Damaged(what=f"the database {path}", reason=f"{error}; restore it from a backup")
     if isinstance(error, sqlite3.OperationalError):
