@@ -131,6 +131,8 @@ class DockerExecutor:
         except calls.Refusal as refusal:
             if refusal.status == _CONFLICT:
                 return False
+            if order.secrets is not None and f"does not exist: {order.secrets}" in refusal.reason:
+                raise _cannot_see(order.secrets.parent) from None
             raise self._cannot_create(refusal, order.image) from None
         return True
 
@@ -516,6 +518,14 @@ def _cannot(refusal: calls.Refusal) -> errors.PuploadError:
     if refusal.status < _SERVER_ERROR or any(phrase in lower for phrase in _NODE_ASKED_FOR):
         return errors.ContainerRefused(reason=_sentence(said))
     return refusal
+
+
+def _cannot_see(folder: Path) -> errors.PuploadError:
+    reason = (
+        f"the container engine does not see {folder}, where this server keeps them: let both run on one machine, or "
+        "name a folder that both see with secrets_folder"
+    )
+    return errors.SecretsUnusable(reason=reason)
 
 
 def _sentence(said: str) -> str:

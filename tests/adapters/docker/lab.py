@@ -16,7 +16,7 @@ import docker
 import docker.utils
 
 from pupload import ports
-from pupload.adapters.docker import executor, names
+from pupload.adapters.docker import executor, inspection, names
 from pupload.adapters.system import clock
 from pupload.domain import run
 from tests import images
@@ -74,9 +74,9 @@ class Lab(Orders):
         self._executors: list[executor.DockerExecutor] = []
         self.executor = self.another()
 
-    def another(self) -> executor.DockerExecutor:
+    def another(self, bounds: inspection.Bounds | None = None) -> executor.DockerExecutor:
         """An executor of the same instance, as another process would have."""
-        made = executor.DockerExecutor(instance=self.instance, clock=clock.SystemClock())
+        made = executor.DockerExecutor(instance=self.instance, clock=clock.SystemClock(), bounds=bounds)
         self._executors.append(made)
         return made
 

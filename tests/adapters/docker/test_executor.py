@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pupload import errors, ports
-from pupload.adapters.docker import executor, names
+from pupload.adapters.docker import executor, inspection, names
 from pupload.adapters.system import clock
 from pupload.domain import run
 from tests.adapters.docker import lab as labs
@@ -188,6 +190,30 @@ async def test_inputs_that_are_not_there_are_refused(lab: labs.Lab) -> None:
     order.inputs.rmdir()
     with pytest.raises(errors.ContainerRefused, match="does not exist"):
         await lab.executor.ensure_started(order)
+
+
+async def test_secrets_that_the_engine_does_not_see_are_told_as_such(lab: labs.Lab, tmp_path: Path) -> None:
+    """As with an engine on another machine."""
+    folder = tmp_path / "secrets"
+    order = lab.order("true")
+    order = replace(order, secrets=folder / order.attempt.id)
+    with pytest.raises(errors.SecretsUnusable, match=f"does not see {folder}.*secrets_folder"):
+        await lab.another(inspection.Bounds(secrets=folder)).ensure_started(order)
+    assert not lab.left()
+
+
+async def test_a_node_sees_its_secrets_and_can_change_none(lab: labs.Lab, tmp_path: Path) -> None:
+    order = lab.order("sh", "-c", "cat /run/secrets/KEY; rm /run/secrets/KEY || echo x > /run/secrets/KEY || echo no")
+    order = replace(order, secrets=tmp_path / "secrets" / order.attempt.id)
+    assert order.secrets is not None
+    order.secrets.mkdir(parents=True)
+    (order.secrets / "KEY").write_text("value\n")
+    order.secrets.chmod(0o777)
+    executor = lab.another(inspection.Bounds(secrets=tmp_path / "secrets"))
+    await executor.ensure_started(order)
+    assert (await executor.wait(order.attempt)).code == 0
+    said = [line.message async for line in executor.logs(order.attempt) if line.stream == "stdout"]
+    assert said == ["value", "no"]
 
 
 @pytest.mark.parametrize(
