@@ -9,7 +9,6 @@ import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from hashlib import sha256
 from typing import TypeVar
 
@@ -257,7 +256,7 @@ class Caller:
         return TryAgain(error) if refusal.is_worth_another_try else error
 
     async def _pause(self, seconds: float) -> None:
-        await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
+        await self._clock.sleep(seconds)
 
     def _tell(self, error: BaseException, call: Call) -> str:
         if isinstance(error, TimeoutError):

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,7 @@ class EmbeddedStore(client.S3Store):
                             yield line["key"]
             except ControlSilent:
                 pass  # it is asked again, from where it fell silent
-            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=pause))
+            await self._clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def close(self) -> None:

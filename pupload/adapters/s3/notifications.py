@@ -7,7 +7,6 @@ Each new connection is told to the reader as an empty key: what arrived before i
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pupload import ports
@@ -51,7 +50,7 @@ class Listener:
                     yield key
             finally:
                 ear.stop()
-            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=pause))
+            await self._clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _make_ear(self, tell: Callable[[str | None], None]) -> "Ear":

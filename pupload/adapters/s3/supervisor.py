@@ -14,7 +14,6 @@ import tempfile
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -190,7 +189,7 @@ class EmbeddedProcess:
     async def _launch_again(self, pause: float) -> float:
         """Starts it until that works; returns the pause for the next time."""
         while True:
-            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=pause))
+            await self._clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
             await self._end()
             try:

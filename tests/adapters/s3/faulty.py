@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from aiohttp import web
 
@@ -57,8 +57,8 @@ class QuickClock(clock.SystemClock):
     def monotonic(self) -> float:
         return super().monotonic() + self.later.total_seconds()
 
-    async def sleep_until(self, when: datetime) -> None:
-        self.pauses.append((when - self.now()).total_seconds())
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
         await asyncio.sleep(0)
 
 

@@ -143,7 +143,7 @@ async def arrivals(at: Neighbour, guard: outbound.Guard, until: asyncio.Event) -
     """Listens for arrivals until the first pause after a connection that failed."""
 
     class Clock(clock.SystemClock):
-        async def sleep_until(self, when: Any) -> None:
+        async def sleep(self, seconds: float) -> None:
             until.set()
             await asyncio.Event().wait()
 
