@@ -124,6 +124,13 @@ class Server:
         found: dict[str, str] = json.loads((self.data / "store" / "credentials.json").read_text())
         return found
 
+    @property
+    def processor_seconds(self) -> float:
+        """What its process has taken of the processors."""
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     # ── What is left ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def containers(self, **labels: str) -> list[dict[str, Any]]:
