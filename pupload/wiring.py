@@ -32,7 +32,7 @@ from pupload.adapters.s3 import client as s3_client
 from pupload.adapters.s3 import local, places, stores, supervisor
 from pupload.adapters.sealing import keyfile
 from pupload.adapters.sealing.sealer import FileSealer
-from pupload.adapters.system import memory
+from pupload.adapters.system import logs, memory
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.disks import SystemDisks
 from pupload.adapters.system.ids import SystemIds
@@ -132,12 +132,7 @@ def _policy(settings: Settings) -> origins.Policy:
 
 def set_up_logging(settings: Settings) -> None:
     """Log lines go to stderr from now on; for the server's own process, not for programs that hold one."""
-
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    logging.getLogger("pupload.access").setLevel("INFO" if settings.access_log else "WARNING")
-    logging.getLogger("alembic").setLevel("WARNING")
+    logs.set_up(settings.log_level, requests=settings.access_log)
 
 
 @asynccontextmanager
