@@ -111,6 +111,7 @@ async def _in_sqlite(folder: Path) -> AsyncIterator[Fleet]:
 async def _on_a_server(folder: Path) -> AsyncIterator[Fleet]:
     server = postgres.shared()
     url = await server.emptied()
+    await (await Database.open(url)).close()  # the tables are there now
     async with AsyncExitStack() as stack:
 
         async def open_one(name: str) -> Member:
