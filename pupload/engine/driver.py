@@ -12,7 +12,7 @@ of, with all that was under way for it here; what was asked of it meanwhile is p
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -36,6 +36,9 @@ T = TypeVar("T")
 
 FINISHED_KEPT, FINISHED_NODES_KEPT = 1000, 100_000
 """Runs in a terminal state that are kept in memory for whoever asks, and how many nodes they may have together."""
+
+READ_AT_ONCE = 32
+"""Runs that are taken up: thousands, after a while."""
 
 SECOND_LOOK_SECONDS = 60.0
 """When a run is looked at again that could not take in a report."""
@@ -167,12 +170,12 @@ class Driver:
         What one of them holds already is held before anything is given to another.
         """
         found = []
-        for run_id in run_ids:
-            if run_id in self._live:
-                self.let_go(run_id)  # it was lost, and came back with another token
-            run = await self._read(run_id)
-            if run is not None and run.owner == self._me:
-                found.append(run)
+        for some in _batches(run_ids, READ_AT_ONCE):
+            for run_id in some:
+                if run_id in self._live:
+                    self.let_go(run_id)  # it was lost, and came back with another token
+            read = await asyncio.gather(*(self._read(run_id) for run_id in some))
+            found += [run for run in read if run is not None and run.owner == self._me]
         for run in found:
             self._keep(run)
         for run in found:
@@ -368,6 +371,12 @@ def _joined(decisions: list[Decision]) -> Decision:
         changed_edges=frozenset().union(*(one.changed_edges for one in decisions)),
         at=last.at,
     )
+
+
+def _batches(run_ids: Iterable[str], size: int) -> Iterator[list[str]]:
+    left = [*run_ids]
+    for start in range(0, len(left), size):
+        yield left[start : start + size]
 
 
 def _nothing(*_: object) -> None:
