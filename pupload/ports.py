@@ -894,6 +894,21 @@ class Executor(Protocol):
         """Gives up connections and threads. Containers go on."""
 
 
+# ── The process ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Pulse(Protocol):
+    """Whether this process takes its turns, or stood still."""
+
+    standstills: int
+    """How often since the start it did nothing for seconds."""
+    seconds: float
+    """How long in all."""
+
+    def complaint(self) -> str:
+        """A sentence about a standstill of a moment ago; empty where there was none."""
+
+
 # ── Chance ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -38,6 +38,7 @@ from pupload.adapters.system.disks import SystemDisks
 from pupload.adapters.system.ids import SystemIds
 from pupload.adapters.system.outbound import Guard
 from pupload.adapters.system.steady import SteadyClock
+from pupload.adapters.system.watchdog import Watchdog
 from pupload.api import origins
 from pupload.api.app import make_app, make_runner
 from pupload.api.web import Services
@@ -102,7 +103,11 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
     """
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(running_engine(settings, dev=dev))
-        services = make_services(engine, settings, dev=dev, capacity=await engine.world.executor.capacity())
+        pulse = Watchdog()
+        pulse.start()
+        stack.push_async_callback(pulse.close)
+        capacity = await engine.world.executor.capacity()
+        services = make_services(engine, settings, dev=dev, capacity=capacity, pulse=pulse)
         app = make_app(
             services,
             version=program_version(),
@@ -186,7 +191,9 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         yield engine
 
 
-def make_services(engine: Engine, settings: Settings, *, dev: bool, capacity: ports.Capacity) -> Services:
+def make_services(
+    engine: Engine, settings: Settings, *, dev: bool, capacity: ports.Capacity, pulse: ports.Pulse | None = None
+) -> Services:
     """What every surface calls, over one engine."""
     allowed = engine.config.limits.policy
     presenter = Presenter(engine)
@@ -205,7 +212,7 @@ def make_services(engine: Engine, settings: Settings, *, dev: bool, capacity: po
         projects=Projects(flows=engine.world.flows, runs=runs),
         nodes=Nodes(catalogue),
         secrets=Secrets(secrets=engine.world.secrets, clock=engine.world.clock),
-        health=Health(engine),
+        health=Health(engine, pulse=pulse),
     )
 
 

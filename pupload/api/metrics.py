@@ -64,6 +64,12 @@ class _ServiceCollector(Collector):
         yield GaugeMetricFamily("pupload_queued_nodes", "Nodes that wait for room.", value=counts.queued)
         yield _by_resource("pupload_capacity", "What there is in all.", counts.capacity)
         yield _by_resource("pupload_used", "What live attempts hold.", counts.used)
+        yield CounterMetricFamily(
+            "pupload_standstills", "How often the event loop stood still for seconds.", value=counts.standstills
+        )
+        yield CounterMetricFamily(
+            "pupload_standstill_seconds", "How long it did, in all.", value=counts.standstill_seconds
+        )
         happened = CounterMetricFamily("pupload_events", "What happened in runs since the start.", labels=["kind"])
         for kind, number in counts.totals.items():
             happened.add_metric([kind], number)

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 
 from pupload import errors
 from pupload.domain import skew
 from pupload.domain.delivery import State
 from pupload.domain.watermark import Level
 from pupload.engine.engine import Engine
+from pupload.ports import Pulse
 from pupload.service.views import Counts, HealthLine
 
 ANSWER_SECONDS = 5.0
@@ -18,8 +19,9 @@ ANSWER_SECONDS = 5.0
 class Health:
     """What can be asked about the server."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, pulse: Pulse | None = None) -> None:
         self._engine = engine
+        self._pulse = pulse
 
     async def check(self) -> Sequence[HealthLine]:
         """
@@ -32,8 +34,14 @@ class Health:
             _line("engine", world.executor.capacity()),
             self._look_at_disks(),
         )
-        said = skew.complaint(world.clock.skew())
-        return [*lines, HealthLine(name="clock", ok=True, detail=said)] if said else lines
+        return [*lines, *self._complaints()]
+
+    def _complaints(self) -> Iterator[HealthLine]:
+        """Lines that are there only when there is something to say."""
+        if said := skew.complaint(self._engine.world.clock.skew()):
+            yield HealthLine(name="clock", ok=True, detail=said)
+        if self._pulse is not None and (said := self._pulse.complaint()):
+            yield HealthLine(name="process", ok=False, detail=said)
 
     async def _look_at_disks(self) -> HealthLine:
         disks = self._engine.disks
@@ -63,6 +71,8 @@ class Health:
                 "attempts": len(held),
             },
             totals=dict(engine.totals),
+            standstills=self._pulse.standstills if self._pulse else 0,
+            standstill_seconds=self._pulse.seconds if self._pulse else 0.0,
             callbacks={state.value: engine.callbacks.totals[state] for state in (State.DELIVERED, State.FAILED)},
             disk_free={space.what: space.free_bytes for space in engine.disks.spaces},
             deleted=engine.retention.deleted,

@@ -104,6 +104,9 @@ class Counts:
     used: Mapping[str, float]
     totals: Mapping[str, int]
     """Events since the start, by journal name."""
+    standstills: int = 0
+    """How often the process took no turns for seconds, since the start."""
+    standstill_seconds: float = 0.0
     callbacks: Mapping[str, int] = field(default_factory=dict)
     """Deliveries brought to an end since the start, by how."""
     callbacks_pending: int = 0

@@ -2,9 +2,9 @@
 A clock that runs evenly while somebody sets the wall clock.
 
 Runs have deadlines in wall-clock time: they must hold across restarts, and people read them. But a wall clock that is
-set forward by an hour would make an hour of every deadline pass at once. So the time that runs are told is what the wall
-clock said once and the seconds that really passed since. Where the two differ it follows, by one second in twenty, so
-that a right correction is taken in and no duration is off by more than that.
+set forward by an hour would make an hour of every deadline pass at once. So the time that runs are told is what the
+wall clock said once and the seconds that really passed since. Where the two differ it follows, by one second in twenty,
+so that a right correction is taken in and no duration is off by more than that.
 
 What it said is kept in a small file: a server that restarts after the wall clock was set goes on where it was, as long
 as the machine was not restarted, too. Signatures, which other machines check, need the wall clock itself.
