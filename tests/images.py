@@ -32,6 +32,14 @@ def busybox() -> str:
     return make(BUSYBOX, _busybox_tar(program.read_bytes(), applets), changes=('CMD ["true"]', "ENV PATH=/bin"))
 
 
+def with_volumes(reference: str, *places: str) -> str:
+    """The image `reference` with a busybox, which declares these places to be writable."""
+    program = _static_busybox()
+    applets = subprocess.run([str(program), "--list"], check=True, capture_output=True, text=True).stdout.split()
+    volumes = [f"VOLUME {place}" for place in places]
+    return make(reference, _busybox_tar(program.read_bytes(), applets), changes=("ENV PATH=/bin", *volumes))
+
+
 def make(reference: str, content: bytes, *, changes: Sequence[str] = ()) -> str:
     """
     The image `reference` has this tar as its only layer afterwards, and these Dockerfile lines as its settings.

@@ -18,6 +18,7 @@ import pytest
 
 from tests import images
 from tests.system import flows
+from tests.system.conftest import only_here
 from tests.system.server import Server, engine
 
 Json = dict[str, Any]
@@ -79,12 +80,8 @@ FROM_INSIDE = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for this module, with little room in /tmp so that it is filled at once."""
-    from tests.system.conftest import _end
-
-    found = Server(tmp_path_factory.mktemp("server"), PUPLOAD_GRACE_SECONDS="2", PUPLOAD_TMP_BYTES=str(8 * MIB))
-    found.start()
-    yield found
-    _end(found)
+    with only_here(tmp_path_factory.mktemp("server"), PUPLOAD_TMP_BYTES=str(8 * MIB)) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -129,18 +126,13 @@ def called(server: Server, request: pytest.FixtureRequest) -> Mapping[str, str]:
     _need_base()
     policy = server.folder / "root.yaml"
     policy.write_text("Users: [0, 65534]\n")
-    own = Server(server.folder / request.param.replace(":", "-"), PUPLOAD_POLICY=str(policy))
-    own.start()
-    try:
+    with only_here(server.folder / request.param.replace(":", "-"), PUPLOAD_POLICY=str(policy)) as own:
         script = Path(__file__).with_name("probes.pl").read_text()
         definition = flows.a_script(
             "step", "", Image=BASE, User=request.param, Command={"Exec": ["perl", "-e", "${s}"]}
         )
         order = flows.an_order([flows.a_node("step", flags={"s": script})], [definition])
         return asyncio.run(_called(own, order))
-    finally:
-        own.stop()
-        own.remove_containers()
 
 
 async def _called(server: Server, order: Json) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ both nothing may be left behind: that is part of every test here.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield make
     for each in made:
         _end(each)
+
+
+@contextmanager
+def only_here(folder: Path, **environment: str) -> Iterator[Server]:
+    """A server with these settings, for the tests of one module; ended like the others."""
+    found = Server(folder, **{"PUPLOAD_GRACE_SECONDS": "2", **environment})
+    found.start()
+    yield found
+    _end(found)
 
 
 def _end(server: Server) -> None:
