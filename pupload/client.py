@@ -109,10 +109,11 @@ class Client:
         """The run, being stopped; one that has ended is as it was."""
         return await self._call("POST", f"/api/v1/flow/cancel/{_step(run_id)}", {"Mode": mode})
 
-    async def resume(self, run_id: str, *, from_node: str | None = None) -> Answer:
+    async def resume(self, run_id: str, *, from_node: str | None = None, idempotency_key: str | None = None) -> Answer:
         """A new run that goes on where this one ended. Raises `errors.Conflict`."""
         asked = {} if from_node is None else {"FromNode": from_node}
-        return await self._call("POST", f"/api/v1/flow/resume/{_step(run_id)}", asked)
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return await self._call("POST", f"/api/v1/flow/resume/{_step(run_id)}", asked, headers=headers)
 
     async def secrets(self) -> Answer:
         """`{"Secrets"}`: names, and when each was set; no values."""
@@ -129,7 +130,7 @@ class Client:
                 raise await _error(response)
 
     async def rotate_secrets(self, *, new_key: bool) -> Answer:
-        """`{"KeyID"}`: everything kept secret is sealed anew, with this key."""
+        """`{"KeyID"}`: everything kept secret is encrypted anew, with this key."""
         return await self._call("POST", "/api/v1/secret/rotate", {"NewKey": new_key})
 
     async def callbacks(self, run_id: str) -> Answer:

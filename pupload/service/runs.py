@@ -130,13 +130,15 @@ class Runs:
             raise errors.UnknownRun(run=run_id[:64])
         await self._engine.retention.purge(canonical)
 
-    async def resume(self, run_id: str, *, from_node: str | None = None) -> RunView:
+    async def resume(
+        self, run_id: str, *, from_node: str | None = None, idempotency_key: str | None = None
+    ) -> RunView:
         """
         A new run that does what the failed or stopped one left undone.
 
         Artifacts of nodes that succeeded are linked after a check that they still exist; with `from_node` that node and
-        all behind it run again. Raises `errors.UnknownRun`, `errors.Conflict` for a run that is not over, or whose
-        artifacts are gone (it says which).
+        all behind it run again. A second call for the run with the same key answers with the first new run. Raises
+        `errors.UnknownRun`, `errors.Conflict` for a run that is not over, or whose artifacts are gone (it says which).
         """
         old = await self.find(run_id)
         if not old.status.terminal:
@@ -152,7 +154,9 @@ class Runs:
         run_id, now = world.ids.new_run_id(), world.clock.now()
         plan = resuming.replanned(old.plan, old_run=old.id, new_run=run_id, tokens=world.ids.token)
         decision = begin(run_id, plan, now=now, reused=kept.nodes, inputs=kept.inputs, resumed_from=old.id)
-        return await self._presenter.view(await self._engine.driver.begin(decision))
+        # A key of its own for each run that is resumed: the one with which that was started is no other's.
+        key = None if idempotency_key is None else f"resume {old.id} {idempotency_key}"
+        return await self._presenter.view(await self._engine.driver.begin(decision, idempotency_key=key))
 
     async def _check_artifacts(self, old: Run, kept: "resuming.Kept") -> None:
         missing = []

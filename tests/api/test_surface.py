@@ -158,6 +158,22 @@ async def test_a_cancelled_run_is_stopped_and_can_be_resumed(tmp_path: Path) -> 
         assert again["ID"] != run["ID"]
 
 
+async def test_a_resume_that_is_repeated_with_its_key_answers_with_the_first_new_run(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        key = {"Idempotency-Key": "once"}
+        old = []
+        for _ in range(2):
+            run = await started(house)
+            await house.call("POST", f"/api/v1/flow/cancel/{run['ID']}")
+            old.append(run["ID"])
+        new = [(await house.call("POST", f"/api/v1/flow/resume/{run}", headers=key))[1]["ID"] for run in (*old, *old)]
+        assert new[:2] == new[2:]
+        assert len({*old, *new}) == 4, "the key is the run's: another run's is another"
+        assert (await house.call("POST", f"/api/v1/flow/resume/{old[0]}"))[1]["ID"] not in new
+        long = {"Idempotency-Key": "x" * 256}
+        assert (await house.call("POST", f"/api/v1/flow/resume/{old[0]}", headers=long))[0] == 400
+
+
 async def test_attempts_are_counted_as_the_node_caused_them(tmp_path: Path) -> None:
     async with a_house(tmp_path) as house:
         house.bench.image(IMAGE, lambda order: Outcome(code=3))

@@ -68,8 +68,9 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def resume(request: web.Request) -> web.Response:
+    key, old = _idempotency_key(request), request.match_info["flowRunID"]
     node = await shared.read_document(request, wire.read_resume, optional=True)
-    return await _run(request, await request.app[SERVICES].runs.resume(request.match_info["flowRunID"], from_node=node))
+    return await _run(request, await request.app[SERVICES].runs.resume(old, from_node=node, idempotency_key=key))
 
 
 async def purge(request: web.Request) -> web.Response:
@@ -329,6 +330,7 @@ ROUTES = (
         summary="A new run that goes on where a failed or stopped one ended",
         reads=models.Resume,
         answers=models.FlowRun,
+        parameters=(_KEY,),
     ),
     Route(
         method="POST",
@@ -470,7 +472,7 @@ ROUTES = (
         method="POST",
         path=f"{PREFIX}/secret/rotate",
         handler=secrets.rotate_secrets,
-        summary="Seal everything that is kept secret anew, with a new key unless `NewKey` is false",
+        summary="Encrypt everything that is kept secret anew, with a new key unless `NewKey` is false",
         reads=models.Rotation,
         answers=models.Rotated,
         lasting=True,
