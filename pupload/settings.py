@@ -77,10 +77,10 @@ class Settings(BaseSettings):
     )
     secret_key_file: Path | None = Field(
         None,
-        description="The file with the keys that the database's secrets are sealed with, one in each line in Base64: "
-        "the first seals, all of them open. Empty: `secret.key` in the data folder. Made with a new key when there is "
-        "none; refused when others than its owner may read it. Back it up apart from the database, for one is of no "
-        "use without the other; servers on one database must have the same file.",
+        description="The file with the keys that secrets in the database are encrypted with, one in each line in "
+        "Base64: the first encrypts, all of them decrypt. Empty: `secret.key` in the data folder. Made with a new key "
+        "when there is none; refused when others than its owner may read it. Back it up apart from the database, for "
+        "one is of no use without the other. Servers on one database must have the same file.",
     )
     lease_seconds: float = Field(
         15.0,

@@ -312,12 +312,12 @@ def secret_remove(name: SecretName, url: Url = "", as_json: Json = False) -> int
 @secrets.command("rotate")
 def secret_rotate(
     keep_key: Annotated[
-        bool, typer.Option("--keep-key", help="Make no new key: seal with the first key that the file holds now.")
+        bool, typer.Option("--keep-key", help="Make no new key: take the first that the file holds now.")
     ] = False,
     url: Url = "",
     as_json: Json = False,
 ) -> int:
-    """Seal all that the server keeps secret anew, with a new key."""
+    """Encrypt all that the server keeps secret anew, with a new key."""
     from pupload.cli import secrets
 
     return secrets.rotate(_out(as_json), _url(url).url, new_key=not keep_key)

@@ -49,12 +49,12 @@ def remove(out: Output, url: str, name: str) -> int:
 
 
 def rotate(out: Output, url: str, *, new_key: bool) -> int:
-    """Seals everything anew."""
+    """Has everything that is kept secret encrypted anew."""
     answer = _with_client(url, lambda client: client.rotate_secrets(new_key=new_key))
     if out.as_json:
         out.json(answer)
     else:
-        out.say(f"everything secret is sealed with key {answer['KeyID']}")
+        out.say(f"everything secret is encrypted with key {answer['KeyID']}")
         if new_key:
             out.note("back up the server's key file: backups of the database from now on need it")
     return failures.OK

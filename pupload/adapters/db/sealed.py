@@ -31,7 +31,7 @@ class Seal:
         if not isinstance(blob, bytes) or not blob.startswith(_SEALED):
             return blob
         if self.sealer is None:
-            raise errors.Misconfigured(reason=f"{about} is sealed, and no key was given")
+            raise errors.Misconfigured(reason=f"{about} is encrypted, and no key was given")
         return self.sealer.open(blob[1:], about=about)
 
     def check(self, session: Session) -> None:

@@ -51,7 +51,7 @@ class Secrets:
             return None
         value = self._seal.open(blob, what)
         if not isinstance(value, bytes) or value is blob:
-            raise errors.Damaged(what=what, reason="it is not sealed")
+            raise errors.Damaged(what=what, reason="it is not encrypted")
         return value.decode()
 
     async def list(self) -> Sequence[ports.SecretInfo]:

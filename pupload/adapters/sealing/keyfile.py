@@ -23,7 +23,7 @@ ID_BYTES = 8
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _HEAD = (
-    "# The keys that pupload's database is sealed with, the newest first. Lost keys cannot be replaced: back them up.\n"
+    "# The keys that pupload's database is encrypted with, the newest first. Without them it is lost: back them up.\n"
 )
 
 

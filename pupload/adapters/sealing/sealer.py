@@ -47,19 +47,19 @@ class FileSealer:
     def open(self, sealed: bytes, *, about: str) -> bytes:
         """See `ports.Sealer`."""
         if len(sealed) < _DATA_AT or sealed[0] != _VERSION:
-            raise errors.Damaged(what=about, reason="it was not sealed by this version")
+            raise errors.Damaged(what=about, reason="it was not encrypted by this version")
         cipher = self._cipher(sealed[1:_NONCE_AT], about)
         try:
             return cipher.decrypt(sealed[_NONCE_AT:_DATA_AT], sealed[_DATA_AT:], about.encode())
         except InvalidTag as error:
-            raise errors.Damaged(what=about, reason="it was changed, or sealed for something else") from error
+            raise errors.Damaged(what=about, reason="it was changed, or is in the place of something else") from error
 
     def _cipher(self, key_id: bytes, about: str) -> AESGCM:
         if key_id not in self._ciphers:
             self._take(keyfile.read(self._path))  # another server may have got a new key meanwhile
         if key_id not in self._ciphers:
             raise errors.Misconfigured(
-                reason=f"{about} is sealed with key {key_id.hex()}, which is not in the key file {self._path}: "
+                reason=f"{about} is encrypted with key {key_id.hex()}, which is not in the key file {self._path}: "
                 "restore the file that belongs to the database; servers that share a database share its keys"
             )
         return self._ciphers[key_id]

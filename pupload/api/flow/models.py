@@ -210,7 +210,7 @@ class SecretValue(Request):
 
 
 class Rotation(Request):
-    """`NewKey`: whether a new key is made; with false everything is sealed with the first key of the file."""
+    """`NewKey`: whether a new key is made; with false the first of the key file is taken."""
 
     NewKey: bool = True
 
@@ -515,7 +515,7 @@ class SecretList(Answer, frozen=True, kw_only=True):
 
 
 class Rotated(Answer, frozen=True, kw_only=True):
-    """The key that everything is sealed with now, by its id."""
+    """The key that everything secret is encrypted with now, by its id."""
 
     KeyID: str
 

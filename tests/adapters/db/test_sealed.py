@@ -85,9 +85,9 @@ async def test_without_a_key_it_is_not_opened_and_the_missing_key_is_named(tmp_p
     path, key = tmp_path / "db" / "pupload.db", tmp_path / "secret.key"
     database = await Database.open(path, sealer=FileSealer(key))
     await database.close()
-    with pytest.raises(errors.Misconfigured, match="the database is sealed, and no key was given"):
+    with pytest.raises(errors.Misconfigured, match="the database is encrypted, and no key was given"):
         await Database.open(path)
-    with pytest.raises(errors.Misconfigured, match=r"the database is sealed with key [0-9a-f]{16}, which is not in"):
+    with pytest.raises(errors.Misconfigured, match=r"the database is encrypted with key [0-9a-f]{16}, which is not in"):
         await Database.open(path, sealer=FileSealer(tmp_path / "another.key"))
     assert not (tmp_path / "another.key").exists()
     database = await Database.open(path, sealer=FileSealer(key))  # whoever was refused has let go of it

@@ -61,7 +61,7 @@ def test_a_key_that_is_not_there_is_told_by_its_id(path: Path) -> None:
     sealed = FileSealer(path).seal(b"data", about="the plan of run 1")
     (key_id,) = keyfile.read(path)
     path.unlink()
-    with pytest.raises(errors.Misconfigured, match=f"the plan of run 1 is sealed with key {key_id.hex()}"):
+    with pytest.raises(errors.Misconfigured, match=f"the plan of run 1 is encrypted with key {key_id.hex()}"):
         FileSealer(path).open(sealed, about="the plan of run 1")
     assert not path.exists(), "a new key would not help, and would stand in the way of the old file"
 
