@@ -184,9 +184,7 @@ class Engine:
             lease=self.lease,
             driver=self.driver,
             uploads=self.uploads,
-            sharing=Sharing(
-                ownership=world.ownership, admission=self.admission, me=config.me, clock=world.clock, ids=world.ids
-            ),
+            sharing=Sharing(ownership=world.ownership, admission=self.admission, me=config.me, ids=world.ids),
             room_moved=self.admission.moved,
             clock=world.clock,
             on_taken_over=self.sweep.ask,

@@ -13,10 +13,7 @@ from typing import Any
 
 from pupload.domain.tiers import Tier
 from pupload.engine.admission import Admission, Room
-from pupload.ports import Clock, Controller, Ids, Ownership, Share
-
-STARVING_SECONDS = 10.0
-"""How long one that holds nothing tries to start something with its part, before it leaves it to others as long."""
+from pupload.ports import Controller, Ids, Ownership, Share
 
 NOTHING = Room(cpus=0.0, memory_bytes=0, gpus={}, attempts=0)
 
@@ -24,14 +21,12 @@ NOTHING = Room(cpus=0.0, memory_bytes=0, gpus={}, attempts=0)
 class Sharing:
     """Claims room, and lets admission hand it out."""
 
-    def __init__(self, *, ownership: Ownership, admission: Admission, me: Controller, clock: Clock, ids: Ids) -> None:
+    def __init__(self, *, ownership: Ownership, admission: Admission, me: Controller, ids: Ids) -> None:
         self._ownership = ownership
         self._admission = admission
         self._me = me
-        self._clock = clock
         self._ids = ids
-        self._starves_since = inf
-        self._yields_until = -inf
+        self._starves = False
         self.alone = True
         """Whether no other controller uses this engine, as far as was heard."""
 
@@ -48,7 +43,8 @@ class Sharing:
         whole = _share(self._admission.room)
         held = _sum(self._admission.holders.values())
         waiting = self._admission.waiting
-        hungry = bool(waiting) and self._clock.monotonic() >= self._yields_until
+        # Two that cannot start anything with an even part would wait for each other: by chance one lets the other go.
+        hungry = bool(waiting) and not (self._starves and self._ids.fraction() < 0.5)
         wanted = _each(min, _each(add, held, _sum(waiting)), whole) if hungry else held
         return await self._ownership.claim(wanted, held=held, hungry=hungry, of=whole)
 
@@ -66,18 +62,8 @@ class Sharing:
                 attempts=share.attempts,
             )
         )
-        self._give_in()
-
-    def _give_in(self) -> None:
-        """Two of us that cannot start anything with an even part would wait for each other: one lets the other go."""
-        now = self._clock.monotonic()
-        if self._admission.holders or not self._admission.waiting:
-            self._starves_since = inf
-        elif self._starves_since is inf:
-            self._starves_since = now
-        elif now - self._starves_since >= STARVING_SECONDS:
-            self._starves_since = inf
-            self._yields_until = now + self._ids.fraction() * STARVING_SECONDS
+        # With all that we got nobody could start.
+        self._starves = bool(self._admission.waiting) and not self._admission.holders
 
 
 def _share(room: Room) -> Share:

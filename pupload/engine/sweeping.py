@@ -20,9 +20,13 @@ from pupload.engine.handout import Handout
 from pupload.engine.patience import patiently
 from pupload.engine.staging import UPLOADS, Folder, Staging
 from pupload.engine.tasks import Tasks
+from pupload.engine.timers import first_of, sleep
 from pupload.ports import Clock, Controller, Executor, RunStore, Stores
 
 log = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 60.0
+"""How much later it is swept a second time."""
 
 
 class Sweep:
@@ -79,10 +83,16 @@ class Sweep:
         while True:
             await self._again.wait()
             self._again.clear()
-            try:
-                await self._sweep()
-            except Exception:
-                log.exception("what belongs to no run could not be looked for")
+            await self._try_to_sweep()
+            # What a controller that was stopped short had ordered just then may come after that.
+            await first_of(sleep(self._clock, AGAIN_SECONDS), self._again.wait())
+            await self._try_to_sweep()
+
+    async def _try_to_sweep(self) -> None:
+        try:
+            await self._sweep()
+        except Exception:
+            log.exception("what belongs to no run could not be looked for")
 
     async def _sweep(self) -> None:
         seen = _Seen(self._runs, self._clock)

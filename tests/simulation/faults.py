@@ -77,7 +77,15 @@ class Step:
     seconds: float
 
 
-Fault = Crash | Lost | Outage | Flaky | Restart | Removed | Deaf | Step
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze:
+    """SIGSTOP, and SIGCONT: a process that knows nothing of the time between."""
+
+    at: float
+    seconds: float
+
+
+Fault = Crash | Lost | Outage | Flaky | Restart | Removed | Deaf | Step | Freeze
 
 
 def draw(chance: random.Random, *, calls: int, seconds: float, same: bool) -> tuple[Fault, ...]:
@@ -114,3 +122,15 @@ def draw(chance: random.Random, *, calls: int, seconds: float, same: bool) -> tu
         return Step(at=when(), seconds=chance.choice((-3600.0, 3600.0, -5.0, 90.0)))
 
     return tuple(one() for _ in range(chance.choice((0, 1, 1, 2, 2, 3, 4, 6))))
+
+
+def draw_for_two(chance: random.Random, *, seconds: float) -> tuple[Fault, ...]:
+    """More faults, such as only matter where there is another controller."""
+
+    def one() -> Fault:
+        at = chance.choice((chance.uniform(0, 10), chance.uniform(0, seconds)))
+        if chance.random() < 0.7:
+            return Freeze(at=at, seconds=chance.choice((1.0, 30.0, 100.0, 300.0, 900.0)))
+        return Restart(at=at, down_seconds=chance.choice((0.0, 5.0, 120.0, 600.0)))
+
+    return tuple(one() for _ in range(chance.choice((0, 1, 1, 2, 3))))

@@ -5,7 +5,8 @@ There are no threads, no sockets and no time but the clock's. When nobody has an
 the next moment for which somebody waits. What would run in a thread runs here, at once or a little later.
 
 Every task belongs to a `Process`, by its context. A process that is killed never runs again: no `finally`, no
-`except`, no farewell. That is what `kill -9` does, and what cancelling its tasks would not do.
+`except`, no farewell. That is what `kill -9` does, and what cancelling its tasks would not do. One that is frozen goes
+on later, where it was, and believes that no time has passed.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ class Stuck(AssertionError):
 
 
 class Process:
-    """Something that can be killed."""
+    """Something that can be killed, or frozen."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -39,6 +40,16 @@ class Process:
         self.context.run(_PROCESS.set, self)
         self.dropped: list[_Ready] = []
         """What it would have gone on with."""
+        self.frozen = False
+        self.freezes = 0
+        """How often it was frozen."""
+        self.held: list[_Ready] = []
+        """What it goes on with when it is thawed."""
+
+    @staticmethod
+    def current() -> "Process | None":
+        """The one whose turn it is."""
+        return _PROCESS.get()
 
 
 _PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
@@ -109,6 +120,9 @@ class Loop(asyncio.AbstractEventLoop):
             if process is not None and process.dead:
                 process.dropped.append(entry)
                 continue
+            if process is not None and process.frozen:
+                process.held.append(entry)
+                continue
             self.steps += 1
             context.run(callback, *args)
 
@@ -126,6 +140,17 @@ class Loop(asyncio.AbstractEventLoop):
         else:
             self.clock.advance(wait)
 
+    def freeze(self, process: Process) -> None:
+        """SIGSTOP."""
+        process.frozen = True
+        process.freezes += 1
+
+    def thaw(self, process: Process) -> None:
+        """SIGCONT."""
+        process.frozen = False
+        self._ready.extend(process.held)
+        process.held.clear()
+
     def bury(self, processes: Iterable[Process]) -> None:
         """Ends whatever is left, the killed included, so that nothing of this schedule outlives it."""
         asyncio._set_running_loop(self)
@@ -136,6 +161,7 @@ class Loop(asyncio.AbstractEventLoop):
                     break
                 for process in processes:
                     process.dead = False
+                    self.thaw(process)
                     self._ready.extend(process.dropped)
                     process.dropped.clear()
                 for task in left:

@@ -53,6 +53,12 @@ AGAIN_SECONDS = 2.0
 GRACE_SECONDS = 1800.0
 """How long after the last run's end everything of it must be gone."""
 
+TWO = 0.4
+"""How many of the schedules are played with two controllers."""
+
+LEASES, ONE_LEASE = (60.0, 240.0), 3600.0
+"""Seconds: of two controllers, and of one that is alone."""
+
 LONGEST = timedelta(days=4)
 """A run that has not ended by then never will."""
 
@@ -67,11 +73,13 @@ class ServerGone(Exception):
 
 
 class Server:
-    """The controller: processes that follow each other."""
+    """A controller: processes that follow each other."""
 
-    def __init__(self, world: World, root: Path) -> None:
+    def __init__(self, world: World, number: int, *, lease_seconds: float) -> None:
         self._world = world
-        self._root = root
+        self.name = f"server {'ab'[number]}"
+        self.root = world.root / ("attempts" if number == 0 else "attempts of the other")
+        self._lease_seconds = lease_seconds
         self.process: Process | None = None
         self.engine: engines.Engine | None = None
         self._services: tuple[Runs, Uploads] | None = None
@@ -79,14 +87,14 @@ class Server:
         self._up = False
         self._closing = False
         self.starts = 0
-        world.on_crash = self._crashed
 
     async def start(self) -> None:
         """A new process, again and again until one stays up."""
         world = self._world
         while True:
-            process = self.process = Process(f"server {self.starts}")
+            process = self.process = Process(f"{self.name} {self.starts}")
             world.processes.append(process)
+            world.on_crash[process] = self._crashed
             self.starts += 1
             gone = self._gone = world.loop.create_future()
             engine = self.engine = process.context.run(self._assemble)
@@ -104,9 +112,10 @@ class Server:
 
     def _assemble(self) -> engines.Engine:
         world = self._world
+        view = world.kept.as_controller("")
         real = engines.World(
-            ownership=world.ownership(),
-            runs=world.runs(),
+            ownership=world.ownership(view),
+            runs=world.runs(view),
             journal=world.journal(),
             flows=world.kept.flows,
             secrets=world.secrets,
@@ -118,9 +127,16 @@ class Server:
             outbox=world.outbox(),
             poster=world.poster(),
         )
-        engine = engines.Engine(
-            real, engines.Config(attempts_root=self._root, limits=LIMITS, room=ROOM, max_upload_bytes=1 << 20)
+        config = engines.Config(
+            attempts_root=self.root,
+            limits=LIMITS,
+            room=ROOM,
+            max_upload_bytes=1 << 20,
+            me=ports.Controller(id=self.name, name=self.name, engine="simulated", store="simulated"),
+            lease_seconds=self._lease_seconds,
+            own_store=True,
         )
+        engine = engines.Engine(real, config)
         presenter = Presenter(engine)
         runs = Runs(engine=engine, catalogue=_NoCatalogue(), presenter=presenter, terms=TERMS)
         self._services = runs, Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=1 << 20)
@@ -141,7 +157,7 @@ class Server:
     async def restart(self, seconds: float) -> None:
         """SIGTERM; then a new process."""
         engine, process = self.engine, self.process
-        if not self._up or engine is None or process is None:
+        if not self._up or engine is None or process is None or process.frozen:
             return
         self._up = False
         gone = self._gone
@@ -170,10 +186,61 @@ class Server:
             raise ServerGone
         return asked.result()
 
+    async def freeze(self, seconds: float) -> None:
+        """SIGSTOP, and after a while SIGCONT."""
+        process, loop = self.process, self._world.loop
+        if process is None or process.dead or process.frozen:
+            return
+        loop.freeze(process)
+        await self._world.clock.sleep(seconds)
+        self._world.trace(f"== {process.name} goes on")
+        loop.thaw(process)
+
+    @property
+    def up(self) -> bool:
+        """Whether it can be asked."""
+        return self._up
+
     @property
     def idle(self) -> bool:
         """Whether it is up and does nothing for any attempt."""
         return self._up and self.engine is not None and not len(self.engine.attempts)
+
+
+class Servers:
+    """All of them; requests go to any."""
+
+    def __init__(self, world: World, count: int, *, lease_seconds: float) -> None:
+        self._world = world
+        self._all = [Server(world, number, lease_seconds=lease_seconds) for number in range(count)]
+
+    async def start(self) -> None:
+        """All of them are started."""
+        await asyncio.gather(*(server.start() for server in self._all))
+
+    def any(self) -> Server:
+        """One of them, by chance; one that is up, if there is one."""
+        servers = [server for server in self._all if server.up] or self._all
+        return servers[0] if len(servers) == 1 else self._world.chance.choice(servers)
+
+    async def ask(self, what: Callable[[Runs, Uploads], Awaitable[T]]) -> T:
+        """See `Server.ask`."""
+        return await self.any().ask(what)
+
+    @property
+    def idle(self) -> bool:
+        """Whether all are up and none does anything for any attempt."""
+        return all(server.idle for server in self._all)
+
+    @property
+    def starts(self) -> int:
+        """Processes beyond the first of each."""
+        return sum(server.starts - 1 for server in self._all) + 1
+
+    @property
+    def roots(self) -> list[Path]:
+        """Where the directories of attempts are."""
+        return [server.root for server in self._all]
 
 
 class _Teller:
@@ -197,7 +264,7 @@ class _NoCatalogue:
 class User:
     """Whoever wants one case's run, and does not give up."""
 
-    def __init__(self, world: World, server: Server, case: scenario.Case) -> None:
+    def __init__(self, world: World, server: Servers, case: scenario.Case) -> None:
         self._world = world
         self._server = server
         self._case = case
@@ -313,6 +380,8 @@ class Played:
     seconds: float = 0.0
     """Of virtual time, until the last run ended."""
     starts: int = 0
+    servers: int = 1
+    lease_seconds: float = 600.0
     same: bool = True
 
 
@@ -329,8 +398,14 @@ def play(seed: int, *, verbose: bool = False, only: Sequence[int] | None = None)
         return calm if not verbose else once(seed, drawn, (), verbose=True)
     chance = random.Random(f"faults {seed}")
     all_of = faults.draw(chance, calls=calm.calls, seconds=min(calm.seconds, 600.0), same=drawn.same)
+    chance = random.Random(f"servers {seed}")
+    servers = 2 if chance.random() < TWO else 1
+    lease_seconds = chance.choice(LEASES) if servers == 2 else ONE_LEASE
+    if servers == 2:
+        all_of += faults.draw_for_two(chance, seconds=min(calm.seconds, 600.0))
     chosen = tuple(range(len(all_of)) if only is None else only)
-    played = once(seed, drawn, tuple(all_of[number] for number in chosen), verbose=verbose)
+    plan = tuple(all_of[number] for number in chosen)
+    played = once(seed, drawn, plan, verbose=verbose, servers=servers, lease_seconds=lease_seconds)
     played.chosen = chosen
     if drawn.same and not played.broken:
         for name, wanted in calm.results.items():
@@ -354,11 +429,20 @@ def shrunk(played: Played) -> Played:
     return best
 
 
-def once(seed: int, drawn: scenario.Scenario, plan: tuple[faults.Fault, ...], *, verbose: bool = False) -> Played:
-    """Plays the scenario with these faults."""
+def once(
+    seed: int,
+    drawn: scenario.Scenario,
+    plan: tuple[faults.Fault, ...],
+    *,
+    verbose: bool = False,
+    servers: int = 1,
+    lease_seconds: float = 600.0,
+) -> Played:
+    """Plays the scenario with these faults, on so many servers."""
     root = Path(tempfile.mkdtemp(prefix="pupload-simulation-", dir=tests_dir))
     world = World(drawn, plan, seed=seed, root=root, verbose=verbose)
     played = Played(seed=seed, faults=plan, broken=world.broken, same=drawn.same)
+    played.servers, played.lease_seconds = servers, lease_seconds
     with _heard(world) as heard:
         try:
             world.loop.run_until_complete(_live(world, plan, played, heard))
@@ -376,7 +460,7 @@ async def _live(world: World, plan: tuple[faults.Fault, ...], played: Played, he
     for case in world.scenario.cases:
         for key, data in case.statics.items():
             await world.store.put_bytes(key, data, content_type="application/octet-stream")
-    server = Server(world, world.root / "attempts")
+    server = Servers(world, played.servers, lease_seconds=played.lease_seconds)
     await server.start()
     users = [User(world, server, case) for case in world.scenario.cases]
     happening = [asyncio.ensure_future(_befall(world, server, fault)) for fault in plan]
@@ -390,6 +474,9 @@ async def _live(world: World, plan: tuple[faults.Fault, ...], played: Played, he
     await _quiet(world, server)
     played.starts = server.starts
     played.results = {user.name: results(world.saved[user.run_id]) for user in users if user.run_id}
+    for root in server.roots[1:]:
+        for path in sorted(root.iterdir()) if root.is_dir() else ():
+            world.report("I8", "", f"directory {path.name} is left with the other server")
     await _judge(world, plan, played, heard, expected=len(users) + sum(bool(user.resumed) for user in users))
 
 
@@ -407,7 +494,7 @@ async def _until_over(world: World, playing: Sequence["asyncio.Future[None]"], p
     world.report("I1", "", f"not over after {world.clock.now() - start}: {_standing(world)}")
 
 
-async def _quiet(world: World, server: Server) -> None:
+async def _quiet(world: World, server: Servers) -> None:
     """Lets what was begun come to its end, after the last fault."""
     await world.clock.sleep_until(world.clock.now() + timedelta(seconds=GRACE_SECONDS))
     for _ in range(100):
@@ -443,7 +530,7 @@ async def _judge(
             world.report("LOG", "", "something went wrong inside", f"{line[:300]} … {line[-700:]}")
 
 
-async def _befall(world: World, server: Server, fault: faults.Fault) -> None:
+async def _befall(world: World, server: Servers, fault: faults.Fault) -> None:
     """The faults that come at a time; those at a call are the world's."""
     if isinstance(fault, faults.Crash | faults.Lost | faults.Outage | faults.Flaky):
         return
@@ -453,7 +540,9 @@ async def _befall(world: World, server: Server, fault: faults.Fault) -> None:
     world.trace(f"** {fault}")
     match fault:
         case faults.Restart(down_seconds=seconds):
-            await server.restart(seconds)
+            await server.any().restart(seconds)
+        case faults.Freeze(seconds=seconds):
+            await server.any().freeze(seconds)
         case faults.Removed():
             alive = sorted(world.executor.alive, key=lambda ref: ref.id)
             if alive:

@@ -72,7 +72,10 @@ class World:
         self.buried = False
         self.verbose = verbose
         self.processes: list[Process] = []
-        self.on_crash: Callable[[faults.Crash], None] = lambda crash: None
+        self.on_crash: dict[Process, Callable[[faults.Crash], None]] = {}
+        """Who is told that a process of theirs is killed."""
+        self.strays: set[AttemptRef] = set()
+        """Whose container was on its way to be started when the controller was frozen: nobody can call that back."""
         self._answers: Counter[str] = Counter()
         self._by_call = {fault.call: fault for fault in plan if isinstance(fault, faults.Crash | faults.Lost)}
         self._spells = [fault for fault in plan if isinstance(fault, faults.Outage | faults.Flaky)]
@@ -118,7 +121,9 @@ class World:
     async def crash(self, fault: faults.Crash) -> None:
         """The controller is killed at this instant; whoever called never hears of anything again."""
         self.trace(f"** {fault}")
-        self.on_crash(fault)
+        process = Process.current()
+        assert process is not None
+        self.on_crash[process](fault)
         await self.loop.create_future()
 
     async def _let_others(self) -> None:
@@ -189,11 +194,13 @@ class World:
     def _check_start(self, order: ports.ContainerOrder) -> None:
         """A container may only start for an attempt that was saved as the one that holds room; and there is room."""
         ref, run = order.attempt, self.saved.get(order.attempt.run)
+        if ref in self.strays:
+            return
         node = run.nodes.get(ref.node) if run else None
         if node is None or node.status is not NodeStatus.RUNNING or node.last is None or node.last.number != ref.number:
             found = "an unknown run" if node is None else f"{node.status} with {len(node.attempts)} attempts"
             self.report("I4", ref.run, f"attempt {ref.id} was started, but what is saved is {found}")
-        alive = [self.executor.order(one).memory_bytes for one in self.executor.alive]
+        alive = [self.executor.order(one).memory_bytes for one in self.executor.alive if one not in self.strays]
         if sum(alive) + order.memory_bytes > MEMORY_BYTES:
             self.report("I7", ref.run, f"attempt {ref.id} was started where there was no room", str(alive))
         if run and node:
@@ -221,13 +228,13 @@ class World:
 
     # ── Ports for one process ────────────────────────────────────────────────────────────────────────────────────
 
-    def runs(self) -> Any:
+    def runs(self, view: state.State) -> Any:
         """`ports.RunStore`."""
-        return _Runs(self, "runs", self.kept.runs)
+        return _Runs(self, "runs", view.runs)
 
-    def ownership(self) -> Any:
+    def ownership(self, view: state.State) -> Any:
         """`ports.Ownership`."""
-        return _Gate(self, "ownership", self.kept.ownership)
+        return _Gate(self, "ownership", view.ownership)
 
     def journal(self) -> Any:
         """`ports.Journal`."""
@@ -341,6 +348,18 @@ class _Engine(_Gate):
 
         answer: str = await self._world.call(self._port, "resolve_image", real, (reference,), {})
         return answer
+
+    async def ensure_started(self, order: ports.ContainerOrder) -> None:
+        process = Process.current()
+        assert process is not None
+        freezes = process.freezes
+
+        async def real(order: ports.ContainerOrder) -> None:
+            if process.freezes > freezes:
+                self._world.strays.add(order.attempt)
+            await self._real.ensure_started(order)
+
+        await self._world.call(self._port, "ensure_started", real, (order,), {})
 
 
 WORLD = Process("world")
