@@ -153,7 +153,11 @@ class RunStore(Retention, Protocol):
         """
 
     async def load(self, run_id: str) -> run.Run:
-        """The run as last saved. Raises `errors.UnknownRun`, `errors.Damaged`."""
+        """
+        The run as last saved. Raises `errors.UnknownRun`, `errors.Damaged`.
+
+        One that ended in ERROR is given back as far as it can be read, so that whoever asks why gets an answer.
+        """
 
     async def save(self, decision: run.Decision, *, if_version: int) -> run.Run:
         """

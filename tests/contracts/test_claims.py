@@ -23,7 +23,7 @@ from tests.contracts.fleets import Fleet, Member
 
 WHOLE = ports.Share(memory_bytes=1000, cpus=8.0, gpus=2, attempts=10)
 NAMES = ("one", "two", "three")
-AMOUNTS = {"memory_bytes": 1200, "cpus": 10.0, "gpus": 3, "attempts": 12}
+MOST = ports.Share(memory_bytes=1200, cpus=10.0, gpus=3, attempts=12)
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Play:
 
     async def claim(self, member: Member, part: float, kept: float, *, hungry: bool) -> None:
         held = self.held[member.id] = _part(self.claimed[member.id], kept)
-        wanted = _most(held, ports.Share(**{name: type(most)(most * part) for name, most in AMOUNTS.items()}))
+        wanted = _most(held, _part(MOST, part))
         claimed = await member.ownership.claim(wanted, held=held, hungry=hungry, of=WHOLE)
         self.claimed[member.id] = claimed
 

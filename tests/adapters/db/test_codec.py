@@ -116,7 +116,8 @@ def test_a_letter_reads_back(letter: ports.Letter) -> None:
 
 
 def test_a_letter_of_a_kind_that_is_not_known_is_damaged() -> None:
-    blob = codec.Record(tuple[str, bytes]).encode(("of tomorrow", b""))
+    envelope: codec.Record[tuple[str, bytes]] = codec.Record(tuple[str, bytes])
+    blob = envelope.encode(("of tomorrow", b""))
     with pytest.raises(errors.Damaged, match="of tomorrow"):
         codec.decode_letter(blob, "letter 1")
 

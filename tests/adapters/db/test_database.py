@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import alembic.autogenerate
@@ -14,7 +15,7 @@ from pupload import errors
 from pupload.adapters.db import database, tables
 from pupload.adapters.db.database import Database
 from pupload.domain import run
-from tests.contracts.states import a_line, a_plan, a_run, created, moved
+from tests.contracts.states import NOON, a_line, a_plan, a_run, arrived, created, ended, moved
 
 
 def execute(path: Path, sql: str, *values: object) -> None:
@@ -160,6 +161,37 @@ async def test_one_damaged_row_spoils_one_run(tmp_path: Path, sql: str, named: s
     assert (await opened.runs.load("run_b")).version == 2
     assert (await opened.runs.list()).total == 2
     assert await opened.runs.unfinished() == ["run_a", "run_b"]
+    await opened.runs.condemn("run_a", "internal: unreadable", NOON)
+    found = await opened.runs.load("run_a")
+    assert (found.status, found.error, found.finished_at) == (run.Status.ERROR, "internal: unreadable", NOON)
+    assert (found.created_at, found.version, found.plan.flow.name) == (NOON, 3, "shrink")
+    assert await opened.runs.unfinished() == ["run_b"]
+    await opened.close()
+
+
+async def test_what_can_be_read_of_a_run_that_failed_is_told(tmp_path: Path) -> None:
+    opened = await Database.open(tmp_path / "p.db")
+    of = a_plan()
+    of = replace(of, edges={**of.edges, "small": replace(of.edges["photo"], name="small", producer="label")})
+    first = await opened.runs.create(created(replace(a_run(of=of), resumed_from=None)))
+    second = await opened.runs.save(moved(first, "resize", run.NodeStatus.COMPLETE), if_version=1)
+    third = await opened.runs.save(moved(second, "label", run.NodeStatus.COMPLETE), if_version=2)
+    for version, edge in ((3, "photo"), (4, "small")):
+        third = await opened.runs.save(arrived(third, edge), if_version=version)
+    failed = replace(ended(third, run.Status.ERROR), run=replace(third, status=run.Status.ERROR, error="the first"))
+    whole = await opened.runs.save(failed, if_version=5)
+    execute(tmp_path / "p.db", "UPDATE node_runs SET blob = x'' WHERE node_id = 'resize'")
+    execute(tmp_path / "p.db", "UPDATE artifacts SET blob = x'01ff' WHERE edge = 'small'")
+    found = await opened.runs.load("run_a")
+    assert (found.error, found.plan, set(found.artifacts)) == ("the first", whole.plan, {"photo"})
+    for node, named in (("resize", "node resize of run run_a"), ("label", "artifact small of run run_a")):
+        assert found.nodes[node].status is run.NodeStatus.ERROR
+        assert named in found.nodes[node].error
+    execute(tmp_path / "p.db", "UPDATE runs SET head = x'01'")
+    assert await opened.runs.load("run_a") == found
+    execute(tmp_path / "p.db", "UPDATE runs SET status = 'COMPLETE'")
+    with pytest.raises(errors.Damaged):  # nobody said that something was wrong with it
+        await opened.runs.load("run_a")
     await opened.close()
 
 
