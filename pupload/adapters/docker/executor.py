@@ -4,13 +4,14 @@
 A container is found by its name, which follows from the attempt, and nothing about it is remembered: whatever was
 started, by this process or one that has died, is read from the engine. The engine does not know "start once", so the
 rule is here: who created a container starts it; who finds one that was created and not started gives its maker a moment
-first, and then starts it in its place.
+first, and then starts it in its place, or one that is as ordered now.
 """
 
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +51,14 @@ _STARTED = frozenset({"running", "paused", "restarting"}) | _ENDED
 
 Inspected = dict[str, Any]
 """As the engine describes a container."""
+
+
+class _Whose(Enum):
+    """Who is to start a container that is there."""
+
+    OURS = "made now"
+    NOBODYS = "made by somebody who does not start it"
+    ANOTHERS = "started"
 
 
 class DockerExecutor:
@@ -113,9 +122,24 @@ class DockerExecutor:
             if not image.entry_point:
                 raise errors.ContainerRefused(reason="no command was given and the image has no entry point")
             asked["Entrypoint"] = list(image.entry_point)
-        if await self._is_ours_to_start(name, asked, order):
+        whose = await self._whose_to_start(name, asked, order)
+        if whose is _Whose.NOBODYS and await self._is_outdated(name, asked):
+            # Nothing ever ran in it, and what it was made by holds no more.
+            await self._remove_unstarted(name)
+            whose = await self._whose_to_start(name, asked, order)
+        if whose is not _Whose.ANOTHERS:
             await self._check(name, asked)
             await self._start(name)
+
+    async def _is_outdated(self, name: str, asked: confinement.Config) -> bool:
+        """Whether its maker, which is gone, had other settings, or had the run before it changed hands."""
+        found = await self._inspect(name)
+        return found is not None and bool(confinement.differences(asked, found))
+
+    async def _remove_unstarted(self, name: str) -> None:
+        """Not by force: should its maker have started it after all, it stays."""
+        with suppress(calls.Refusal):
+            await self._calls.slow(lambda client: client.remove_container(name, v=True))
 
     async def _facts(self, image: str) -> images.Facts:
         try:
@@ -148,8 +172,8 @@ class DockerExecutor:
             return errors.ImageMissing(image=image, reason="it was removed after it had been found")
         return _cannot(refusal)
 
-    async def _is_ours_to_start(self, name: str, asked: confinement.Config, order: ports.ContainerOrder) -> bool:
-        """True when it was made now, or was found and its maker does not start it; False when it was started."""
+    async def _whose_to_start(self, name: str, asked: confinement.Config, order: ports.ContainerOrder) -> _Whose:
+        """There is a container of that name afterwards; a maker that is about to start it is waited for."""
         with self._events.watch(name) as watch:
             patience, makers_turn = _Patience(_VANISHING_SECONDS), _Patience(_MAKERS_TURN_SECONDS)
             while not await self._create(name, asked, order):
@@ -157,13 +181,15 @@ class DockerExecutor:
                 while (found := await self._inspect(name)) is not None:
                     if self._names.attempt(found["Config"].get("Labels") or {}) != order.attempt:
                         raise errors.ContainerRefused(reason=f"there is another container named {name}")
-                    if _status(found) != "created" or makers_turn.over:
-                        return _status(found) == "created"
+                    if _status(found) != "created":
+                        return _Whose.ANOTHERS
+                    if makers_turn.over:
+                        return _Whose.NOBODYS
                     await watch.changed(within_seconds=makers_turn.left)
                 if patience.over:
                     raise self._calls.unavailable(f"the name {name} is taken and there is no such container")
                 await watch.changed(within_seconds=_GLANCE_SECONDS)
-            return True
+            return _Whose.OURS
 
     async def _check(self, name: str, asked: confinement.Config) -> None:
         """A second look at what the engine made of the order. Removes it where that is less confined."""

@@ -123,6 +123,19 @@ async def test_what_was_created_and_not_started_is_started(lab: labs.Lab, monkey
     assert ended.code == 0
 
 
+async def test_what_was_created_under_other_terms_is_made_anew(lab: labs.Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its maker died in between; since then the run has changed hands, and the settings, too."""
+    monkeypatch.setattr(executor, "_MAKERS_TURN_SECONDS", 0.1)
+    order = lab.order("true", labels={"pupload.fence": "1"})
+    with monkeypatch.context() as patch:
+        patch.setattr(executor.DockerExecutor, "_start", died)
+        with pytest.raises(ZeroDivisionError):
+            await lab.executor.ensure_started(order)
+    ended, _ = await lab.finish(replace(order, labels={"pupload.fence": "2"}, pids=order.pids + 1))
+    assert ended.code == 0
+    assert len(lab.left()) == 1
+
+
 async def died(self: executor.DockerExecutor, name: str) -> None:
     raise ZeroDivisionError
 
