@@ -33,7 +33,7 @@ LOOK_SECONDS = 600.0
 """How often the outbox is looked at when nothing is due: another controller may have died over what it had to send."""
 
 AGAIN_SECONDS = 5.0
-"""After an outbox that could not be asked."""
+"""After an outbox that could not be asked, or not about all."""
 
 Look = Callable[[str], Awaitable[Run]]
 Reveal = Callable[[str], Awaitable[str | None]]
@@ -135,9 +135,10 @@ class Callbacks:
         outlook = await self._outbox.outlook()
         self.pending = outlook.pending
         latest = now + timedelta(seconds=LOOK_SECONDS)
-        if outlook.due_at is not None and outlook.due_at <= now and self._busy.total():
-            return latest  # there was no room for it: the end of any try is news
-        return min(outlook.due_at or latest, latest)
+        if outlook.due_at is None or outlook.due_at > now:
+            return min(outlook.due_at or latest, latest)
+        # There was no room for it, and the end of any try is news; or somebody else has it, or nobody can read it.
+        return latest if self._busy.total() else now + timedelta(seconds=AGAIN_SECONDS)
 
     async def _send(self, this: Delivery) -> None:
         try:

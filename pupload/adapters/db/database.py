@@ -71,7 +71,7 @@ class Database:
         self.journal = Journal(home.writer, home.readers, home.hub)
         self.flows = Projects(home.writer, home.readers, seal)
         self.secrets = Secrets(home.writer, home.readers, seal)
-        self.outbox = Outbox(home.writer, home.readers)
+        self.outbox = Outbox(home.writer, home.readers, seal)
 
     @classmethod
     async def open(

@@ -1,5 +1,10 @@
-"""Callbacks on their way, in the database."""
+"""
+Callbacks on their way, in the database.
 
+Their blobs are sealed: a receiver's URL may let in whoever has it.
+"""
+
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -9,10 +14,12 @@ from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects import postgresql
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, statements
+from pupload.adapters.db import codec, sealed, statements
 from pupload.adapters.db.session import Readers, Session, Writer
 from pupload.adapters.db.tables import deliveries
 from pupload.domain.delivery import Delivery
+
+log = logging.getLogger(__name__)
 
 _ID = deliveries.c.id == bindparam("delivery")
 _RUN = deliveries.c.run_id == statements.RUN
@@ -56,9 +63,12 @@ _DUE = (
 class Outbox:
     """`ports.Outbox` in a database."""
 
-    def __init__(self, writer: Writer, readers: Readers) -> None:
+    def __init__(self, writer: Writer, readers: Readers, seal: sealed.Seal) -> None:
         self._writer = writer
         self._readers = readers
+        self._seal = seal
+        self._damaged: set[str] = set()
+        """Those that were told of."""
 
     async def add(self, deliveries: Sequence[Delivery]) -> None:
         """See `ports.Outbox.add`."""
@@ -66,7 +76,7 @@ class Outbox:
         def add(session: Session) -> None:
             for run_id in sorted({one.run for one in deliveries}):
                 if session.run(statements.LOCK_RUN, {"run": run_id}).fetchone() is not None:
-                    session.run_many(_ADD, [_row(one) for one in deliveries if one.run == run_id])
+                    session.run_many(_ADD, [self._row(one) for one in deliveries if one.run == run_id])
 
         await self._writer.do(add)
 
@@ -79,7 +89,7 @@ class Outbox:
                 "delivery": this.id,
                 "if_version": this.version,
                 "new_due_at": codec.maybe_micros(saved.due_at),
-                "new_blob": codec.DELIVERY.encode(saved),
+                "new_blob": self._blob(saved),
             }
             return bool(session.run(_PUT, values).fetchall())
 
@@ -92,18 +102,26 @@ class Outbox:
             row = session.run(_GET, {"run": run_id, "delivery": delivery_id}).fetchone()
             if row is None:
                 raise errors.UnknownDelivery(delivery=delivery_id[:64], run=run_id)
-            return _delivery(row)
+            return self._delivery(row)
 
         return await self._readers.do(get)
 
     async def of_run(self, run_id: str) -> Sequence[Delivery]:
         """See `ports.Outbox.of_run`. Raises `errors.Damaged`."""
-        return await self._readers.do(lambda session: [_delivery(row) for row in session.run(_OF_RUN, {"run": run_id})])
+
+        def read(session: Session) -> Sequence[Delivery]:
+            return [self._delivery(row) for row in session.run(_OF_RUN, {"run": run_id})]
+
+        return await self._readers.do(read)
 
     async def due(self, now: datetime, *, per_host: int, limit: int) -> Sequence[Delivery]:
-        """See `ports.Outbox.due`. Raises `errors.Damaged`."""
+        """See `ports.Outbox.due`. One that cannot be read is left out, and told of in the log."""
         values = {"now": codec.micros(now), "per_host": per_host, "limit": limit}
-        return await self._readers.do(lambda session: [_delivery(row) for row in session.run(_DUE, values)])
+
+        def read(session: Session) -> Sequence[Delivery]:
+            return [this for row in session.run(_DUE, values) if (this := self._readable(row)) is not None]
+
+        return await self._readers.do(read)
 
     async def outlook(self) -> ports.Outlook:
         """See `ports.Outbox.outlook`."""
@@ -114,17 +132,29 @@ class Outbox:
 
         return await self._readers.do(look)
 
+    def _row(self, this: Delivery) -> dict[str, Any]:
+        return {
+            "id": this.id,
+            "run_id": this.run,
+            "host": this.host,
+            "due_at": codec.maybe_micros(this.due_at),
+            "version": this.version,
+            "blob": self._blob(this),
+        }
 
-def _row(this: Delivery) -> dict[str, Any]:
-    return {
-        "id": this.id,
-        "run_id": this.run,
-        "host": this.host,
-        "due_at": codec.maybe_micros(this.due_at),
-        "version": this.version,
-        "blob": codec.DELIVERY.encode(this),
-    }
+    def _blob(self, this: Delivery) -> bytes:
+        return self._seal.close(codec.DELIVERY.encode(this), sealed.delivery(this.id))
 
+    def _delivery(self, row: Sequence[Any]) -> Delivery:
+        delivery_id, blob = row
+        what = sealed.delivery(delivery_id)
+        return codec.DELIVERY.decode(self._seal.open(blob, what), what)
 
-def _delivery(row: Sequence[Any]) -> Delivery:
-    return codec.DELIVERY.decode(row[1], f"callback {row[0]}")
+    def _readable(self, row: Sequence[Any]) -> Delivery | None:
+        try:
+            return self._delivery(row)
+        except errors.Damaged as error:
+            if row[0] not in self._damaged:
+                log.warning("it is not sent: %s", error)
+            self._damaged.add(row[0])
+            return None

@@ -64,6 +64,11 @@ def project(project_id: str) -> str:
     return f"project {project_id}"
 
 
+def delivery(delivery_id: str) -> str:
+    """What a callback's blob is for."""
+    return f"callback {delivery_id}"
+
+
 def secret(name: str) -> str:
     """What a secret's blob is for."""
     return f"secret {name}"

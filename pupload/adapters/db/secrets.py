@@ -6,7 +6,7 @@ from datetime import datetime
 from pupload import errors, ports
 from pupload.adapters.db import codec, sealed, statements
 from pupload.adapters.db.session import Readers, Session, Writer
-from pupload.adapters.db.tables import plans, projects, secrets
+from pupload.adapters.db.tables import deliveries, plans, projects, secrets
 
 _AT_ONCE = 200
 """Rows sealed anew in one transaction: others write in between."""
@@ -15,6 +15,7 @@ _SEALED = (
     (statements.Blobs(plans, plans.c.run_id), sealed.plan),
     (statements.Blobs(projects, projects.c.id), sealed.project),
     (statements.Blobs(secrets, secrets.c.name), sealed.secret),
+    (statements.Blobs(deliveries, deliveries.c.id), sealed.delivery),
 )
 """Every table whose blobs are sealed, and what they are for."""
 

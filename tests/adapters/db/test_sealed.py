@@ -13,7 +13,7 @@ import pytest
 from pupload import errors, ports
 from pupload.adapters.db.database import Database
 from pupload.adapters.sealing.sealer import FileSealer
-from pupload.domain import flow, run
+from pupload.domain import delivery, flow, run
 from tests import postgres
 from tests.contracts.states import NOON, a_plan, a_run
 
@@ -22,6 +22,17 @@ MARKER = "MARKER-d41d8cd98f00b204"
 STORE = flow.Store(name="mine", type="s3", params={"Endpoint": "http://here", "AccessKey": "AK", "SecretKey": MARKER})
 WELL = flow.DataWell(edge="photo", source="webhook", secret=f"{MARKER}2")
 PROJECT = ports.Project(id="01563e3a-b5d3-d676-4c61-efb99302bd5b", flows=(flow.Flow(stores=(STORE,), wells=(WELL,)),))
+
+
+CALLBACK = delivery.Delivery(
+    id="msg_a",
+    run="run_a",
+    kind="run.completed",
+    url=f"https://hooks.example/?key={MARKER}4",
+    body=b"{}",
+    created_at=NOON,
+    due_at=NOON,
+)
 
 
 def a_secretive_run(run_id: str = "run_a") -> run.Run:
@@ -35,6 +46,7 @@ async def fill(database: Database) -> None:
     await database.runs.create(run.Decision(run=a_secretive_run(), at=NOON))
     await database.flows.put_project(PROJECT)
     await database.secrets.put("KEY", f"{MARKER}3", at=NOON)
+    await database.outbox.add([CALLBACK])
 
 
 async def holds_all(database: Database) -> bool:
@@ -43,6 +55,7 @@ async def holds_all(database: Database) -> bool:
         found.plan == a_secretive_run().plan
         and await database.flows.get_project(PROJECT.id) == PROJECT
         and await database.secrets.reveal("KEY") == f"{MARKER}3"
+        and await database.outbox.of_run("run_a") == [CALLBACK]
     )
 
 
@@ -99,6 +112,7 @@ async def test_what_was_written_before_there_was_a_key_is_read_and_sealed_at_the
     plain = await Database.open(path)
     await plain.runs.create(run.Decision(run=a_secretive_run(), at=NOON))
     await plain.flows.put_project(PROJECT)
+    await plain.outbox.add([CALLBACK])
     with pytest.raises(errors.Misconfigured, match="no key"):
         await plain.secrets.put("KEY", f"{MARKER}3", at=NOON)
     await plain.close()
@@ -141,4 +155,19 @@ async def test_a_sealed_row_in_the_place_of_another_is_damaged(tmp_path: Path) -
     database = await Database.open(path, sealer=FileSealer(key))
     with pytest.raises(errors.Damaged, match="secret MINE"):
         await database.secrets.reveal("MINE")
+    await database.close()
+
+
+async def test_a_callback_that_cannot_be_read_keeps_no_other_from_being_sent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = await Database.open(tmp_path / "pupload.db", sealer=FileSealer(tmp_path / "secret.key"))
+    await fill(database)
+    await database.outbox.add([replace(CALLBACK, id="msg_b")])
+    with closing(sqlite3.connect(tmp_path / "pupload.db")) as db, db:
+        # A row in another's place is as little to be believed as one that is garbage.
+        db.execute("UPDATE deliveries SET blob = (SELECT blob FROM deliveries WHERE id = 'msg_b') WHERE id = 'msg_a'")
+    for _ in range(2):
+        assert [one.id for one in await database.outbox.due(NOON, per_host=9, limit=9)] == ["msg_b"]
+    assert caplog.text.count("callback msg_a") == 1
     await database.close()
