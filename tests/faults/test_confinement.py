@@ -179,7 +179,7 @@ async def _held(server: Server) -> Json:
     return found
 
 
-HOST = {
+HOST: dict[str, Json] = {
     "capabilities": {"CapDrop": ["ALL"], "CapAdd": None},
     "privileges": {"Privileged": False, "SecurityOpt": ["no-new-privileges"]},
     "root file system": {"ReadonlyRootfs": True},
