@@ -12,9 +12,8 @@ import math
 import os
 import shutil
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,7 +29,6 @@ from pupload.adapters.http.poster import HttpPoster
 from pupload.adapters.magic.teller import MagicTeller
 from pupload.adapters.s3 import client as s3_client
 from pupload.adapters.s3 import local, places, stores, supervisor
-from pupload.adapters.sealing import keyfile
 from pupload.adapters.sealing.sealer import FileSealer
 from pupload.adapters.system import logs, memory
 from pupload.adapters.system.clock import SystemClock
@@ -42,7 +40,7 @@ from pupload.adapters.system.watchdog import Watchdog
 from pupload.api import origins
 from pupload.api.app import make_app, make_runner
 from pupload.api.web import Services
-from pupload.domain import retention, skew, watermark
+from pupload.domain import retention, watermark
 from pupload.domain.flow import Store
 from pupload.domain.policy import Policy
 from pupload.domain.reach import Policy as ReachPolicy
@@ -147,16 +145,14 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         wall = SystemClock()  # for what others check: signatures, dates
         data = await asyncio.to_thread(_data_folder, settings)
         where = settings.database_url.get_secret_value() or data / "pupload.db"
-        sealer = await asyncio.to_thread(FileSealer, _key_file(settings, data))
+        sealer = await asyncio.to_thread(FileSealer, key_file(settings, data))
         state = await database.Database.open(where, folder=data, sealer=sealer)
         stack.push_async_callback(state.close)
         clock = await stack.enter_async_context(_steady_clock(data))
-        opened = await stack.enter_async_context(_stores(settings, data, wall, state.secrets))
+        opened = await stack.enter_async_context(opened_stores(settings, data, wall, state.secrets))
         secrets_root = _secrets_root(settings, state.instance)
         bounds = Bounds(policy=offline.policy(settings), attempts=data / "attempts", secrets=secrets_root)
-        executor = DockerExecutor(
-            instance=state.instance, clock=wall, host=settings.docker_host or None, bounds=bounds
-        )
+        executor = DockerExecutor(instance=state.instance, clock=wall, host=settings.docker_host or None, bounds=bounds)
         stack.push_async_callback(executor.close)
         poster = HttpPoster(guard=Guard(offline.callback_reach(settings)), trusted=Guard(ReachPolicy(private=True)))
         stack.push_async_callback(poster.close)
@@ -250,7 +246,8 @@ def _data_folder(settings: Settings) -> Path:
     return data.resolve()
 
 
-def _key_file(settings: Settings, data: Path) -> Path:
+def key_file(settings: Settings, data: Path) -> Path:
+    """The file with the keys that the database is encrypted with, there or not."""
     return settings.secret_key_file.expanduser().absolute() if settings.secret_key_file else data / "secret.key"
 
 
@@ -297,9 +294,10 @@ def _place(store: ports.ObjectStore) -> str:
 
 
 @asynccontextmanager
-async def _stores(
+async def opened_stores(
     settings: Settings, data: Path, clock: ports.Clock, secrets: ports.SecretStore | None = None
 ) -> AsyncIterator[ports.Stores]:
+    """The default store, ready for use, and those that flows bring along; closed on the way out."""
     async with AsyncExitStack() as stack:
         if settings.embedded_store:
             process = embedded_process(settings, data, clock)
@@ -438,7 +436,7 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
             attempts=settings.max_attempts_at_once,
         ),
         limits=ContainerLimits(
-            user=_node_user(settings, policy),
+            user=node_user(settings, policy),
             cpus=capacity.cpus,
             pids=settings.pids,
             tmp_bytes=settings.tmp_bytes,
@@ -450,7 +448,7 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
     )
 
 
-def _node_user(settings: Settings, policy: Policy) -> str:
+def node_user(settings: Settings, policy: Policy) -> str:
     """Whose uid nodes have that name none. Without root's rights our own: others' files could not be read."""
     own = f"{os.geteuid()}:{os.getegid() or NOBODYS_GROUP}"
     user = settings.node_user or (NOBODY if os.geteuid() == 0 else own)
@@ -505,112 +503,3 @@ async def _build(folder: Path, tag: str, on_line: Callable[[str], None], *, netw
             process.kill()
             await process.wait()
     return last if ended else None
-
-
-# ── The doctor ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def doctor(settings: Settings) -> Sequence[tuple[str, ports.ProbeLine]]:
-    """
-    Everything the server needs, tried out: pairs of a part's name and what was found.
-
-    Changes nothing but a scratch object in the store. Raises nothing for what is amiss: that is a line.
-    """
-    lines: list[tuple[str, ports.ProbeLine]] = [("versions", line) for line in _versions()]
-    data = settings.data.expanduser().absolute()
-    lines += [("disk", line) for line in await asyncio.to_thread(_disk, data)]
-    lines += [("clock", line) for line in await asyncio.to_thread(_clock, data)]
-    policy, told = _policy_told(settings)
-    lines += told
-    executor = DockerExecutor(
-        instance="doctor", clock=SystemClock(), host=settings.docker_host or None, bounds=Bounds(policy=policy)
-    )
-    try:
-        lines += [("engine", line) for line in await executor.probe()]
-    except errors.PuploadError as error:
-        lines.append(("engine", ports.ProbeLine(what="answers", ok=False, detail=str(error))))
-    finally:
-        await executor.close()
-    if (data / "pupload.db").exists():
-        lines += [("database", line) for line in await database.check(data / "pupload.db")]
-    lines += [("secrets", keyfile.check(_key_file(settings, data))), ("secrets", memory.check(settings.secrets_folder))]
-    lines += [("store", line) for line in await _probe_store(settings, data)]
-    return lines
-
-
-def _policy_told(settings: Settings) -> tuple[Policy, list[tuple[str, ports.ProbeLine]]]:
-    """The policy, that of a server without one where it cannot be read, and what there is to say of it."""
-    try:
-        found = offline.policy(settings)
-        _node_user(settings, found)
-    except errors.Misconfigured as error:
-        return Policy(), [("policy", ports.ProbeLine(what="policy", ok=False, detail=str(error)))]
-    said = f"{settings.policy}" if settings.policy else "the defaults; `pup policy show` prints them"
-    return found, [("policy", ports.ProbeLine(what="policy", ok=True, detail=said))]
-
-
-def _versions() -> list[ports.ProbeLine]:
-    python = ".".join(str(part) for part in sys.version_info[:3])
-    wanted = sys.version_info >= (3, 11)
-    return [
-        ports.ProbeLine(what="pupload", ok=True, detail=program_version()),
-        ports.ProbeLine(what="python", ok=wanted, detail=python if wanted else f"{python}; 3.11 or newer is needed"),
-    ]
-
-
-def _disk(data: Path) -> list[ports.ProbeLine]:
-    there = next(folder for folder in (data, *data.parents) if folder.exists())
-    usage = shutil.disk_usage(there)
-    free = usage.free / 1024**3
-    enough = free >= 5
-    said = f"{free:.1f} GiB free at {there}"
-    mend = "" if enough else "; free at least 5 GiB, or choose another data folder with --data"
-    writable = os.access(there, os.W_OK)
-    return [
-        ports.ProbeLine(what="space", ok=enough, detail=said + mend),
-        ports.ProbeLine(
-            what="writable", ok=writable, detail=str(there) if writable else f"{there} is read-only for you"
-        ),
-    ]
-
-
-def _clock(data: Path) -> list[ports.ProbeLine]:
-    """Whether the time that runs are told, as the last server left it, is that of the wall clock."""
-    said = skew.complaint(SteadyClock(data / "clock.json").skew())
-    return [ports.ProbeLine(what="wall clock", ok=True, warning=bool(said), detail=said)]
-
-
-async def _probe_store(settings: Settings, data: Path) -> Sequence[ports.ProbeLine]:
-    """The store as it answers: the one of a running server, else one started for the moment."""
-    clock = SystemClock()
-    probing = settings.model_copy(update={"store_port": 0}) if settings.embedded_store else settings
-    if settings.embedded_store and await asyncio.to_thread(_is_served, data / "store" / "control.sock"):
-        return [ports.ProbeLine(what="embedded store", ok=True, detail="in use by a running server; not probed")]
-    made = [folder for folder in (data / "store", data, *data.parents) if not folder.exists()]
-    try:
-        async with _stores(probing, data, clock) as opened:
-            return await opened.default().probe()
-    except errors.PuploadError as error:
-        return [ports.ProbeLine(what="answers", ok=False, detail=str(error))]
-    finally:
-        if made:
-            await asyncio.to_thread(_remove, made, data / "store")
-
-
-def _remove(made: Sequence[Path], store: Path) -> None:
-    """Takes back what probing made: a store that was not there, and the folders above it that are empty."""
-    for folder in made:
-        if folder == store:
-            shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):
-            folder.rmdir()
-
-
-def _is_served(path: Path) -> bool:
-    """Whether somebody listens at this socket: a file alone may be left over from one that was killed."""
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
-            client.connect(str(path))
-        except OSError:
-            return False
-    return True

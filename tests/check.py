@@ -141,7 +141,7 @@ async def _stores(where: Where, clock: ports.Clock) -> AsyncIterator[ports.Store
         finally:
             await stores.close()
         return
-    async with wiring._stores(settings, where.data, clock) as made:
+    async with wiring.opened_stores(settings, where.data, clock) as made:
         yield made
 
 

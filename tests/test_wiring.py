@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 
 import pupload
-from pupload import errors, offline, ports, wiring
+from pupload import doctor, errors, offline, ports, wiring
 from pupload.adapters.memory.containers import MemoryExecutor
 from pupload.domain.events import RunCompleted
 from pupload.domain.policy import Policy
@@ -64,12 +64,13 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> list[MemoryExecutor]:
     """Containers are scripts; the list holds the executors as they are made."""
     made: list[MemoryExecutor] = []
 
-    def make(*, instance: str, clock: ports.Clock, host: str | None) -> MemoryExecutor:
+    def make(*, instance: str, clock: ports.Clock, host: str | None, bounds: object) -> MemoryExecutor:
         assert instance
         made.append(MemoryExecutor(clock=clock, images={IMAGE: copies("image", "resized")}))
         return made[-1]
 
-    monkeypatch.setattr(wiring, "DockerExecutor", make)
+    for assembling in (wiring, doctor):
+        monkeypatch.setattr(assembling, "DockerExecutor", make)
     return made
 
 
@@ -374,8 +375,8 @@ async def test_a_node_type_that_ships_is_built(tmp_path: Path) -> None:
 
 async def test_the_doctor_tries_everything_and_leaves_nothing(tmp_path: Path, in_memory: list[MemoryExecutor]) -> None:
     before = children()
-    lines = await wiring.doctor(the_settings(tmp_path, data=tmp_path / "deep" / "data"))
-    assert {part for part, _ in lines} == {"versions", "disk", "engine", "store"}
+    lines = await doctor.examine(the_settings(tmp_path, data=tmp_path / "deep" / "data"))
+    assert {part for part, _ in lines} == {"versions", "disk", "clock", "policy", "engine", "secrets", "store"}
     assert [(part, line) for part, line in lines if part != "disk" and not line.ok] == []
     assert not (tmp_path / "deep").exists()
     assert children() == before
@@ -386,7 +387,7 @@ async def test_the_doctor_looks_at_a_database_that_is_there_and_lets_a_running_s
 ) -> None:
     serving = Serving(the_settings(tmp_path))
     await serving.url()
-    lines = await wiring.doctor(the_settings(tmp_path))
+    lines = await doctor.examine(the_settings(tmp_path))
     assert "database" in {part for part, _ in lines}
     said = [line.detail for part, line in lines if part == "store"]
     assert said == ["in use by a running server; not probed"]
@@ -394,7 +395,7 @@ async def test_the_doctor_looks_at_a_database_that_is_there_and_lets_a_running_s
     (tmp_path / "data" / "store" / "control.sock").unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as left_over:
         left_over.bind(str(tmp_path / "data" / "store" / "control.sock"))
-    lines = await wiring.doctor(the_settings(tmp_path))
+    lines = await doctor.examine(the_settings(tmp_path))
     assert len([line for part, line in lines if part == "store"]) > 1, "a dead server's socket is no server"
     assert (tmp_path / "data" / "store").is_dir(), "what was there stays"
 
@@ -409,7 +410,7 @@ async def test_what_is_amiss_is_a_line(tmp_path: Path, monkeypatch: pytest.Monke
         store_endpoint="ftp://nowhere",
         store_access_key="a",
     )
-    bad = {(part, line.what): line.detail for part, line in await wiring.doctor(settings) if not line.ok}
+    bad = {(part, line.what): line.detail for part, line in await doctor.examine(settings) if not line.ok}
     assert {part for part, _ in bad} == {"versions", "disk", "engine", "store"}
     assert "3.11 or newer is needed" in bad["versions", "python"]
     assert "free at least 5 GiB" in bad["disk", "space"]

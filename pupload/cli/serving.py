@@ -73,9 +73,9 @@ async def _until_signal(chosen: Settings, ready: Callable[[str], None], *, dev: 
 
 def doctor(out: Output, **given: Any) -> int:
     """Tries everything a server needs; fails where it could not work."""
-    from pupload import wiring
+    from pupload import doctor
 
-    lines = asyncio.run(wiring.doctor(settings(**given)))
+    lines = asyncio.run(doctor.examine(settings(**given)))
     if out.as_json:
         out.json([{"group": group, **asdict(line)} for group, line in lines])
     for group, found in groupby(lines, key=lambda pair: pair[0]):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 
-from pupload import wiring
+from pupload import doctor
 from pupload.cli import main, servers, trial
 from pupload.cli.failures import Usage
 from pupload.ports import ProbeLine
@@ -230,10 +230,10 @@ def test_a_server_that_is_not_there_is_three(pup: Pup) -> None:
 def test_the_doctors_exit_code_tells_whether_a_server_can_work(
     pup: Pup, monkeypatch: pytest.MonkeyPatch, lines: list[ProbeLine], code: int, said: str, complaint: str
 ) -> None:
-    async def doctor(_: object) -> list[tuple[str, ProbeLine]]:
+    async def examine(_: object) -> list[tuple[str, ProbeLine]]:
         return [("part", line) for line in lines]
 
-    monkeypatch.setattr(wiring, "doctor", doctor)
+    monkeypatch.setattr(doctor, "examine", examine)
     assert pup("doctor") == code
     assert (pup.said, pup.complaint) == (f"part\n{said}", complaint)
     assert pup("doctor", "--json") == code

@@ -65,7 +65,12 @@ async def test_at_a_terminal_it_is_asked_for_without_an_echo(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(sys, "stdin", Stdin(b"", terminal=True))
-    monkeypatch.setattr(getpass, "getpass", lambda prompt: asked.append(prompt) or VALUE)  # type: ignore[func-returns-value]
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return VALUE
+
+    monkeypatch.setattr(getpass, "getpass", ask)
     async with a_house(tmp_path) as house:
         assert await asyncio.to_thread(pup, "secret", "set", "KEY", "--url", house.url) == 0
         assert await house.bench.world.secrets.reveal("KEY") == VALUE
