@@ -204,12 +204,11 @@ class User:
         await self._insist(lambda: self._client.cancel(run_id))
 
     async def _resume(self, run_id: str) -> None:
-        """Asked once: there is no key by which a second asking were known as such."""
+        key = f"resume {self._case.key}"
         try:
-            async with asyncio.timeout(ASK_SECONDS):
-                run = await self._client.resume(run_id)
-        except (errors.TryLater, TimeoutError, aiohttp.ClientError, OSError, errors.Conflict):
-            return
+            run = await self._insist(lambda: self._client.resume(run_id, idempotency_key=key))
+        except errors.Conflict:
+            return  # what it would go on from is not there any more
         self._told.cases[run["ID"]] = self._case
         doing = [asyncio.create_task(self._put(run, put)) for put in self._case.puts]
         try:
