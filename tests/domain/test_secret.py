@@ -31,7 +31,12 @@ def test_other_values_name_nothing(value: object) -> None:
 
 
 def test_a_stores_secrets_are_told_once_each() -> None:
-    params = {"AccessKey": "${secret.A}", "SecretKey": "${secret.B}", "SessionToken": "${secret.A}", "Secure": True}
+    params: dict[str, str | bool] = {
+        "AccessKey": "${secret.A}",
+        "SecretKey": "${secret.B}",
+        "SessionToken": "${secret.A}",
+        "Secure": True,
+    }
     assert secret.of_store(params) == ("A", "B")
 
 

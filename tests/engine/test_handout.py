@@ -64,15 +64,20 @@ async def test_a_node_gets_files_and_their_paths_and_never_a_value(tmp_path: Pat
 
 async def test_a_node_that_names_none_gets_none(tmp_path: Path) -> None:
     orders: list[ContainerOrder] = []
+
+    def run(order: ContainerOrder) -> Outcome:
+        orders.append(order)
+        return Outcome()
+
     async with a_bench(tmp_path) as bench:
-        bench.image(IMAGE, lambda order: orders.append(order) or Outcome())  # type: ignore[func-returns-value]
+        bench.image(IMAGE, run)
         await bench.ended(await bench.start(a_flow(a_node(inputs={}, outputs={}))))
         assert [order.secrets for order in orders] == [None]
         assert not (tmp_path / "secrets").exists()
 
 
 async def test_what_a_node_prints_of_its_secrets_is_masked_before_it_is_kept(tmp_path: Path) -> None:
-    said = [
+    said: list[Said | str] = [
         "token: correct horse",
         '{"level": "error", "message": "bad: battery staple", "progress": 0.5}',
         Said(text="died of correct%20horse", stream="stderr", after_seconds=1),
