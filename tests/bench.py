@@ -89,6 +89,7 @@ class Bench:
     clock: clock.VirtualClock
     executor: containers.MemoryExecutor
     store: objects.Objects
+    kept: state.State
     runs: Runs
     uploads: Uploads
 
@@ -152,6 +153,7 @@ def assemble(world: World, config: Config, parts: "Bench | _Parts") -> Bench:
         clock=parts.clock,
         executor=parts.executor,
         store=parts.store,
+        kept=parts.kept,
         runs=runs,
         uploads=uploads,
     )
@@ -162,6 +164,7 @@ class _Parts:
     clock: clock.VirtualClock
     executor: containers.MemoryExecutor
     store: objects.Objects
+    kept: state.State
 
 
 @asynccontextmanager
@@ -177,9 +180,9 @@ async def a_bench(
 ) -> AsyncIterator[Bench]:
     """The whole, started; closed on the way out. A long lease needs few beats, when days pass."""
     turned = clock.VirtualClock()
-    parts = _Parts(turned, containers.MemoryExecutor(clock=turned), objects.Objects(clock=turned))
-    parts.store.notifies = notifies
     kept = state.State(clock=turned)
+    parts = _Parts(turned, containers.MemoryExecutor(clock=turned), objects.Objects(clock=turned), kept)
+    parts.store.notifies = notifies
     world = World(
         runs=kept.runs,
         journal=kept.journal,

@@ -188,6 +188,7 @@ class Engine:
             room_moved=self.admission.moved,
             clock=world.clock,
             on_taken_over=self.sweep.ask,
+            on_gone=self.callbacks.look,
         )
         self.totals: Counter[str] = Counter()
         """Events since the start, by their journal name."""

@@ -47,8 +47,12 @@ class Leases:
         room_moved: asyncio.Event,
         clock: Clock,
         on_taken_over: Callable[[], None],
+        on_gone: Callable[[], None],
     ) -> None:
-        """`on_taken_over` is told when runs changed hands: something may be left that belongs to nobody."""
+        """
+        `on_taken_over` is told when runs changed hands: something may be left that belongs to nobody. `on_gone` is when
+        another controller is not alive any more, whether it had runs or not.
+        """
         self._ownership = ownership
         self._me = me
         self._lease = lease
@@ -58,6 +62,7 @@ class Leases:
         self._room_moved = room_moved
         self._clock = clock
         self._on_taken_over = on_taken_over
+        self._on_gone = on_gone
         self._tasks = Tasks()
         self._reading = Tasks()
         self._being_read: set[int] = set()
@@ -131,7 +136,9 @@ class Leases:
     async def _renew(self) -> None:
         # Everything is reckoned from before the first question: whoever is frozen in between finds the lease over.
         began = self._clock.monotonic()
-        self._others = await self._ownership.renew()
+        before, self._others = self._others, await self._ownership.renew()
+        if {other.id for other in before} - {other.id for other in self._others}:
+            self._on_gone()
         self._sharing.hear_of(self._others)
         lapsed = not self._lease.valid
         if lapsed or self._in_doubt:
