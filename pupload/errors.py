@@ -193,7 +193,7 @@ class ImageMissing(AttemptFailed):
 
 
 class ImageRateLimited(AttemptFailed):
-    """the registry of image {image} limits pulls for now: {reason}"""
+    """the registry of image {image} does not give it for now: {reason}"""
 
     failure = "image_rate_limited"
 

@@ -42,7 +42,8 @@ class OwnEngine:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *("unshare", "--net", "dockerd", "--host", self.host, "--iptables=false"),
+                    *("unshare", "--net", "sh", "-c", 'ip link set lo up; exec dockerd "$@"', "sh"),
+                    *("--host", self.host, "--iptables=false"),
                     *("--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec"),
                     *("--pidfile", f"{self.folder}/engine.pid", *self.options),
                 ],
@@ -56,6 +57,12 @@ class OwnEngine:
             assert self._process.poll() is None, f"the engine ended: {self.log()[-2000:]}"
             assert time.monotonic() < until, f"the engine does not answer: {self.log()[-2000:]}"
             time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        """Of its process, while it runs: what is in its network finds it by that."""
+        assert self._process is not None
+        return self._process.pid
 
     def answers(self) -> bool:
         """Whether it can be asked anything."""
@@ -76,6 +83,13 @@ class OwnEngine:
     def kill(self) -> None:
         """KILL: its containers live on until it comes back."""
         self._end(signal.SIGKILL)
+
+    def move_to_a_disk_of(self, *, mib: int) -> None:
+        """It begins anew, with nothing, on a disk of that size."""
+        self.stop()
+        mounting = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", f"{self.folder}/data"]
+        subprocess.run(mounting, check=True, capture_output=True)
+        self.start()
 
     def crash(self) -> None:
         """All at once, as when the machine's power is gone: the engine, what it runs containers with, and these."""

@@ -24,6 +24,8 @@ _ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _REASONS = (
     (("no space left",), "disk"),
     (("toomanyrequests", "too many requests", "rate limit"), "rate"),
+    (("unexpected http status: 5", "service unavailable", "bad gateway", "handshake timeout"), "rate"),
+    (("verification failed", "unexpected eof", "unexpected digest", "digest mismatch"), "bytes"),
     (("no matching manifest", "does not match the specified platform"), "platform"),
     (("unauthorized", "access denied", "denied:", "authentication required", "no basic auth"), "denied"),
     (("invalid reference format", "invalid repository name", "must be lowercase"), "name"),
@@ -40,6 +42,8 @@ _SENTENCES = {
     "with `pup node build`",
     "unknown": "the registry does not have it; check the name, or build it with `pup node build`",
     "name": "that is no valid image name",
+    "bytes": "what the registry sent is not what it said it would be, and was not used; whoever runs the registry must "
+    "push the image again",
 }
 
 
