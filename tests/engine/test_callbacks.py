@@ -270,24 +270,26 @@ async def test_what_a_dead_controller_was_sending_is_sent_by_the_next(bench: Ben
     await again.engine.close()
 
 
-async def test_what_a_dead_controller_had_to_send_is_sent_by_another(bench: Bench) -> None:
+async def test_what_a_dead_controller_had_to_send_is_sent_by_another(tmp_path: Path) -> None:
     """Its run is closed, so nobody takes that over: what is left is the callback alone."""
-    kept = bench.kept.as_controller("other")
-    world = replace(bench.world, runs=kept.runs, ownership=kept.ownership)
-    me = replace(bench.config.me, id="other")
-    other = assemble(world, replace(bench.config, me=me, attempts_root=bench.config.attempts_root / "other"), bench)
-    await other.engine.start()
-    await bench.clock.run_for(10)
-    receiver(bench).replies = [Reply(status=500)]
-    run = await finished(bench, telling())
-    await until(bench, run, State.PENDING)
-    await bench.engine.callbacks.close()  # it dies, and says nothing
-    await bench.engine.leases.close()
-    died = bench.clock.now()
-    found = await until(other, run, State.DELIVERED, step=1.0)
-    assert [one.status for one in found.tries] == [500, 200]
-    assert bench.clock.now() - died < timedelta(seconds=60)
-    await other.engine.close()
+    async with a_bench(tmp_path, lease_seconds=15.0) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        kept = bench.kept.as_controller("other")
+        world = replace(bench.world, runs=kept.runs, ownership=kept.ownership)
+        me, root = replace(bench.config.me, id="other"), bench.config.attempts_root / "other"
+        other = assemble(world, replace(bench.config, me=me, attempts_root=root), bench)
+        await other.engine.start()
+        await bench.clock.run_for(10)
+        receiver(bench).replies = [Reply(status=500)]
+        run = await finished(bench, telling())
+        await until(bench, run, State.PENDING)
+        await bench.engine.callbacks.close()  # it dies, and says nothing
+        await bench.engine.leases.close()
+        died = bench.clock.now()
+        found = await until(other, run, State.DELIVERED, step=1.0)
+        assert [one.status for one in found.tries] == [500, 200]
+        assert bench.clock.now() - died < timedelta(seconds=60)
+        await other.engine.close()
 
 
 async def test_deliveries_go_with_a_run_that_is_deleted(bench: Bench) -> None:
