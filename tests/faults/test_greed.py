@@ -193,9 +193,7 @@ async def test_f24_a_single_file_meets_its_own_limit_at_once(client: Client) -> 
     )
 
 
-async def test_f24_what_an_image_declares_to_be_writable_is_memory_with_an_end(
-    own_server: Callable[..., Server],
-) -> None:
+async def test_f24_volumes_of_an_image_are_memory_with_an_end(own_server: Callable[..., Server]) -> None:
     """F24: a volume would be room on the engine's disk without any end."""
     image = images.with_volumes("pupload-test/volumes:1", "/data", "/var/cache/deep", "/tmp")
     server = own_server(PUPLOAD_TMP_BYTES=str(8 << 20))
