@@ -351,7 +351,9 @@ class Ownership(Protocol):
         all live controllers on the engine never add up to more than `of`; `wanted` is never less than what its live
         attempts `held`, nor is what they hold ever more than the last claim. One that is not `hungry` keeps what it
         wants; among those that are, nobody gets more than an even part who does not hold it already. Nothing for one
-        that has signed out; and a lease that ran out took the claim with it, so claim again before handing out more.
+        that has signed out. A lease that ran out took the claim with it, so claim again before handing out more; but
+        when it is renewed, or another process signs in as the same controller, others leave that much alone until
+        then: attempts may hold it still.
         """
 
     async def post(self, run_id: str, letter: Letter) -> int:

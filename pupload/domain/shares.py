@@ -27,6 +27,11 @@ class Claim:
     hungry: bool = False
 
 
+def reserved(share: Share, *, held: Share) -> Share:
+    """What others must leave to one that was granted this share, and whose live attempts hold so much."""
+    return Share(**{one.name: max(getattr(share, one.name), getattr(held, one.name)) for one in fields(Share)})
+
+
 def granted(wanted: Share, *, held: Share, hungry: bool, of: Share, others: Sequence[Claim]) -> Share:
     """
     How much one server may claim of the room `of`, in which these others have their claims.

@@ -14,7 +14,7 @@ from pupload import errors
 from pupload.domain.run import Run
 from pupload.engine.driver import Driver
 from pupload.engine.lease import Lease
-from pupload.engine.sharing import Sharing
+from pupload.engine.sharing import Sharing, least
 from pupload.engine.tasks import Tasks
 from pupload.engine.timers import first_of, sleep
 from pupload.engine.uploads import Uploads
@@ -171,6 +171,8 @@ class Leases:
         Claims room, and takes over what has no live owner.
 
         In this order: room that a dead controller had is handed out only when it is known what its attempts still hold.
+        Where there is more room than before it is claimed once more: the dead may have come back in between, and
+        taken up its runs before us.
         """
         share = await self._sharing.claim()
         taken: list[Run] = []
@@ -181,6 +183,8 @@ class Leases:
         if taken:
             log.info("took up %d runs", len(taken))
             self._on_taken_over()
+        if self._sharing.is_more(share):
+            share = least(share, await self._sharing.claim())
         self._sharing.apply(share)
         return taken
 

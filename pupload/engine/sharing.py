@@ -48,6 +48,11 @@ class Sharing:
         wanted = _each(min, _each(add, held, _sum(waiting)), whole) if hungry else held
         return await self._ownership.claim(wanted, held=held, hungry=hungry, of=whole)
 
+    def is_more(self, share: Share) -> bool:
+        """Whether it is more of anything than what is handed out now."""
+        now = _share(self._admission.share)
+        return _each(max, share, now) != now
+
     def apply(self, share: Share) -> None:
         """So much is handed out here from now on."""
         whole = self._admission.room
@@ -83,6 +88,11 @@ def _sum(tiers: Iterable[Tier]) -> Share:
         gpus=sum(tier.gpus for tier in found),
         attempts=len(found),
     )
+
+
+def least(one: Share, other: Share) -> Share:
+    """What both have."""
+    return _each(min, one, other)
 
 
 def _each(how: Callable[[Any, Any], Any], one: Share, other: Share) -> Share:

@@ -351,6 +351,22 @@ async def test_a_claim_ends_with_its_lease(fleet: Fleet, how: str) -> None:
     assert await one.ownership.claim(WHOLE, held=NONE, hungry=True, of=WHOLE) == NONE
 
 
+@pytest.mark.parametrize("how", ["expired", "signed out", "killed"])
+async def test_what_attempts_of_an_earlier_self_may_hold_is_left_alone(fleet: Fleet, how: str) -> None:
+    one, two = await fleet.signed_in("one", "two")
+    held = ports.Share(memory_bytes=600, cpus=5.0, attempts=4)
+    await one.ownership.claim(held, held=held, hungry=False, of=WHOLE)
+    if how != "killed":
+        await (fleet.expire("one") if how == "expired" else one.ownership.sign_out())
+    await (one.ownership.renew() if how == "expired" else one.sign_in())
+    rest = ports.Share(memory_bytes=400, cpus=3.0, gpus=2, attempts=6)
+    assert await two.ownership.claim(WHOLE, held=NONE, hungry=False, of=WHOLE) == rest
+    assert await one.ownership.claim(NONE, held=NONE, hungry=False, of=WHOLE) == NONE
+    assert await two.ownership.claim(WHOLE, held=NONE, hungry=False, of=WHOLE) == WHOLE
+    assert await one.ownership.claim(held, held=held, hungry=False, of=WHOLE) == NONE, "more is held than was claimed"
+    assert await two.ownership.claim(WHOLE, held=NONE, hungry=False, of=WHOLE) == rest, "it counts all the same"
+
+
 # ── Letters ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -6,13 +6,25 @@ And bugs that it must not: each is put in on purpose, and the simulation has to 
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pupload.adapters.memory import state
 from pupload.domain import events
-from pupload.engine import admission, attempts, driver, logs, staging, uploads
+from pupload.engine import (
+    admission,
+    attempts,
+    driver,
+    lease,
+    leases,
+    logs,
+    sharing,
+    staging,
+    sweeping,
+    uploads,
+)
 from tests.checker import describe
 from tests.simulation.play import play, shrunk
 
@@ -118,6 +130,54 @@ def silent_stores(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(staging.Staging, "store_outputs", careless)
 
 
+def no_fence(patch: pytest.MonkeyPatch) -> None:
+    """A save does not ask who owns the run."""
+    careful = state.Runs.save
+
+    async def careless(self: Any, decision: Any, *, if_version: int) -> Any:
+        head = self._shelf.books[decision.run.id].head
+        run = replace(decision.run, fence=head.fence)
+        me, self._me = self._me, replace(self._me, id=head.owner)
+        try:
+            return await careful(self, replace(decision, run=run), if_version=head.version)
+        finally:
+            self._me = me
+
+    patch.setattr(state.Runs, "save", careless)
+
+
+def sweeps_all(patch: pytest.MonkeyPatch) -> None:
+    """What is not seen to here counts as nobody's, whoever owns its run."""
+
+    async def greedy(self: Any, ref: Any, seen: Any, *, here: bool = True) -> bool:
+        return bool(self._attempts.has(ref))
+
+    patch.setattr(sweeping.Sweep, "_is_wanted", greedy)
+
+
+def claims_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Each hands out all of the room."""
+    patch.setattr(sharing.Sharing, "apply", lambda self, share: self._admission.limit_to(self._admission.room))
+
+
+def lease_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """Whoever was frozen goes on as if nothing had been."""
+    patch.setattr(lease.Lease, "valid", property(lambda self: True))
+
+
+def room_before_runs(patch: pytest.MonkeyPatch) -> None:
+    """The room of a dead controller is handed out before it is known what its attempts still hold."""
+
+    async def hasty(self: Any) -> list[Any]:
+        self._sharing.apply(await self._sharing.claim())
+        taken = []
+        while run_ids := await self._ownership.take_over():
+            taken += await self._driver.take_up(run_ids)
+        return taken
+
+    patch.setattr(leases.Leases, "_share_and_take_over", hasty)
+
+
 BUGS: dict[Put, int] = {
     start_before_commit: 10,
     any_version: 0,
@@ -127,6 +187,11 @@ BUGS: dict[Put, int] = {
     logs_again: 0,
     lost_answers: 0,
     silent_stores: 130,
+    no_fence: 0,
+    sweeps_all: 0,
+    claims_ignored: 0,
+    lease_for_ever: 0,
+    room_before_runs: 0,
 }
 """Each with a seed from which on it does not take long to be noticed."""
 

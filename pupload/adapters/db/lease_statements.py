@@ -27,7 +27,8 @@ OTHERS = (
     .order_by(controllers.c.id)
 )
 END_OTHERS = delete(controllers).where(_OTHER)
-SIGN_OUT = delete(controllers).where(controllers.c.id == ME)
+SIGN_OUT = update(controllers).where(controllers.c.id == ME).values(expires_at=NOW)
+"""Its claim stays, for when it comes back."""
 SWEEP = delete(controllers).where(
     controllers.c.id.in_(
         select(controllers.c.id)

@@ -84,7 +84,8 @@ class Ownership:
         def claim(session: Session) -> ports.Share:
             others, most = _claims(session, controller)
             share = _at_most(granted(others), most)
-            blob = codec.CLAIM.encode(shares.Claim(share=share, hungry=hungry))
+            reserved = shares.reserved(share, held=held)
+            blob = codec.CLAIM.encode(shares.Claim(share=reserved, hungry=hungry))
             session.run(leases.PUT_CLAIM, {"me": controller.id, "new_claim": blob})
             return share
 
@@ -141,13 +142,15 @@ def _sign_in(session: Session, controller: ports.Controller, lease: int, *, alon
     session.run(leases.SWEEP, {"kept": KEPT_MICROS})
     session.run(leases.DISOWN, mine | {"nobody": ""})
     session.run(statements.INSERT_META, {"key": _room(controller), "value": ""})
-    _put(session, controller, lease, _NOTHING)
+    # What its earlier self claimed others leave alone: attempts of it may go on.
+    earlier = session.run(leases.LOCK_MINE, mine).fetchone()
+    _put(session, controller, lease, earlier[1] if earlier is not None else _NOTHING)
 
 
 def _renew(session: Session, controller: ports.Controller, lease: int) -> list[ports.Controller]:
     # Locked before the clock is asked: who takes us for dead has the row, or sees that we are not.
     mine = session.run(leases.LOCK_MINE, {"me": controller.id}).fetchone()
-    _put(session, controller, lease, mine[1] if mine is not None and mine[0] else _NOTHING)
+    _put(session, controller, lease, mine[1] if mine is not None else _NOTHING)
     return _others(session, controller)
 
 

@@ -33,7 +33,8 @@ class Ownership:
             book.head = replace(book.head, owner="")  # those of our earlier self, which may not write any more
         self._me.id, self._me.controller, self._me.out = controller.id, controller, False
         self._lease_seconds = lease_seconds
-        self._shelf.leases[controller.id] = Lease(controller, self._shelf.seconds() + lease_seconds)
+        lease = self._shelf.leases.setdefault(controller.id, Lease(controller, 0.0))
+        lease.controller, lease.until = controller, self._shelf.seconds() + lease_seconds
 
     async def renew(self) -> Sequence[ports.Controller]:
         """See `ports.Ownership.renew`."""
@@ -41,8 +42,7 @@ class Ownership:
         controller, until = self._me.signed_in(), self._shelf.seconds() + self._lease_seconds
         others = self._others(controller.id)
         if not self._me.out:
-            lease = self._shelf.leases.setdefault(controller.id, Lease(controller, until))
-            lease.until = until
+            self._shelf.leases[controller.id].until = until
         return [other.controller for other in others]
 
     async def sign_out(self) -> None:
@@ -50,7 +50,7 @@ class Ownership:
         await asyncio.sleep(0)
         if self._me.controller is not None and not self._me.out:
             self._me.out = True
-            self._shelf.leases.pop(self._me.id, None)
+            self._shelf.leases[self._me.id].until = self._shelf.seconds()
             self._shelf.wake(NEWS)
 
     async def take_over(self, *, limit: int = 1000) -> Sequence[str]:
@@ -77,11 +77,12 @@ class Ownership:
         await asyncio.sleep(0)
         controller = self._me.signed_in()
         others = [one.claim for one in self._others(controller.id) if one.controller.engine == controller.engine]
-        lease = self._shelf.leases.get(controller.id)
-        if self._me.out or lease is None:
+        lease = self._shelf.leases[controller.id]
+        if self._me.out:
             return ports.Share()
-        share = shares.granted(wanted, held=held, hungry=hungry, of=of, others=others)
-        lease.claim = shares.Claim(share=share, hungry=hungry)
+        live = lease.until > self._shelf.seconds()
+        share = shares.granted(wanted, held=held, hungry=hungry, of=of, others=others) if live else ports.Share()
+        lease.claim = shares.Claim(share=shares.reserved(share, held=held), hungry=hungry)
         return share
 
     async def post(self, run_id: str, letter: ports.Letter) -> int:
@@ -121,12 +122,9 @@ class Ownership:
         return Subscription(self._shelf, NEWS)
 
     def _others(self, me: str) -> list[Lease]:
-        """The live leases of all but this controller; those that ran out are forgotten, with their claims."""
+        """The live leases of all but this controller. What others claimed is kept: it counts when they come back."""
         now = self._shelf.seconds()
-        for controller, lease in list(self._shelf.leases.items()):
-            if lease.until <= now:
-                del self._shelf.leases[controller]
-        return [lease for controller, lease in self._shelf.leases.items() if controller != me]
+        return [lease for controller, lease in self._shelf.leases.items() if controller != me and lease.until > now]
 
     def _books_of(self, owner: str) -> list[Book]:
         return [book for book in self._shelf.in_order() if book.head.owner == owner and book.unclosed]
