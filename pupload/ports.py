@@ -871,6 +871,13 @@ class Executor(Protocol):
         the order of writing. Ends quietly when the container is gone.
         """
 
+    async def last_line(self, attempt: run.AttemptRef) -> LogLine | None:
+        """
+        The last line of stdout and stderr, when the container has ended; None where there is none (any more).
+
+        For a log that is read no further: what came between is not looked at.
+        """
+
     async def stop(self, attempt: run.AttemptRef, *, grace_seconds: float) -> None:
         """TERM, `grace_seconds`, KILL. Returns when the engine says it does not run; at once when there is none."""
 

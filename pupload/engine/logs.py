@@ -8,8 +8,10 @@ commits and a quiet one is heard at once. What a node may write is bounded; what
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import replace
+from typing import cast
 
 from pupload import errors
 from pupload.domain import logline
@@ -89,16 +91,26 @@ class LogPump:
         await all_of([self._read(skip), self._write(skip)])
 
     async def _read(self, skip: int) -> None:
-        async for line in self._executor.logs(self._ref, skip=skip):
-            self._take(line)
-            while len(self._gathered) >= GATHERED:
-                self._room.clear()
-                await self._room.wait()
+        async with aclosing(self._lines(skip)) as lines:
+            async for line in lines:
+                self._take(line)
+                if self._cut is not None:
+                    break
+                while len(self._gathered) >= GATHERED:
+                    self._room.clear()
+                    await self._room.wait()
+        if self._cut is not None:
+            # A flood is not read to its end: only the end is.
+            self._cut = await self._executor.last_line(self._ref) or self._cut
         self._finish()
+
+    def _lines(self, skip: int) -> AsyncGenerator[LogLine, None]:
+        """The executor's stream, which is to be closed by whoever does not read it to its end."""
+        return cast(AsyncGenerator[LogLine, None], self._executor.logs(self._ref, skip=skip))
 
     def _take(self, line: LogLine) -> None:
         size = len(line.message) + LINE_BYTES
-        if self._cut is not None or size > self._left:
+        if size > self._left:
             self._cut = line
             return
         self._left -= size

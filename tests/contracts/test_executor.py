@@ -266,6 +266,24 @@ async def test_logs_are_live_and_end_with_the_container(world: World) -> None:
         assert [line async for line in reading] == []
 
 
+async def test_the_last_line_comes_when_the_container_has_ended(world: World) -> None:
+    attempt, _ = await finished(world, TALKING)
+    last = await world.executor.last_line(attempt)
+    assert last is not None
+    assert last.message in ("no newline", "alas")  # on two streams, whose order is their own
+    attempt, _ = await finished(world, QUICK)
+    assert await world.executor.last_line(attempt) is None
+    order = doing(world, ENDLESS)
+    await world.executor.ensure_started(order)
+    await until_ready(world, order.attempt)
+    reading = asyncio.create_task(world.executor.last_line(order.attempt))
+    await world.executor.stop(order.attempt, grace_seconds=SOON)
+    last = await reading
+    assert last is not None
+    assert last.message == "ready"
+    assert await world.executor.last_line(run.AttemptRef(run="run_none", node="n", number=1)) is None
+
+
 async def test_logs_of_a_container_that_never_was_are_empty(world: World) -> None:
     nobody = run.AttemptRef(run="run_test", node="nobody", number=1)
     assert [line async for line in world.executor.logs(nobody)] == []

@@ -44,6 +44,11 @@ class Container:
             yield line
 
 
+    async def last_line(self, attempt: AttemptRef) -> LogLine | None:
+        assert attempt == REF
+        return self.lines[-1] if self.lines else None
+
+
 class Book:
     """A journal of one attempt."""
 
@@ -168,7 +173,10 @@ async def test_a_log_over_its_limit_keeps_its_last_line() -> None:
     book = Book()
     lines = [a_line("x" * 9) for _ in range(100)] + [a_line('{"level": "error", "message": "the end"}', "stderr")]
     pump = a_pump(Container(lines), book, limit=10 * (logs.LINE_BYTES + 9))
+    container = Container(lines)
+    pump = a_pump(container, book, limit=10 * (logs.LINE_BYTES + 9))
     await pump.run()
+    assert container.told == 11, "a flood is not read to its end"
     assert book.said[:10] == ["x" * 9] * 10
     assert book.said[10:] == ["the log was longer than its limit: what follows is its last line", "the end"]
     assert (book.lines[-2].stream, book.lines[-2].level) == ("pupload", "WARN")

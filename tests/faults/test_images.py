@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress

@@ -276,6 +276,17 @@ class DockerExecutor:
                 return
             skip = max(skip, passed)
 
+    async def last_line(self, attempt: run.AttemptRef) -> ports.LogLine | None:
+        """See `ports.Executor`."""
+        name = self._names.container(attempt)
+        with self._events.watch(name) as watch:
+            while (found := await self._inspect(name)) is not None and not _has_ended(found):
+                await watch.changed(within_seconds=_LOOK_AGAIN_SECONDS)
+        last = None
+        async for line in self._log_stream(name, tail="1"):
+            last = line
+        return last
+
     async def _untold(self, name: str, passed: int, last: ports.LogLine | None) -> AsyncIterator[ports.LogLine]:
         """
         What the engine keeps beyond the `passed` lines that it told, `last` at the end.

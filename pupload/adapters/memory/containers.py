@@ -192,6 +192,13 @@ class MemoryExecutor:
             await self._until_changed(box, box.ends_at)
             await self._ask()
 
+    async def last_line(self, attempt: run.AttemptRef) -> ports.LogLine | None:
+        """See `ports.Executor`."""
+        last = None
+        async for line in self.logs(attempt):
+            last = line
+        return last
+
     async def stop(self, attempt: run.AttemptRef, *, grace_seconds: float) -> None:
         """See `ports.Executor`."""
         await self._ask()
