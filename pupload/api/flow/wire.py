@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from pupload import errors, ports
-from pupload.api.flow import models, reading
-from pupload.domain import artifact, delivery, events, flow, nodedef, run, secret
+from pupload.api.flow import masks, models, reading
+from pupload.domain import artifact, delivery, events, flow, nodedef, run
 from pupload.service import views
 
 _ENCODER = msgspec.json.Encoder()
@@ -54,11 +54,9 @@ def read_project(document: Any, *, project_id: str, warnings: list[str] | None =
     asked = reading.read(models.Project, document, warnings=[] if warnings is None else warnings)
     if asked.ID and asked.ID.lower() != project_id:
         raise reading.malformed([reading.Wrong("/ID", f"/ID must be the id of the path, {project_id}")])
-    masked = [*_masked(asked.GlobalStores, "/GlobalStores")]
+    masked = [*masks.stores(asked.GlobalStores, "/GlobalStores")]
     for index, each in enumerate(asked.Flows):
-        masked += _masked(each.Stores, f"/Flows/{index}/Stores")
-        masked += _masked_wells(each.DataWells, f"/Flows/{index}/DataWells")
-        masked += _masked_callbacks(each.Callbacks, f"/Flows/{index}/Callbacks")
+        masked += masks.left_in(each, f"/Flows/{index}")
     if masked:
         raise reading.malformed(masked)
     return ports.Project(
@@ -103,33 +101,6 @@ def read_upload_complete(document: Any) -> str | None:
 def read_upload_abort(document: Any) -> str:
     """The multipart upload to give up. Raises `errors.Malformed`."""
     return reading.read(models.UploadAbort, document, warnings=[]).UploadID
-
-
-def _masked(stores: Sequence[models.Store], place: str) -> Iterable[reading.Wrong]:
-    """A secret that was shown as `***` and comes back so would be lost."""
-    for index, store in enumerate(stores):
-        for name in sorted(models.SECRET_PARAMS & store.Params.keys()):
-            if store.Params[name] == models.MASK:
-                where = f"{place}/{index}/Params/{name}"
-                yield reading.Wrong(where, f"{where} is masked: give the secret itself, or ${{secret.NAME}}")
-
-
-def _masked_wells(wells: Sequence[models.DataWell], place: str) -> Iterable[reading.Wrong]:
-    for index, well in enumerate(wells):
-        if well.Secret == models.MASK:
-            where = f"{place}/{index}/Secret"
-            yield reading.Wrong(where, f"{where} is masked: give the secret itself")
-
-
-def _masked_callbacks(callbacks: Sequence[models.Callback], place: str) -> Iterable[reading.Wrong]:
-    for index, callback in enumerate(callbacks):
-        if callback.URL.endswith(f"?{models.MASK}"):
-            where = f"{place}/{index}/URL"
-            yield reading.Wrong(where, f"{where} is masked: give all of it")
-        for position, given in enumerate(callback.Secrets):
-            if given == models.MASK:
-                where = f"{place}/{index}/Secrets/{position}"
-                yield reading.Wrong(where, f"{where} is masked: give the secret itself, or ${{secret.NAME}}")
 
 
 def _flow(asked: models.Flow) -> flow.Flow:
@@ -367,7 +338,7 @@ def write_delivery(this: delivery.Delivery) -> models.Delivery:
     """A callback of a run."""
     return models.Delivery(
         ID=this.id,
-        URL=_masked_url(this.url),
+        URL=masks.url(this.url),
         Type=this.kind,
         State=this.state.value,
         CreatedAt=this.created_at,
@@ -448,27 +419,15 @@ def write_flow(this: flow.Flow, *, masked: bool = False) -> dict[str, Any]:
 
 
 def _write_callback(this: flow.Callback, *, masked: bool) -> dict[str, Any]:
-    shown = (models.MASK if masked and secret.named(each) is None else each for each in this.secrets)
-    return {"URL": _masked_url(this.url) if masked else this.url, "On": list(this.on), "Secrets": list(shown)}
-
-
-def _masked_url(url: str) -> str:
-    """Without its query, which may let in whoever reads it."""
-    bare, query, _ = url.partition("?")
-    return f"{bare}?{models.MASK}" if query else url
+    shown = (masks.value(each) if masked else each for each in this.secrets)
+    return {"URL": masks.url(this.url) if masked else this.url, "On": list(this.on), "Secrets": list(shown)}
 
 
 def _write_store(this: flow.Store, *, masked: bool) -> dict[str, Any]:
     params: Mapping[str, str | bool] = this.params
     if masked:
-        params = {name: _mask(name, value) for name, value in params.items()}
+        params = {name: masks.param(name, value) for name, value in params.items()}
     return {"Name": this.name, "Type": this.type, "Params": dict(params)}
-
-
-def _mask(name: str, value: str | bool) -> str | bool:
-    """The value, where it is no secret; a reference to a secret is none."""
-    hidden = name not in models.STORE_PARAMS or name in models.SECRET_PARAMS
-    return models.MASK if hidden and secret.named(value) is None and value != "" else value
 
 
 def _write_well(this: flow.DataWell, *, masked: bool) -> dict[str, Any]:
@@ -478,7 +437,7 @@ def _write_well(this: flow.DataWell, *, masked: bool) -> dict[str, Any]:
         "Source": this.source,
         "Key": this.key,
         "Lifetime": this.lifetime,
-        **({"Secret": models.MASK if masked and not secret.named(this.secret) else this.secret} if this.secret else {}),
+        **({"Secret": masks.value(this.secret) if masked else this.secret} if this.secret else {}),
     }
 
 
