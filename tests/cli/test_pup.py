@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 
-from pupload import doctor
+from pupload import doctor, offline
 from pupload.cli import main, servers, trial
 from pupload.cli.failures import Usage
 from pupload.ports import ProbeLine
@@ -58,6 +58,51 @@ def project(pup: Pup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert pup("init", "demo") == 0
     monkeypatch.chdir(tmp_path / "demo")
     return tmp_path / "demo"
+
+
+# ── The policy ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_policy_is_checked_and_shown(pup: Pup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("Images:\n  Allow: [acme/*]\nTimeouts:\n  Nodes: 1h\n")
+    assert pup("policy", "check", str(file)) == 1
+    assert pup.complaint == f"pup: {file}:4: Timeouts.Nodes is not known; did you mean Timeouts.Node?\n"
+    file.write_text("Images:\n  Allow: [acme/*]\n")
+    assert pup("policy", "check", str(file)) == 0
+    assert "can be used" in pup.said
+    monkeypatch.setenv("PUPLOAD_POLICY", str(file))
+    assert pup("policy", "show") == 0
+    # What is printed says everything, and reads as the same policy.
+    shown = tmp_path / "shown.yaml"
+    shown.write_text(pup.said)
+    assert offline.read_policy(shown) == offline.read_policy(file)
+    assert pup("policy", "show", "--json") == 0
+    assert pup.json["Images"] == {"Allow": ["acme/*"], "Deny": [], "RequireDigest": False}
+
+
+BOMB = "a: &a [1]\n" + "".join(
+    f"{new}: &{new} [{f'*{old},' * 9}]\n" for old, new in ("ab", "bc", "cd", "de", "ef", "fg")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Networks: [host]", "policy.yaml:1: Networks cannot allow host"),
+        ("a: [", "policy.yaml:1"),
+        ("x" * (1 << 20) + "y", "is larger than 1048576 bytes"),
+        ("a: *b", "policy.yaml:1"),
+        (BOMB, "more than 100000 values once its aliases are written out"),
+    ],
+    ids=["a mistake", "no YAML", "too large", "an alias of nothing", "a bomb"],
+)
+def test_a_policy_that_cannot_be_read_is_refused_with_the_reason(
+    pup: Pup, tmp_path: Path, text: str, sentence: str
+) -> None:
+    (tmp_path / "policy.yaml").write_text(text)
+    assert pup("policy", "check", str(tmp_path / "policy.yaml")) == 1
+    assert sentence in pup.complaint
 
 
 # ── A project ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,9 @@ from pupload.adapters.docker import metadata
 from pupload.domain.policy import Policy
 
 _OLDEST_API = (1, 41)
+_CLOSES_VSOCK = (23,)
+"""The first engine whose seccomp profile does."""
+
 _SAFE_RUNC = ((1, 2, 8), (1, 3, 3), (1, 4, 0))
 """By line of development: where CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881 are mended."""
 
@@ -31,6 +34,7 @@ def lines(version: Mapping[str, Any], info: Mapping[str, Any]) -> Sequence[ports
         _runtime(version, info),
         _users(info),
         _seccomp(info),
+        _machine_sockets(version),
         _storage(info),
         _live_restore(info),
     ]
@@ -136,6 +140,18 @@ def _seccomp(info: Mapping[str, Any]) -> ports.ProbeLine:
     guards = [told, *(name for name in ("apparmor", "selinux") if name in options)]
     mend = "nodes may use every system call: use a kernel and engine with seccomp" if lacking else ""
     return _line("seccomp", ", ".join(guards), mend=mend)
+
+
+def _machine_sockets(version: Mapping[str, Any]) -> ports.ProbeLine:
+    """
+    Whether the engine's profile keeps nodes from the sockets between a virtual machine and its host.
+
+    A network namespace does not.
+    """
+    told = str(version.get("Version", ""))
+    closed = _numbers(told) >= _CLOSES_VSOCK
+    mend = "nodes can open AF_VSOCK sockets to whatever listens beside this virtual machine; update to Docker 23"
+    return _better("machine sockets", "closed" if closed else f"open in Docker {told}", mend="" if closed else mend)
 
 
 def _storage(info: Mapping[str, Any]) -> ports.ProbeLine:

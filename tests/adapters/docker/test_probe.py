@@ -4,6 +4,7 @@ import pytest
 
 from pupload import errors, ports
 from pupload.adapters.docker import probe
+from pupload.domain.policy import Policy
 
 VERSION = {
     "Version": "28.5.2",
@@ -78,6 +79,31 @@ def test_swap_that_is_not_limited_is_told_and_no_fault() -> None:
 @pytest.mark.parametrize("options", [[], ["name=seccomp,profile=unconfined"]])
 def test_missing_seccomp_is_a_fault(options: list[str]) -> None:
     assert not line("seccomp", SecurityOptions=options).ok
+
+
+@pytest.mark.parametrize(("version", "closed"), [("20.10.24+dfsg1", False), ("23.0.0", True), ("28.5.2", True)])
+def test_sockets_of_the_machine_are_closed_by_newer_engines(version: str, closed: bool) -> None:
+    found = line("machine sockets", {"Version": version})
+    assert (found.ok, found.warning) == (True, not closed)
+
+
+def test_what_the_policy_names_must_be_there() -> None:
+    named = Policy(networks=("none", "bridge", "egress"), runtimes={"c-*": "runsc", "m-*": "runc"})
+    told = {
+        (each.what, each.detail.split(";")[0]): each for each in probe.of_policy(named, {"Runtimes": {"runc": {}}}, ())
+    }
+    assert told["runtime of the policy", "runc"].ok
+    assert not told["runtime of the policy", "runsc"].ok
+    assert "docker network create egress" in told["network of the policy", "egress"].detail
+    assert all(each.ok for each in probe.of_policy(named, {"Runtimes": {"runc": {}, "runsc": {}}}, ("egress",)))
+    assert probe.of_policy(Policy(), {}, ()) == []
+
+
+@pytest.mark.parametrize(("reached", "warns"), [(True, True), (False, False), (None, True)])
+def test_a_metadata_service_that_nodes_reach_is_told(reached: bool | None, warns: bool) -> None:
+    found = probe.of_metadata("bridge", reached)
+    assert (found.ok, found.warning) == (True, warns)
+    assert ("iptables -I DOCKER-USER" in found.detail) is warns
 
 
 def test_guards_are_listed() -> None:
