@@ -43,6 +43,8 @@ class Left:
 
     checker: Checker
     instance: str
+    attempts: Sequence[Path]
+    """More directories of attempts."""
     runs: ports.RunStore
     journal: ports.Journal
 
@@ -51,6 +53,8 @@ class Left:
     ) -> list[Violation]:
         """All violations; the arguments are those of `Checker.judge`."""
         broken = await self.checker.judge(ended=ended, said=said, output=output)
+        for path in (path for folder in self.attempts for path in sorted(folder.iterdir()) if ended):
+            broken.append(Violation(invariant="I8", run=path.name.partition(".")[0], sentence=f"{path} is left"))
         return [*broken, *await asyncio.to_thread(_volumes, self.instance)]
 
 
@@ -73,6 +77,10 @@ class Where:
     store_url: str = ""
     """Of the embedded store, where it runs; empty: it is started, or the settings name another store."""
     docker_host: str = ""
+    attempts: tuple[Path, ...] = ()
+    """Directories of attempts of other servers on the same database."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Of the server, beside those that the environment gives: of another store than the embedded one."""
     room: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -87,7 +95,7 @@ async def opened(where: Where) -> AsyncIterator[Left]:
         stores = await stack.enter_async_context(_stores(where, clock))
         executor = DockerExecutor(instance=instance, clock=clock, host=where.docker_host or None)
         stack.push_async_callback(executor.close)
-        kept = runs.Runs(_NoWriter(), reading, Me(), Seal(FileSealer(where.data / "secret.key")))
+        kept = runs.Runs(_NoWriter(), reading, Me(), Seal(FileSealer(_key_file(where))))
         story = journal.Journal(_NoWriter(), reading, Hub())
         checker = Checker(
             runs=kept,
@@ -99,7 +107,12 @@ async def opened(where: Where) -> AsyncIterator[Left]:
             room=where.room,
             secrets=_secrets(where),
         )
-        yield Left(checker=checker, instance=instance, runs=kept, journal=story)
+        yield Left(checker=checker, instance=instance, attempts=where.attempts, runs=kept, journal=story)
+
+
+def _key_file(where: Where) -> Path:
+    said = where.settings.get("secret_key_file") or os.environ.get("PUPLOAD_SECRET_KEY_FILE")
+    return Path(said) if said else where.data / "secret.key"
 
 
 class _NoWriter:
@@ -123,7 +136,7 @@ def _instance(reading: session.Session) -> str:
 
 @asynccontextmanager
 async def _stores(where: Where, clock: ports.Clock) -> AsyncIterator[ports.Stores]:
-    given: dict[str, Any] = {"data": where.data, "store_port": 0}
+    given: dict[str, Any] = {**where.settings, "data": where.data, "store_port": 0}
     settings = Settings(**given)
     folder = where.data / "store"
     if where.store_url:

@@ -70,7 +70,7 @@ async def test_f01_killed_at_every_write_of_the_journal_nothing_is_lost(own_serv
         for point in range(1, POINTS + 1):
             server.program = (DYING, chance.choice(("before", "after")), str(point))
             await asyncio.to_thread(server.start)
-            user = users.User(three_nodes(point), client, told, over)
+            user = users.User(three_nodes(point), [client], told, over)
             playing.append(asyncio.create_task(user.play()))
             assert await asyncio.to_thread(is_gone, server), f"no write {point} came"
         server.program = ("-m", "pupload")

@@ -24,17 +24,22 @@ def main() -> int:
     given.add_argument("--seed", type=int, help="of flows and faults; a new one where none is given")
     given.add_argument("--database-url", default="", help="a PostgreSQL database, empty, for this alone")
     given.add_argument("--postgres", action="store_true", help="on a PostgreSQL server made for it, harmed as well")
+    given.add_argument("--controllers", type=int, default=1, help="servers that share a PostgreSQL database (1)")
     given.add_argument("--keep", action="store_true", help="leave the data there, whatever the verdict")
     said = given.parse_args()
+    if said.controllers > 1 and not (said.postgres or said.database_url):
+        given.error("several controllers share a PostgreSQL database: add --postgres")
     seed = random.SystemRandom().randrange(1_000_000) if said.seed is None else said.seed
     options = Options(
         seconds=said.minutes * 60,
         seed=seed,
+        controllers=said.controllers,
         database_url=said.database_url,
         own_postgres=said.postgres,
         keep=said.keep,
     )
     more = " --postgres" if said.postgres else " --database-url …" if said.database_url else ""
+    more += f" --controllers {said.controllers}" if said.controllers > 1 else ""
     again = f"scripts/torture --minutes {said.minutes:g} --seed {seed}{more}"
     _say(f"seed {seed}")
     soak = Soak(options, _say)
@@ -74,7 +79,9 @@ def _tell(soak: Soak) -> None:
     print(f"attempts    {_list(found.attempts)}")
     print(f"faults      {_list(faults.done)}")
     print(f"not to do   {_list(faults.skipped) or 'none'}")
-    print(f"server      {house.counts['starts']} starts, the slowest took {house.slowest_start:.1f} s")
+    starts = sum(each.counts["starts"] for each in house.controllers)
+    slowest = max(each.slowest_start for each in house.controllers)
+    print(f"server      {starts} starts, the slowest took {slowest:.1f} s")
     print(f"requests    {soak.told.asked_again} asked again, {soak.told.refused} refused as they had to be\n")
 
 

@@ -106,13 +106,14 @@ class Faults:
         return await self._do_to_machine(fault)
 
     async def _do_to_server(self, fault: Fault) -> bool:
+        controller = self.house.one(fault.chance)
         match fault.kind:
             case "kill" | "kill in start":
-                await self.house.kill(down=fault.seconds / 2, startups=fault.startups)
+                await controller.kill(down=fault.seconds / 2, startups=fault.startups)
             case "restart":
-                await self.house.restart(down=fault.seconds / 2)
+                await controller.restart(down=fault.seconds / 2)
             case "freeze":
-                await self.house.freeze(fault.seconds)
+                await controller.freeze(fault.seconds)
         return True
 
     async def _do_to_container(self, fault: Fault) -> bool:
@@ -152,9 +153,9 @@ class Faults:
         try:
             match fault.kind:
                 case "freeze store":
-                    await house.freeze_store(fault.seconds)
+                    await house.freeze_store(fault.chance, fault.seconds)
                 case "kill store":
-                    house.kill_store()
+                    house.kill_store(fault.chance)
                 case "starve":
                     house.starve()
                     await asyncio.sleep(fault.seconds)

@@ -1,5 +1,5 @@
 """
-The installation that is tortured: a server with its store, the way to its engine, its database and its disk.
+The installation that is tortured: servers with their store, the way to their engine, their database and their disk.
 
 Whatever is done to it is done to what it started itself, and undone at the end.
 """
@@ -11,8 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,11 @@ from tests import check
 from tests.checker import Violation
 from tests.postgres import Server as Postgres
 from tests.system import server as servers
+from tests.torture.controllers import Controller, SharedStore, frozen
 from tests.torture.proxy import Proxy, engine_host
+
+ROOM = 12
+"""Containers at once: so few that some must wait."""
 
 DISK_BYTES = 1 << 30
 """
@@ -39,11 +42,8 @@ LEFT_BYTES = (32 << 20, 8 << 20)
 LONGEST_ON_DISK = 30 * 60
 """Seconds for which it is large enough: nothing that was made in the soak is deleted."""
 
-ROOM = 12
-"""Containers at once: so few that some must wait."""
-
-START_SECONDS = 60.0
-"""A server that could not start by then, while all it needs was there, never will."""
+LEASE_SECONDS = 4.0
+"""How soon one of several servers is taken for dead."""
 
 SPOKEN_FOR = ("pupload.node", "pupload.run")
 
@@ -52,117 +52,72 @@ class House:
     """One installation, started in `folder`."""
 
     def __init__(
-        self, folder: Path, *, seconds: float, database_url: str = "", postgres_server: Postgres | None = None
+        self,
+        folder: Path,
+        *,
+        seconds: float,
+        controllers: int = 1,
+        database_url: str = "",
+        postgres_server: Postgres | None = None,
     ) -> None:
         """
-        `seconds` is how long it will be harmed. `database_url`: its database, else a file; `postgres_server`: the one
-        that serves it, if it may be harmed.
+        `seconds` is how long it will be harmed. `database_url`: its database, else a file; several `controllers` need
+        one. `postgres_server`: the one that serves it, if it may be harmed.
         """
-        self._seconds = seconds
         self.folder = folder
         self.database_url = database_url
         self.postgres = postgres_server
-        self.broken: list[Violation] = []
-        self.counts: Counter[str] = Counter()
-        self.slowest_start = 0.0
         self.away = False
         """Whether something is away that a server needs for its start."""
         self.proxy = Proxy(folder / "engine.sock", engine_host())
-        environment = {
+        self.controllers: list[Controller] = []
+        self._count = controllers
+        self._seconds = seconds
+        self._store = SharedStore(folder / "store", servers.free_ports(1)[0]) if controllers > 1 else None
+        self._disks: list[Path] = []
+        self._name = ""
+        self._busy: list[subprocess.Popen[bytes]] = []
+
+    async def open(self) -> None:
+        """It serves."""
+        await self.proxy.start()
+        if self._store is not None:
+            await self._store.start()
+        for number in range(self._count):
+            folder = self.folder / f"server{number}"
+            made = Controller(folder, self._environment(), lambda: self.away)
+            self.controllers.append(made)
+            if self._seconds <= LONGEST_ON_DISK and await asyncio.to_thread(_mount, made.server.data):
+                self._disks.append(made.server.data)
+            await made.open()
+
+    def _environment(self) -> dict[str, str]:
+        said = {
             "PUPLOAD_GRACE_SECONDS": "2",
             "PUPLOAD_DOCKER_HOST": self.proxy.url,
             "PUPLOAD_MAX_ATTEMPTS_AT_ONCE": str(ROOM),
         }
-        if database_url:
-            environment["PUPLOAD_DATABASE_URL"] = database_url
-        self.server = servers.Server(folder, **environment)
-        self._life = asyncio.Lock()
-        self._mounted = False
-        self._name = ""
-        self._busy: list[subprocess.Popen[bytes]] = []
+        if self.database_url:
+            said["PUPLOAD_DATABASE_URL"] = self.database_url
+        if self._store is not None:
+            said |= self._store.environment()
+            said["PUPLOAD_SECRET_KEY_FILE"] = str(self.folder / "secret.key")
+            said["PUPLOAD_LEASE_SECONDS"] = str(LEASE_SECONDS)
+        return said
 
-    # ── The server's life ────────────────────────────────────────────────────────────────────────────────────────
+    def one(self, chance: float) -> Controller:
+        """The server that this chance means."""
+        return self.controllers[int(chance * len(self.controllers))]
 
-    async def open(self) -> None:
-        """It serves."""
-        if self._seconds <= LONGEST_ON_DISK:
-            self._mounted = await asyncio.to_thread(_mount, self.server.data)
-        await self.proxy.start()
-        async with self._life:
-            await self._start()
-
-    async def _start(self) -> None:
-        """Again and again until it serves, as a service manager does it."""
-        began, failed = time.monotonic(), 0
-        while True:
-            launched = time.monotonic()
-            process = self.server.process = await asyncio.to_thread(self.server.launch)
-            line = await asyncio.to_thread(self.server.ready_line, process)
-            self.counts["starts"] += 1
-            if self.server.url in line:
-                self.slowest_start = max(self.slowest_start, time.monotonic() - launched)
-                return
-            failed += 1
-            await asyncio.to_thread(self._bury, process)
-            if self.away:
-                began = time.monotonic()
-            if time.monotonic() - began > START_SECONDS:
-                tail = self.server.stderr()[-1500:]
-                raise RuntimeError(f"the server did not start in {failed} tries: {tail}")
-            await asyncio.sleep(0.5)
-
-    def _bury(self, process: "subprocess.Popen[bytes]") -> None:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-        process.wait(servers.STOP_SECONDS)
-        if process.stdout is not None:
-            process.stdout.close()
-        self.server.process = None
-
-    async def kill(self, *, down: float, startups: tuple[float, ...] = ()) -> None:
-        """As the power going out; then it is started again, `startups` times killed so many seconds into its start."""
-        async with self._life:
-            assert self.server.process is not None
-            await asyncio.to_thread(self._bury, self.server.process)
-            await asyncio.sleep(down)
-            for seconds in startups:
-                process = self.server.process = await asyncio.to_thread(self.server.launch)
-                await asyncio.sleep(seconds)
-                await asyncio.to_thread(self._bury, process)
-            await self._start()
-
-    async def restart(self, *, down: float) -> None:
-        """TERM, as a service manager does it."""
-        async with self._life:
-            await self._stop()
-            await asyncio.sleep(down)
-            await self._start()
-
-    async def _stop(self) -> None:
-        process = self.server.process
-        assert process is not None
-        try:
-            code = await asyncio.to_thread(self.server.stop)
-        except subprocess.TimeoutExpired:
-            self._complain(f"it did not stop within {servers.STOP_SECONDS} s of SIGTERM")
-            await asyncio.to_thread(self._bury, process)
-            return
-        if code != 0:
-            self._complain(f"it ended with exit code {code} after SIGTERM")
-
-    async def freeze(self, seconds: float) -> None:
-        """It does not go on for a while, and does not know."""
-        async with self._life:
-            assert self.server.process is not None
-            await _frozen(self.server.process.pid, seconds)
+    async def restart(self) -> None:
+        """All of its servers, in order."""
+        for controller in self.controllers:
+            await controller.restart(down=0.0)
 
     async def stop(self) -> None:
-        """For the last time, in order; nothing that was done to it is left."""
-        self.heal()
-        async with self._life:
-            if self.server.process is not None:
-                await self._stop()
+        """All of its servers, for the last time."""
+        for controller in self.controllers:
+            await controller.stop()
 
     def heal(self) -> None:
         """Whatever was done to its surroundings is undone."""
@@ -173,42 +128,48 @@ class House:
     async def close(self, *, keep: bool) -> None:
         """Nothing of it is left, but for its folder if that is to be kept."""
         self.heal()
-        if self.server.process is not None:
-            await asyncio.to_thread(self._bury, self.server.process)
+        for controller in self.controllers:
+            await asyncio.to_thread(controller.bury)
+        if self._store is not None:
+            await self._store.close()
         await asyncio.to_thread(self._remove_all, keep=keep)
         await self.proxy.close()
+        if not keep:
+            await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
     def _remove_all(self, *, keep: bool) -> None:
-        for pid in self.server.pids():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-                os.kill(pid, signal.SIGKILL)
-        with suppress(Exception):
-            self._remove_containers()
-        if self._mounted:
+        for controller in self.controllers:
+            controller.end_all()
+        with suppress(Exception):  # no database any more that could tell our name
+            for each in self._containers(running=False):
+                _do("remove_container", each["Id"], force=True)
+        for disk in self._disks:
+            kept = disk.with_name("kept")
             if keep:
-                kept = self.folder / "kept"
-                shutil.copytree(self.server.data, kept, symlinks=True, ignore=_sockets)
-            subprocess.run(["umount", str(self.server.data)], check=False)
+                shutil.copytree(disk, kept, symlinks=True, ignore=_sockets)
+            subprocess.run(["umount", str(disk)], check=False)
             if keep:
-                self.server.data.rmdir()
-                kept.rename(self.server.data)
-        if not keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
+                disk.rmdir()
+                kept.rename(disk)
 
-    def _complain(self, sentence: str) -> None:
-        self.broken.append(Violation(invariant="SERVER", run="", sentence=sentence))
+    @property
+    def broken(self) -> list[Violation]:
+        """What its servers did that they should not."""
+        return [one for controller in self.controllers for one in controller.broken]
 
     # ── The store's process ──────────────────────────────────────────────────────────────────────────────────────
 
-    async def freeze_store(self, seconds: float) -> None:
-        """It does not go on for a while."""
-        for pid in self.server.store_pids():
-            await _frozen(pid, seconds)
+    def _store_pids(self, chance: float) -> list[int]:
+        return self.one(chance).server.store_pids() if self._store is None else self._store.pids
 
-    def kill_store(self) -> None:
-        """It ends at once; its server starts another."""
-        for pid in self.server.store_pids():
+    async def freeze_store(self, chance: float, seconds: float) -> None:
+        """It does not go on for a while."""
+        for pid in self._store_pids(chance):
+            await frozen(pid, seconds)
+
+    def kill_store(self, chance: float) -> None:
+        """It ends at once; whoever started it starts another."""
+        for pid in self._store_pids(chance):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -231,22 +192,12 @@ class House:
             await asyncio.sleep(seconds)
             await asyncio.to_thread(_do, "unpause", container)
 
-    def _remove_containers(self) -> None:
-        for each in self._containers(running=False):
-            _do("remove_container", each["Id"], force=True)
-
     def instance(self) -> str:
         """The name in the labels of its containers."""
         if not self._name:
-            self._name = asyncio.run(self._instance()) if self.database_url else self.server.instance
+            found = asyncio.run(_instance(self.database_url)) if self.database_url else None
+            self._name = found or self.controllers[0].server.instance
         return self._name
-
-    async def _instance(self) -> str:
-        connection = await postgres.connect(self.database_url)
-        try:
-            return str(await connection.fetchval("SELECT value FROM meta WHERE key = 'instance'"))
-        finally:
-            await connection.close()
 
     # ── The machine ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -263,35 +214,39 @@ class House:
             process.wait()
 
     def fill_disk(self, left_bytes: int) -> bool:
-        """Of the disk of the data folder no more than this is left; whether that could be done."""
-        if not self._mounted:
-            return False
-        free = shutil.disk_usage(self.server.data).free - left_bytes
-        with (self.server.data / "filler").open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(free, 1))
-        return True
+        """Of the disks of the data folders no more than this is left; whether that could be done."""
+        for disk in self._disks:
+            free = shutil.disk_usage(disk).free - left_bytes
+            with (disk / "filler").open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, max(free, 1))
+        return bool(self._disks)
 
     def empty_disk(self) -> None:
         """It is not any more."""
-        (self.server.data / "filler").unlink(missing_ok=True)
+        for disk in self._disks:
+            (disk / "filler").unlink(missing_ok=True)
 
     # ── What is left ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def where(self, *, running: bool = False) -> check.Where:
         """For the check."""
+        first, *others = [controller.server for controller in self.controllers]
+        embedded = f"http://127.0.0.1:{first.store_port}" if running and self._store is None else ""
         return check.Where(
-            data=self.server.data,
+            data=first.data,
+            attempts=tuple(other.data / "attempts" for other in others),
             database_url=self.database_url,
-            store_url=f"http://127.0.0.1:{self.server.store_port}" if running else "",
+            store_url=embedded,
+            settings={} if self._store is None else _settings(self._environment()),
         )
 
-    def client(self) -> Client:
-        """A client of its server."""
-        return self.server.client()
+    def clients(self) -> list[Client]:
+        """A client of each of its servers."""
+        return [controller.server.client() for controller in self.controllers]
 
     def log_lines(self) -> list[str]:
-        """What the server logged."""
-        return self.server.stderr().splitlines()
+        """What the servers logged."""
+        return [line for controller in self.controllers for line in controller.log_lines()]
 
 
 BUSY = """
@@ -303,13 +258,17 @@ while os.getppid() == parent:
 """Ends when nobody is there any more to end it."""
 
 
-async def _frozen(pid: int, seconds: float) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            os.kill(pid, signal.SIGCONT)
+def _settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """As the server's settings name them."""
+    return {name.removeprefix("PUPLOAD_").lower(): value for name, value in environment.items()}
+
+
+async def _instance(url: str) -> str:
+    connection = await postgres.connect(url)
+    try:
+        return str(await connection.fetchval("SELECT value FROM meta WHERE key = 'instance'"))
+    finally:
+        await connection.close()
 
 
 def _do(what: str, container: str, **more: Any) -> None:

@@ -4,8 +4,8 @@ import asyncio
 import random
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,8 @@ class Options:
 
     seconds: float
     seed: int
+    controllers: int = 1
+    """Servers that share the work; several need PostgreSQL."""
     database_url: str = ""
     own_postgres: bool = False
     """A PostgreSQL server of its own, which is harmed as well."""
@@ -61,7 +63,13 @@ class Soak:
         clean = False
         try:
             url = await server.new() if server is not None else options.database_url
-            house = self.house = House(folder, seconds=options.seconds, database_url=url, postgres_server=server)
+            house = self.house = House(
+                folder,
+                seconds=options.seconds,
+                controllers=options.controllers,
+                database_url=url,
+                postgres_server=server,
+            )
             self.say(f"data in {folder}")
             try:
                 await house.open()
@@ -78,16 +86,17 @@ class Soak:
 
     async def _live(self, house: House) -> None:
         self.faults = Faults(house, self.options.seed)
-        async with house.client() as client:
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(client) for client in house.clients()]
             lanes = [asyncio.create_task(self.faults.lane(name, self._over)) for name in ("server", "world")]
-            ordering = asyncio.create_task(self._order(client))
+            ordering = asyncio.create_task(self._order(clients))
             try:
                 await self._watch([*lanes, ordering], self.options.seconds)
                 self._over.set()
                 await asyncio.gather(*lanes, ordering)
                 house.heal()
                 self.say("no faults any more; waiting for every run to end")
-                await self._settle(client)
+                await self._settle(clients[0])
             finally:
                 await _cancel([*lanes, ordering, *self._playing, *self._waiting])
         await self._judge(house)
@@ -108,7 +117,7 @@ class Soak:
 
     # ── Users ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _order(self, client: Client) -> None:
+    async def _order(self, clients: Sequence[Client]) -> None:
         number = 0
         while not self._over.is_set():
             chance = random.Random(f"pause {self.options.seed} {number}")
@@ -116,9 +125,9 @@ class Soak:
                 await asyncio.wait_for(self._over.wait(), chance.uniform(0.1, 1.2))
                 return
             if chance.random() < 0.1:
-                self._begin(users.pester(client, self.told, chance), self._playing)
+                self._begin(users.pester(chance.choice(clients), self.told, chance), self._playing)
             case = flows.draw(self.options.seed, number)
-            user = users.User(case, client, self.told, self._over)
+            user = users.User(case, clients, self.told, self._over)
             self._begin(user.play(), self._waiting if case.waits else self._playing)
             number += 1
             while len(self._playing) >= USERS:
@@ -154,7 +163,7 @@ class Soak:
         here = await verdict.judge(house.where(running=True), self.told, ended=True)
         # What comes when a run is over is nobody's any more; it is removed in time, and here by the next start.
         known = [one for one in here.broken if not (one.invariant == "I8" and one.run in self.told.late)]
-        await house.restart(down=0.0)
+        await house.restart()
         again = await verdict.judge(house.where(running=True), self.told, ended=True)
         await house.stop()
         lines = await asyncio.to_thread(house.log_lines)

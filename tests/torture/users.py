@@ -4,7 +4,7 @@ Users of a server that goes away again and again. They do not give up, and remem
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -53,10 +53,15 @@ class Told:
 class User:
     """Whoever wants one case's run."""
 
-    def __init__(self, case: flows.Case, client: Client, told: Told, over: asyncio.Event) -> None:
-        """`over` is set when there are no faults any more and all should come to an end."""
+    def __init__(self, case: flows.Case, clients: Sequence[Client], told: Told, over: asyncio.Event) -> None:
+        """
+        `clients` are those of all servers: this one or that is asked.
+
+        `over` is set when there are no faults any more and all should come to an end.
+        """
         self._case = case
-        self._client = client
+        self._clients = clients
+        self._chance = random.Random(case.number)
         self._told = told
         self._over = over
 
@@ -87,6 +92,10 @@ class User:
         for error in done:
             if isinstance(error, Exception):
                 self._told.complain("API", run_id, f"{type(error).__name__}: {error}")
+
+    @property
+    def _client(self) -> Client:
+        return self._chance.choice(self._clients)
 
     # ── Asking ───────────────────────────────────────────────────────────────────────────────────────────────────
 
