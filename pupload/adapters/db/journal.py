@@ -5,6 +5,7 @@ Log lines come and are kept in batches. A batch is found by the cursor of its la
 on are each one step in an index, and no counter has to be kept right.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from pupload.adapters.db.session import Readers, Session, Writer
 
 BATCH_LINES = 500
 """More lines than this become several rows, so that reading a few never decodes very many."""
+
+log = logging.getLogger(__name__)
 
 
 class Journal:
@@ -65,7 +68,7 @@ class Journal:
         return await self._readers.do(read)
 
     async def log_tails(self, run_id: str, *, lines: int) -> Mapping[str, Sequence[ports.LogRecord]]:
-        """See `ports.Journal.log_tails`. Raises `errors.Damaged`."""
+        """See `ports.Journal.log_tails`. Ends at what cannot be read: a run's status is wanted most when it is bad."""
 
         def read(session: Session) -> Mapping[str, Sequence[ports.LogRecord]]:
             nodes = [row[0] for row in session.run(statements.LOG_NODES, {"run": run_id}).fetchall()]
@@ -127,8 +130,11 @@ def _batches(run_id: str, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[po
 
 def _tail(session: Session, run_id: str, node: str, wanted: int) -> Sequence[ports.LogRecord]:
     found: list[ports.LogRecord] = []
-    for batch in _batches(run_id, session.walk(statements.LATEST_LOGS, {"run": run_id, "node": node})):
-        found[:0] = batch[-(wanted - len(found)) :]
-        if len(found) >= wanted:
-            break
+    try:
+        for batch in _batches(run_id, session.walk(statements.LATEST_LOGS, {"run": run_id, "node": node})):
+            found[:0] = batch[-(wanted - len(found)) :]
+            if len(found) >= wanted:
+                break
+    except errors.Damaged:
+        log.exception("the log lines of node %s of run %s end here", node, run_id)
     return found

@@ -57,6 +57,8 @@ class Session:
 def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS, read_only: bool = False) -> sqlite3.Connection:
     """A connection as pupload wants it; it belongs to one thread at a time. Raises what SQLite raises."""
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    # A damaged text, or one where bytes should be, must not look like a database that is away: see who reads it.
+    connection.text_factory = _text
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -68,6 +70,10 @@ def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS, read_only: bool =
         connection.close()
         raise
     return connection
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
 
 
 def make_file(path: Path) -> None:

@@ -205,6 +205,10 @@ async def test_damaged_journals_and_logs_are_named(tmp_path: Path) -> None:
         await opened.journal.read("run_a")
     with pytest.raises(errors.Damaged, match="log lines up to 2 of run run_a"):
         await opened.journal.read_logs("run_a")
+    await opened.journal.write_logs("run_a", "resize", 1, [a_line("c")])
+    execute(tmp_path / "p.db", "UPDATE log_batches SET count = 9 WHERE last_cursor = 2")
+    (record,) = (await opened.journal.log_tails("run_a", lines=10))["resize"]
+    assert (record.number, record.line.message) == (3, "c")
     await opened.close()
 
 

@@ -63,6 +63,7 @@ async def is_sound(database: Database, name: str, version: int) -> None:
 async def test_saves_wait_for_a_server_that_restarts_and_none_is_lost_or_doubled(
     server: servers.Server, how: signal.Signals
 ) -> None:
+    """F11: the database server restarts, twice, under twenty savers."""
     async with opened(await server.new()) as (database, _):
         stop = asyncio.Event()
         busy = asyncio.Barrier(21)
@@ -88,6 +89,7 @@ async def test_saves_wait_for_a_server_that_restarts_and_none_is_lost_or_doubled
 
 
 async def test_who_has_waited_long_enough_is_told_and_later_it_works_again(server: servers.Server) -> None:
+    """F11: the database server is away for longer than a save waits."""
     async with opened(await server.new(), patience_seconds=0.3) as (database, _):
         first = await database.runs.create(created(a_run()))
         await asyncio.to_thread(server.stop)
