@@ -62,7 +62,7 @@ class DiskRoom:
     def shortage(self) -> str:
         """What is short, for a person; empty when nothing is."""
         return "; ".join(
-            f"{space.what} ({space.path}) has {space.free_bytes // MIB} MiB free, "
+            f"the disk of {space.what} has {space.free_bytes // MIB} MiB free, "
             f"{watermark.reserve_bytes(space, self._reserve_bytes) // MIB} MiB are kept free"
             for space in self.spaces
             if watermark.level(space, self._reserve_bytes) is not Level.ENOUGH
@@ -72,7 +72,7 @@ class DiskRoom:
         """Raises `errors.DiskFull` when there is no room for a new run."""
         for space in self.spaces:
             if watermark.level(space, self._reserve_bytes) is Level.FULL:
-                raise errors.DiskFull(path=space.path)
+                raise errors.DiskFull(path=space.what)
 
     async def look(self) -> None:
         """Looks now."""

@@ -51,7 +51,7 @@ async def test_below_the_reserve_nodes_wait_and_go_on_by_themselves_when_there_i
         lines = {line.name: line for line in await Health(bench.engine).check()}
         assert not lines["disk"].ok
         assert lines["disk"].detail == (
-            "no node is started: the data folder (/data) has 999 MiB free, 1000 MiB are kept free"
+            "no node is started: the disk of the data folder has 999 MiB free, 1000 MiB are kept free"
         )
         assert Health(bench.engine).counts().disk_free == {"the data folder": RESERVE - 1}
         disks.free_bytes = RESERVE
@@ -65,7 +65,7 @@ async def test_nearly_full_no_run_is_taken_until_there_is_room(tmp_path: Path) -
         await bench.start(a_flow())
         disks.free_bytes = RESERVE // 4 - 1
         await bench.clock.run_for(5)
-        with pytest.raises(errors.DiskFull, match="/data is full"):
+        with pytest.raises(errors.DiskFull, match="holding the data folder is full"):
             await bench.start(a_flow())
         assert (await bench.runs.list()).total == 1
         disks.free_bytes = RESERVE // 4
@@ -94,7 +94,7 @@ async def test_a_node_that_fails_on_a_full_disk_is_not_blamed(tmp_path: Path) ->
         failed = node().attempts[0]
         assert failed.failure == Failure.DISK_FULL
         assert failed.reason == (
-            "the disk was full: the data folder (/data) has 0 MiB free, 1000 MiB are kept free; "
+            "the disk was full: the disk of the data folder has 0 MiB free, 1000 MiB are kept free; "
             "exit code 1: No space left on device"
         )
         assert node().charged == 0
