@@ -147,7 +147,7 @@ class Runs:
             raise errors.Malformed(reason=f"run {old.id} has no node {from_node}")
         kept = resuming.kept(old, from_node=from_node)
         if not kept.left:
-            raise errors.Conflict(reason=f"run {old.id} is COMPLETE: there is nothing to resume; name a FromNode")
+            raise errors.Conflict(reason=f"run {old.id} is {old.status}: there is nothing to resume; name a FromNode")
         self._engine.disks.check()
         await self._check_artifacts(old, kept)
         world = self._engine.world
