@@ -86,7 +86,8 @@ class Leases:
         began = self._clock.monotonic()
         await self._ownership.sign_in(self._me, lease_seconds=self._lease.seconds)
         self._lease.renew(began)
-        taken = await self._beat()
+        # First, and then claimed: what the attempts of an earlier self hold is left alone until we claim.
+        taken = [*await self._take_over(), *await self._beat()]
         self._tasks.start(self._go_on(), name="beats of the lease")
         self._tasks.start(self._claim_in_between(), name="claims of room")
         return taken
@@ -172,9 +173,16 @@ class Leases:
 
         In this order: room that a dead controller had is handed out only when it is known what its attempts still hold.
         Where there is more room than before it is claimed once more: the dead may have come back in between, and
-        taken up its runs before us.
+        taken up its runs before us. So it is where runs were taken over: others must hear of what they hold.
         """
         share = await self._sharing.claim()
+        taken = await self._take_over()
+        if taken or self._sharing.is_more(share):
+            share = least(share, await self._sharing.claim())
+        self._sharing.apply(share)
+        return taken
+
+    async def _take_over(self) -> list[Run]:
         taken: list[Run] = []
         self._in_doubt, in_doubt = True, self._in_doubt
         while run_ids := await self._ownership.take_over():
@@ -183,9 +191,6 @@ class Leases:
         if taken:
             log.info("took up %d runs", len(taken))
             self._on_taken_over()
-        if self._sharing.is_more(share):
-            share = least(share, await self._sharing.claim())
-        self._sharing.apply(share)
         return taken
 
     async def _claim_in_between(self) -> None:
