@@ -169,6 +169,45 @@ async def test_an_attempt_that_never_starts_leaves_no_secret(own_server: Callabl
     assert not handed_out(server)
 
 
+async def test_a_stores_keys_are_looked_up_whenever_they_are_needed(own_server: Callable[..., Server]) -> None:
+    """After a restart as well; one that is taken away meanwhile stops nothing for good."""
+    server = own_server()
+    keys = server.credentials
+    params = {
+        "Endpoint": f"127.0.0.1:{server.store_port}",
+        "BucketName": "pupload",
+        "AccessKey": "${secret.S3_ID}",
+        "SecretKey": "${secret.S3_KEY}",
+        "Secure": False,
+    }
+    order = flows.copying()
+    order["Flow"]["Stores"] = [{"Name": "elsewhere", "Type": "s3", "Params": params}]
+    order["Flow"]["DataWells"] = [
+        {"Edge": "there", "Store": "elsewhere", "Source": "upload", "Key": "own/${RUN_ID}/in"},
+        {"Edge": "here", "Store": "elsewhere", "Key": "own/${RUN_ID}/out"},
+    ]
+    async with server.client() as client:
+        await client.put_secret("S3_ID", keys["access_key"])
+        await client.put_secret("S3_KEY", keys["secret_key"])
+        run = await client.start(order)
+    server.kill()
+    server.start()
+    async with server.client() as client:
+        await client.remove_secret("S3_KEY")
+        run = await client.status(run["ID"])
+        assert run["Status"] == "WAITING"
+        await client.put_secret("S3_KEY", keys["secret_key"])
+        run = await client.status(run["ID"])
+        assert await flows.put(run, "there", b"far away") == 200
+        done = await client.wait(run["ID"])
+        assert done["Status"] == "COMPLETE", done["Error"]
+        assert await flows.get(done, "here") == b"far away"
+    for name, answer in (await told(server, run)).items():
+        assert keys["secret_key"].encode() not in answer, name
+    database = b"".join(path.read_bytes() for path in server.data.glob("pupload.db*"))
+    assert keys["secret_key"].encode() not in database
+
+
 async def gone(condition: Callable[[], bool]) -> None:
     """An attempt is cleaned up once its end was told, and nobody is told of that."""
     for _ in range(300):
