@@ -171,8 +171,8 @@ class Sweep:
                 self._act(run, commands.CloseRun())
             elif self._own_store and seen.is_unknown(run_id):
                 await self._remove(run_id, keys, seen)
-        if self._own_store:
-            after = max((run.id for run in newest.runs), default="")
+        if self._own_store and newest.runs:  # a database that knows no run at all may have been lost, and not its store
+            after = max(run.id for run in newest.runs)
             for run_id, keys in (await patiently(self._clock, partial(self._objects, after))).items():
                 if await seen.find(run_id) is None and seen.is_unknown(run_id):
                     await self._remove(run_id, keys, seen)
@@ -214,10 +214,21 @@ class _Seen:
             try:
                 self._known[run_id] = await patiently(self._clock, partial(self._runs.load, run_id))
             except errors.UnknownRun:
-                self._absent.add(run_id)
+                if not await self._is_doomed(run_id):
+                    self._absent.add(run_id)
             except errors.Damaged:
                 log.warning("run %s cannot be read", run_id)
         return self._known[run_id]
+
+    async def _is_doomed(self, run_id: str) -> bool:
+        """Whether the run was purged, and what it owns is being deleted by those who know what others still need."""
+        try:
+            await patiently(self._clock, partial(self._runs.load_doomed, run_id))
+        except errors.UnknownRun:
+            return False
+        except errors.Damaged:
+            return True
+        return True
 
     def is_unknown(self, run_id: str) -> bool:
         """Whether the database knew nothing of the run when it was looked for."""
