@@ -338,6 +338,21 @@ async def test_recovering_lists_what_exists_running_or_not(world: World) -> None
     assert found == {ended: False, running.attempt: True}
 
 
+async def test_another_finds_the_outputs_of_a_container_wherever_they_lie(world: World) -> None:
+    order = doing(world, QUICK)
+    await world.executor.ensure_started(order)
+    other = world.another()
+    assert await other.outputs(order.attempt) == order.outputs
+    await other.wait(order.attempt)
+    assert await other.outputs(order.attempt) == order.outputs
+    await other.remove(order.attempt)
+    assert await other.outputs(order.attempt) is None
+
+
+async def test_an_engine_is_the_same_for_all_who_use_it(world: World) -> None:
+    assert await world.executor.identity() == await world.another().identity() != ""
+
+
 async def test_containers_outlive_the_executor(world: World) -> None:
     order = doing(world, ENDLESS)
     await world.executor.ensure_started(order)

@@ -180,7 +180,7 @@ async def came_to_the_same(run: Json, *servers: Client) -> None:
     assert all(one == told[0] for one in told)
 
 
-async def test_either_server_answers_for_every_run(pairs: Callable[..., Awaitable[Pair]]) -> None:
+async def test_f03_either_server_answers_for_every_run(pairs: Callable[..., Awaitable[Pair]]) -> None:
     pair = await pairs()
     async with clients(pair) as (one, two):
         mine, theirs = await one.start(flows.copying()), await two.start(flows.copying())
@@ -200,8 +200,7 @@ async def test_either_server_answers_for_every_run(pairs: Callable[..., Awaitabl
         assert (await two.status(run["ID"]))["Status"] == "STOPPED"
 
 
-async def test_a_server_that_was_frozen_finds_its_runs_with_another(pairs: Callable[..., Awaitable[Pair]]) -> None:
-    """F04."""
+async def test_f04_a_server_that_was_frozen_finds_its_runs_with_another(pairs: Callable[..., Awaitable[Pair]]) -> None:
     pair = await pairs()
     async with clients(pair) as (one, two):
         run, waiting = await two.start(held(2)), await two.start(flows.copying())
@@ -293,10 +292,9 @@ async def test_servers_on_one_engine_share_its_room(pairs: Callable[..., Awaitab
             await came_to_the_same(run, one, two)
 
 
-async def test_servers_that_keep_objects_in_different_places_do_not_come_together(
+async def test_f03_servers_that_keep_objects_in_different_places_do_not_come_together(
     pairs: Callable[..., Awaitable[Pair]], tmp_path: Path
 ) -> None:
-    """F03."""
     pair = await pairs()
     key_file = str(pair.first.data / "secret.key")
     third = OnPostgres(tmp_path / "third", pair.database, PUPLOAD_SECRET_KEY_FILE=key_file)
