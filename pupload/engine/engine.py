@@ -148,6 +148,13 @@ class Engine:
             ids=world.ids,
             operator=config.callback,
         )
+        self._keep_house(world, config)
+        self.totals: Counter[str] = Counter()
+        """Events since the start, by their journal name."""
+        self.driver.connect(self._carry_out, self._count, on_taken_up=self._look_for_uploads, on_let_go=self._let_go)
+
+    def _keep_house(self, world: World, config: Config) -> None:
+        """The parts that see to what runs leave behind, and to whose they are."""
         self._effects = Effects(
             runs=world.runs,
             attempts=self.attempts,
@@ -190,9 +197,6 @@ class Engine:
             on_taken_over=self.sweep.ask,
             on_gone=self.callbacks.look,
         )
-        self.totals: Counter[str] = Counter()
-        """Events since the start, by their journal name."""
-        self.driver.connect(self._carry_out, self._count, on_taken_up=self._look_for_uploads, on_let_go=self._let_go)
 
     async def start(self) -> None:
         """Takes up what was under way, and everything new from now on."""
