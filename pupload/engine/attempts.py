@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+LAST_WORDS_SECONDS = 3.0
+"""How long what a stopped node had said is read on, once it has ended."""
+
 CLOSING_SECONDS = 5.0
 """What cleaning up gets when the engine is closed; what is left is found at the next start."""
 
@@ -284,7 +287,7 @@ class Attempts:
         try:
             exit_ = await self._patiently(lambda: self._executor.wait(ref))
             work.phase = Phase.STORING
-            await pumping
+            await self._pumped(pump, pumping, stopped=work.stopped)
             if not footprint.too_much:
                 await footprint.look()  # what it wrote since the last one
             failed = verdict.of_footprint(ref, exit_, tier, footprint.too_much) or verdict.of_exit(
@@ -381,6 +384,15 @@ class Attempts:
         folder = work.folder or self._staging.folder(work.ref)
         bounds = Bounds(bytes=tier.storage_bytes, files=self._limits.output_files, tier=tier.name)
         return Footprint(clock=self._clock, folder=folder.outputs, bounds=bounds)
+
+    async def _pumped(self, pump: LogPump, pumping: "asyncio.Future[None]", *, stopped: bool) -> None:
+        """The log is in the journal: all of it, or what could be read in time of a node that was stopped."""
+        if stopped:
+            waiting = asyncio.ensure_future(self._clock.sleep(LAST_WORDS_SECONDS))
+            await asyncio.wait({pumping, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            await ended(waiting)
+            pump.hurry()
+        await pumping
 
     async def _stop_container(self, ref: AttemptRef, *, grace_seconds: float | None = None) -> None:
         grace = self._limits.grace_seconds if grace_seconds is None else grace_seconds

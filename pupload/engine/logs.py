@@ -66,6 +66,11 @@ class LogPump:
         self._more = asyncio.Event()
         self._room = asyncio.Event()
         self._ended = False
+        self._hurried = False
+
+    def hurry(self) -> None:
+        """What is not read yet is left out, but for the last line: nobody waits for more."""
+        self._hurried = True
 
     async def run(self) -> None:
         """
@@ -110,7 +115,7 @@ class LogPump:
 
     def _take(self, line: LogLine) -> None:
         size = len(line.message) + LINE_BYTES
-        if size > self._left:
+        if size > self._left or self._hurried:
             self._cut = line
             return
         self._left -= size
@@ -135,7 +140,8 @@ class LogPump:
 
     def _finish(self) -> None:
         if self._cut is not None:
-            said = "the log was longer than its limit: what follows is its last line"
+            why = "the node was stopped in the midst of it" if self._hurried else "the log was longer than its limit"
+            said = f"{why}: what follows is its last line"
             self._gathered.append((LogLine(at=self._cut.at, stream="pupload", message=said, level="WARN"), 0))
             self._gather(self._cut)
         self._ended = True

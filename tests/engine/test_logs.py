@@ -184,6 +184,16 @@ async def test_a_log_over_its_limit_keeps_its_last_line() -> None:
     assert pump.last_line == "the end"
 
 
+async def test_f22_who_is_in_a_hurry_gets_the_end_and_is_told() -> None:
+    """F22: a node that was stopped has said more than anybody waits for."""
+    book, container = Book(), Container([a_line("word") for _ in range(100)] + [a_line("the end")])
+    pump = a_pump(container, book)
+    pump.hurry()
+    await pump.run()
+    assert container.told == 1
+    assert book.said == ["the node was stopped in the midst of it: what follows is its last line", "the end"]
+
+
 async def test_what_is_read_again_counts_once_against_the_limit() -> None:
     book = Book()
     book.broken = 5
