@@ -129,6 +129,7 @@ class Server:
         )
         config = engines.Config(
             attempts_root=self.root,
+            secrets_root=world.root / "secrets",
             limits=LIMITS,
             room=ROOM,
             max_upload_bytes=1 << 20,
@@ -460,6 +461,7 @@ async def _live(world: World, plan: tuple[faults.Fault, ...], played: Played, he
     for case in world.scenario.cases:
         for key, data in case.statics.items():
             await world.store.put_bytes(key, data, content_type="application/octet-stream")
+    await world.secrets.put(scenario.KEY, scenario.KEY_VALUE, at=world.clock.now())
     server = Servers(world, played.servers, lease_seconds=played.lease_seconds)
     await server.start()
     users = [User(world, server, case) for case in world.scenario.cases]
@@ -517,11 +519,14 @@ async def _judge(
         outbox=world.kept.outbox,
         received={one.headers["webhook-id"] for one in world.receiver.posted},
         room={"memory_bytes": ROOM.memory_bytes, "attempts": ROOM.attempts},
-        secrets=(scenario.SECRET,),
+        secrets=(scenario.SECRET, *scenario.KEY_VALUE.splitlines()),
         signed=SIGNED,
     )
     steady = not any(isinstance(fault, faults.Step) for fault in plan)
     world.broken += await checker.judge(ended=True, steady_clock=steady, said=world.said, output=heard)
+    left = [path.name for path in (world.root / "secrets").glob("*")]
+    if left:
+        world.report("I8", "", "secrets are left that attempts were given", " ".join(left))
     resumed = any(case.resumed for case in world.scenario.cases)
     if len(world.saved) != expected and not (resumed and len(world.saved) >= expected):
         world.report("I2", "", f"there are {len(world.saved)} runs of {expected} that were asked for")

@@ -15,6 +15,8 @@ from pupload.domain.nodedef import NodeDef, Port, Retry
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SECRET = "hush-hush-webhook-secret"
+KEY, KEY_VALUE = "KEY", "a key that\nnodes are given"
+"""A secret that some definitions name, and its value."""
 MEMORY_BYTES = 4 << 30
 """Of the machine: two of the larger nodes at a time."""
 
@@ -196,6 +198,7 @@ def _definition(
         max_attempts=chance.choice((0, 1, 2, 3)),
         retry=Retry(more_memory=chance.random() < 0.5, never_on_exit_codes=chance.choice(((), (3,)))),
         timeout=chance.choice(("30m", "1h") if same else ("90s", "10m", "1h")),
+        secrets=(KEY,) if inputs == 1 else (),
     )
 
 

@@ -25,7 +25,7 @@ from pupload.domain.run import AttemptRef, NodeStatus, Run
 from tests.checker import Violation
 from tests.simulation import faults
 from tests.simulation.loop import Loop, Process
-from tests.simulation.scenario import MEMORY_BYTES, PNG, Behaviour, Scenario, output
+from tests.simulation.scenario import KEY, KEY_VALUE, MEMORY_BYTES, PNG, Behaviour, Scenario, output
 
 
 def _away(port: str) -> errors.TryLater:
@@ -163,9 +163,11 @@ class World:
             node = self.saved[ref.run].nodes[ref.node] if ref.run in self.saved else None
             charged, mishaps = (node.charged, node.mishaps) if node else (0, 0)
             said = [f"line {number} of {ref.id}" for number in range(1, behaviour.lines + 1)]
-            self.said[ref.id] = said
+            self.said[ref.id] = [*said, *(["***"] * 2 if order.secrets else [])]
             how = behaviour.how if charged < behaviour.fails else ""
             short = order.memory_bytes < behaviour.memory_bytes
+            if order.secrets is not None:
+                said = [*said, *self._given(order.secrets)]
             self._write(order, behaviour, how)
             return containers.Outcome(
                 code=137 if short else 3 if how in ("exit", "half") else 0,
@@ -191,6 +193,13 @@ class World:
             picture = "image/png" in port.types and how != "type"
             data = output(port.port, order.attempt.node, given, picture=picture)
             (order.outputs / Path(inside).name).write_bytes(data)
+
+    def _given(self, secrets: Path) -> list[str]:
+        """What a node prints that was given a secret; kept of it are masks."""
+        given = (secrets / KEY).read_text()
+        if given != KEY_VALUE:
+            self.report("I4", "", f"a node was given another secret than was set: {given!r}")
+        return given.splitlines()
 
     def _check_start(self, order: ports.ContainerOrder) -> None:
         """A container may only start for an attempt that was saved as the one that holds room; and there is room."""
