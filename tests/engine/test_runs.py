@@ -2,19 +2,25 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pupload import errors
 from pupload.adapters.memory.containers import Outcome, Pull, Said
 from pupload.domain.nodedef import Retry
-from pupload.domain.run import AttemptRef, Failure, NodeStatus, Status
+from pupload.domain.run import AttemptRef, Failure, NodeRun, NodeStatus, Run, Status
 from pupload.engine.admission import Room
 from pupload.ports import ContainerOrder
-from tests.bench import PNG, TEXT, a_bench, copies, ends
+from tests.bench import PNG, TEXT, Bench, a_bench, copies, ends
 from tests.builders import a_chain, a_definition, a_flow, a_node, a_port, a_well
 
 IMAGE = "pupload/resize:latest"
+
+
+def current(bench: Bench, run: Run) -> NodeRun:
+    """The node as it stands now."""
+    return bench.engine.driver.live[run.id].nodes["resize"]
 
 
 async def test_a_picture_goes_through_a_chain(tmp_path: Path) -> None:
@@ -259,6 +265,61 @@ async def test_a_container_that_is_gone_is_tried_again_at_nobodys_cost(tmp_path:
         run = await bench.ended(await bench.start(a_flow(a_node(inputs={}))), step=0.1)
         assert run.status is Status.COMPLETE
         assert (run.nodes["resize"].charged, run.nodes["resize"].mishaps) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [{"code": 137, "engine_restarted": True}, {"code": 5, "signalled": "SIGTERM"}, {"code": 0, "signalled": "SIGKILL"}],
+    ids=["with the engine", "stopped by hand", "stopped by hand and ending well"],
+)
+async def test_what_ended_a_container_from_outside_is_not_charged_to_the_node(
+    tmp_path: Path, end: dict[str, Any]
+) -> None:
+    async with a_bench(tmp_path) as bench:
+        bench.image(IMAGE, lambda order: Outcome(hangs=order.attempt.number == 1))
+        run = await bench.start(a_flow(a_node(inputs={}, outputs={})), [a_definition(max_attempts=1)])
+        await bench.until(lambda: bool(bench.executor.alive))
+        bench.executor.end(AttemptRef(run=run.id, node="resize", number=1), **end)
+        run = await bench.ended(run, step=0.1)
+        assert run.status is Status.COMPLETE
+        node = run.nodes["resize"]
+        assert (node.charged, node.mishaps, node.attempts[0].failure) == (0, 1, Failure.RUNTIME)
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["lost", "ended with the engine"])
+async def test_a_time_limit_that_passed_while_the_engine_was_away_charges_nobody(tmp_path: Path, gone: bool) -> None:
+    """The run orders a stop for the time limit; the container had been gone for long."""
+    async with a_bench(tmp_path) as bench:
+        bench.image(IMAGE, lambda order: Outcome(hangs=order.attempt.number == 1))
+        definition = a_definition(timeout="60s", max_attempts=1)
+        run = await bench.start(a_flow(a_node(inputs={}, outputs={})), [definition])
+        await bench.until(lambda: bool(bench.executor.alive))
+        ref = AttemptRef(run=run.id, node="resize", number=1)
+        bench.executor.down = True
+        if gone:
+            bench.executor.lose(ref)
+        else:
+            bench.executor.end(ref, code=255, engine_restarted=True)
+        await bench.clock.run_for(90)
+        bench.executor.down = False
+        run = await bench.ended(run, step=0.5)
+        assert run.status is Status.COMPLETE, run.error
+        assert run.nodes["resize"].attempts[0].failure == Failure.RUNTIME
+
+
+async def test_a_good_end_after_a_stop_for_its_time_limit_is_a_time_out(tmp_path: Path) -> None:
+    """What it wrote may be cut off: it was told to end."""
+    async with a_bench(tmp_path) as bench:
+        bench.image(IMAGE, ends(hangs=True, ignores_term=True))
+        definition = a_definition(timeout="60s", max_attempts=1)
+        run = await bench.start(a_flow(a_node(inputs={}, outputs={})), [definition])
+        await bench.until(lambda: bool(bench.executor.alive))
+        ref = AttemptRef(run=run.id, node="resize", number=1)
+        await bench.until(lambda: bool((last := current(bench, run).last) and last.stopping), step=1)
+        bench.executor.end(ref, code=0, signalled="SIGTERM")
+        run = await bench.ended(run, step=0.5)
+        assert run.status is Status.ERROR
+        assert "timed out" in run.error
 
 
 async def test_more_memory_climbs_the_tiers(tmp_path: Path) -> None:
