@@ -63,14 +63,14 @@ class Strays:
         return [self._staging.store(run, name) for name in {edge.store for edge in run.plan.edges.values()}]
 
     async def _sweep_parts(self, store: ObjectStore) -> None:
-        before = self._clock.now() - timedelta(seconds=self._multipart_seconds)
+        before = self._clock.now() + self._clock.skew() - timedelta(seconds=self._multipart_seconds)
         async for upload in store.multiparts(UPLOADS):
             if upload.started_at < before and not await self._goes_on(_run_of(upload.key)):
                 log.info("aborting an upload in parts that was begun at %s and given up", upload.started_at)
                 await store.abort_multipart(upload.key, upload.upload_id)
 
     async def _sweep_uploads(self, store: ObjectStore) -> None:
-        before = self._clock.now() - timedelta(seconds=STRAY_SECONDS)
+        before = self._clock.now() + self._clock.skew() - timedelta(seconds=STRAY_SECONDS)
         async for found in store.list(UPLOADS):
             if found.modified_at < before and not await self._goes_on(_run_of(found.key)):
                 log.info("removing an upload that no run waits for, of %s", found.modified_at)
