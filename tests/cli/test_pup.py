@@ -14,12 +14,14 @@ import pytest
 import typer
 
 from pupload import doctor, offline
+from pupload.api.flow import wire
 from pupload.cli import main, servers, trial
 from pupload.cli.failures import Usage
+from pupload.domain.flow import Callback
 from pupload.ports import ProbeLine
 from tests.api.house import a_house
 from tests.bench import PNG
-from tests.builders import a_flow, a_node, a_well
+from tests.builders import a_flow, a_node, a_well, definitions_for
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +83,8 @@ def test_a_policy_is_checked_and_shown(pup: Pup, tmp_path: Path, monkeypatch: py
     assert pup.json["Images"] == {"Allow": ["acme/*"], "Deny": [], "RequireDigest": False}
 
 
-BOMB = "a: &a [1]\n" + "".join(
-    f"{new}: &{new} [{f'*{old},' * 9}]\n" for old, new in ("ab", "bc", "cd", "de", "ef", "fg")
-)
+STEPS = ("ab", "bc", "cd", "de", "ef", "fg")
+BOMB = "a: &a [1]\n" + "".join(f"{new}: &{new} [{f'*{old},' * 9}]\n" for old, new in STEPS)
 
 
 @pytest.mark.parametrize(
@@ -310,6 +311,23 @@ def _commands(command: Any, name: str) -> list[tuple[str, Any]]:
 
 
 # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_callbacks_are_listed_and_sent_again(pup: Pup, tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house, house.client() as client:
+        hook = Callback(url="https://hooks.example/in?key=1", secrets=("a secret of 16 bytes",))
+        run = (await client.start(wire.write_order(a_flow(callbacks=(hook,)), definitions_for(a_flow()))))["ID"]
+        at = ("--url", house.url)
+        assert await asyncio.to_thread(pup, "callback", "list", run, *at) == 0
+        await client.cancel(run)
+        assert await asyncio.to_thread(pup, "callback", "list", run, *at) == 0
+        assert "https://hooks.example/in?***" in pup.said
+        assert await asyncio.to_thread(pup, "callback", "list", run, "--json", *at) == 0
+        (found,) = pup.json["Deliveries"]
+        assert await asyncio.to_thread(pup, "callback", "resend", run, found["ID"], *at) == 0
+        assert pup.said == f"{found['ID']} is being sent again\n"
+        assert await asyncio.to_thread(pup, "callback", "resend", run, "msg_other", *at) == 1
+        assert f"Callback msg_other of run {run} does not exist" in pup.complaint
 
 
 async def test_a_flow_is_tried_on_a_server_and_looked_at_afterwards(pup: Pup, project: Path, tmp_path: Path) -> None:
