@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from pupload import errors
+from pupload.cli import serving
 from pupload.settings import Settings, is_loopback
 
 
@@ -121,6 +122,26 @@ def test_secrets_are_not_printed() -> None:
     found = made(store_secret_key="hush-hush")
     assert "hush-hush" not in f"{found!r} {found} {found.model_dump()} {found.model_dump_json()}"
     assert found.store_secret_key.get_secret_value() == "hush-hush"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"callback_url": "hooks.example?key=hush-hush"}, "callback_url cannot be used"),
+        ({"callback_url": "http://169.254.169.254/?key=hush-hush"}, "a metadata service"),
+        ({"callback_secrets": ["hush-hush"]}, "callback_secrets cannot be used: it has 9 bytes"),
+        ({"callback_secrets": ["whsec_hush-hush"]}, "not base64"),
+        ({"callback_secrets": ["hush-hush, and long enough"] * 3}, "more than 2"),
+    ],
+)
+def test_a_callback_that_cannot_be_used_is_refused_and_not_quoted(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(errors.Misconfigured, match=said) as refused:
+        serving.settings(**wrong)
+    assert "hush-hush" not in str(refused.value)
+
+
+def test_the_operators_callback_may_lead_inside() -> None:
+    assert made(callback_url="http://10.0.0.1/in", callback_secrets=["a secret of 16 bytes"]).callback_secrets
 
 
 def test_settings_do_not_change() -> None:

@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from pupload.api import documents
 from pupload.api.flow import wire
 from pupload.domain import events, nodedef
 from pupload.domain.artifact import Artifact
+from pupload.domain.flow import Callback
 from pupload.domain.run import Attempt, NodeRun, NodeStatus
 from pupload.ports import Entry
 from pupload.service.views import Order
@@ -73,6 +75,19 @@ def test_a_flow_comes_back_as_it_went() -> None:
         timeout="1h",
     )
     assert wire.read_flow(json.loads(json.dumps(wire.write_flow(flow)))) == flow
+
+
+def test_a_callback_comes_back_as_it_went_and_its_secrets_masked() -> None:
+    url = "https://hooks.example/in?key=hush-hush"
+    given = Callback(url=url, on=("error",), secrets=("whsec_c2VjcmV0", "${secret.HOOK}"))
+    this = replace(a_flow(), callbacks=(given,))
+    assert wire.read_flow(wire.write_flow(this)) == this
+    masked = wire.write_flow(this, masked=True)
+    assert masked["Callbacks"] == [
+        {"URL": "https://hooks.example/in?***", "On": ["error"], "Secrets": ["***", "${secret.HOOK}"]}
+    ]
+    with pytest.raises(errors.Malformed, match=r"/Flows/0/Callbacks/0/URL is masked.*Secrets/0 is masked"):
+        wire.read_project({"Flows": [masked]}, project_id="01563e3a-b5d3-d676-4c61-efb99302bd5b")
 
 
 def test_a_definition_comes_back_as_it_went() -> None:
