@@ -617,3 +617,22 @@ def test_a_problem_with_findings_is_json_the_contract_shows() -> None:
     body = problems.write(trouble).body
     assert isinstance(body, bytes)
     assert json.loads(body) == {"error": "invalid flow"}
+
+
+async def test_a_run_that_has_ended_is_purged_and_one_that_goes_on_is_not(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        _, run = await house.call("POST", "/api/v1/flow/test", json=EXAMPLE)
+        place = f"/api/v1/flow/purge/{run['ID']}"
+        status, body = await house.call("POST", place)
+        assert (status, body["error"]) == (
+            409,
+            f"run {run['ID']} is WAITING: only a run that has ended can be purged; cancel it first",
+        )
+        await house.call("POST", f"/api/v1/flow/cancel/{run['ID']}")
+        async with house.client() as client:
+            await client.wait(run["ID"])
+            await client.purge(run["ID"])
+            for ask in (client.purge, client.status):
+                with pytest.raises(errors.UnknownRun):
+                    await ask(run["ID"])
+            assert (await client.list())["Total"] == 0

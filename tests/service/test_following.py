@@ -179,3 +179,33 @@ async def test_a_slow_reader_loses_nothing(tmp_path: Path) -> None:
             seqs += [entry.seq for entry in group]
         assert seqs == list(range(1, len(seqs) + 1))
         assert len(seqs) > 80
+
+
+@pytest.mark.parametrize("what", ["logs", "events"])
+async def test_whoever_follows_a_run_that_is_purged_comes_to_an_end(tmp_path: Path, what: str) -> None:
+    async with a_bench(tmp_path) as bench:
+        run = await bench.ended(await _with_its_upload(bench))
+        follower = bench.engine.world.journal
+        asked: list[str] = []
+
+        async def find(run_id: str) -> Run:
+            asked.append(run_id)
+            if len(asked) == 1:
+                return run  # it was there when the reader came
+            return await bench.runs.find(run_id)
+
+        await bench.runs.purge(run.id)
+        await bench.until(lambda: bench.engine.retention.purged == 1)
+        reader = following.Follower(follower)
+        stream = (
+            reader.logs(find, run.id, node=None, attempt=None, since=0, follow=True)
+            if what == "logs"
+            else reader.events(find, run.id, after=0, follow=True)
+        )
+        assert await read(stream) == []
+
+
+async def _with_its_upload(bench: Bench) -> Run:
+    run = await a_talking_run(bench, lines=1, seconds=0.1)
+    await bench.upload(run, "e0", PNG)
+    return run
