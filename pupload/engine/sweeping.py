@@ -65,6 +65,8 @@ class Sweep:
         self._tasks = Tasks()
         self._again = asyncio.Event()
         self._first = True
+        self._others_use: set[str] = set()
+        """Directories here of attempts that another controller sees to."""
 
     def start(self) -> None:
         """Sweeps now, and whenever it is asked to."""
@@ -82,13 +84,20 @@ class Sweep:
     async def _go_on(self) -> None:
         while True:
             await self._again.wait()
-            self._again.clear()
             await self._try_to_sweep()
-            # What a controller that was stopped short had ordered just then may come after that.
-            await first_of(sleep(self._clock, AGAIN_SECONDS), self._again.wait())
+            # What a controller that was stopped short had ordered just then may come after that; and what another works
+            # on with a directory of ours is nobody's once that has ended.
+            await self._pause()
             await self._try_to_sweep()
+            while self._others_use:
+                await self._pause()
+                await self._try_to_sweep()
+
+    async def _pause(self) -> None:
+        await first_of(sleep(self._clock, AGAIN_SECONDS), self._again.wait())
 
     async def _try_to_sweep(self) -> None:
+        self._again.clear()
         try:
             await self._sweep()
         except Exception:
@@ -137,6 +146,7 @@ class Sweep:
             ref = _attempt(name)
             if ref is not None and await self._is_wanted(ref, seen, here=False):
                 wanted.add(name)
+        self._others_use = {name for name in wanted if not self._attempts.has_id(name)}
         await self._staging.sweep(lambda name: name in wanted or self._attempts.has_id(name))
 
     async def _is_wanted(self, ref: AttemptRef, seen: "_Seen", *, here: bool = True) -> bool:

@@ -24,6 +24,9 @@ Json = dict[str, Any]
 
 LEASE_SECONDS = 2.0
 
+LONG_LEASE_SECONDS = 60.0
+"""Where a test shows that nobody waits for its end."""
+
 SOON = 40.0
 """Seconds within which a busy machine does anything small."""
 
@@ -241,7 +244,7 @@ async def test_what_a_killed_server_had_another_finishes(pairs: Callable[..., Aw
 
 
 async def test_a_server_that_is_stopped_hands_over_at_once(pairs: Callable[..., Awaitable[Pair]]) -> None:
-    pair = await pairs(PUPLOAD_LEASE_SECONDS="3600")
+    pair = await pairs(PUPLOAD_LEASE_SECONDS=f"{LONG_LEASE_SECONDS}")
     async with clients(pair) as (one, two):
         run = await two.start(held(2))
         await all_held(two, run)
@@ -255,7 +258,7 @@ async def test_a_server_that_is_stopped_hands_over_at_once(pairs: Callable[..., 
 
 
 async def test_a_server_that_comes_back_finds_its_own_runs_at_once(pairs: Callable[..., Awaitable[Pair]]) -> None:
-    pair = await pairs(PUPLOAD_LEASE_SECONDS="3600")
+    pair = await pairs(PUPLOAD_LEASE_SECONDS=f"{LONG_LEASE_SECONDS}")
     async with clients(pair) as (one, two):
         run = await two.start(held())
         await all_held(two, run)
