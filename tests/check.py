@@ -22,7 +22,7 @@ import docker
 import docker.utils
 
 from pupload import ports, wiring
-from pupload.adapters.db import journal, postgres, postgres_readers, readers, runs, session, statements
+from pupload.adapters.db import journal, outbox, postgres, postgres_readers, readers, runs, session, statements
 from pupload.adapters.db.hub import Hub
 from pupload.adapters.db.me import Me
 from pupload.adapters.db.sealed import Seal
@@ -95,7 +95,8 @@ async def opened(where: Where) -> AsyncIterator[Left]:
         stores = await stack.enter_async_context(_stores(where, clock))
         executor = DockerExecutor(instance=instance, clock=clock, host=where.docker_host or None)
         stack.push_async_callback(executor.close)
-        kept = runs.Runs(_NoWriter(), reading, Me(), Seal(FileSealer(_key_file(where))))
+        seal = Seal(FileSealer(_key_file(where)))
+        kept = runs.Runs(_NoWriter(), reading, Me(), seal)
         story = journal.Journal(_NoWriter(), reading, Hub())
         checker = Checker(
             runs=kept,
@@ -106,6 +107,8 @@ async def opened(where: Where) -> AsyncIterator[Left]:
             attempts_root=where.data / "attempts",
             room=where.room,
             secrets=_secrets(where),
+            outbox=outbox.Outbox(_NoWriter(), reading, seal),
+            operator_url=where.settings.get("callback_url") or os.environ.get("PUPLOAD_CALLBACK_URL", ""),
         )
         yield Left(checker=checker, instance=instance, attempts=where.attempts, runs=kept, journal=story)
 
