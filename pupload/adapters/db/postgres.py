@@ -279,7 +279,8 @@ def _state(error: BaseException) -> str:
 def is_lost(error: BaseException) -> bool:
     """Whether the connection is gone with it, or there was none to be had."""
     error = plain(error)
-    if isinstance(error, (OSError, asyncio.TimeoutError, sqlalchemy.exc.TimeoutError)):
+    # The driver's own disorder, as when a connection breaks in the middle of an answer, is not put in order again.
+    if isinstance(error, (OSError, asyncio.TimeoutError, sqlalchemy.exc.TimeoutError, asyncpg.InternalClientError)):
         return True
     if isinstance(error, asyncpg.InterfaceError):
         return not isinstance(error, ValueError)  # those are about values

@@ -252,6 +252,7 @@ def test_two_texts_are_never_written_alike(one: str, other: str) -> None:
         (asyncpg.CannotConnectNowError("the database system is starting up"), errors.DatabaseUnavailable),
         (asyncpg.ConnectionDoesNotExistError("closed in the middle of operation"), errors.DatabaseUnavailable),
         (asyncpg.InterfaceError("connection is closed"), errors.DatabaseUnavailable),
+        (asyncpg.InternalClientError("another operation is in progress"), errors.DatabaseUnavailable),
         (asyncpg.SerializationError("could not serialize"), errors.DatabaseUnavailable),
         (asyncpg.DeadlockDetectedError("deadlock"), errors.DatabaseUnavailable),
         (asyncpg.OutOfMemoryError("out of memory"), errors.DatabaseUnavailable),
