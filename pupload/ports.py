@@ -374,7 +374,7 @@ class Ownership(Protocol):
 
     def news(self) -> "Subscription":
         """
-        Wakes when a letter came or was taken, or a controller signed out.
+        Wakes when a letter came or was taken, or a controller signed in or out.
 
         Wake-ups may be lost: look now and then, too.
         """

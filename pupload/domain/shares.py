@@ -56,4 +56,5 @@ def _even(whole: float, name: str, others: Sequence[Claim]) -> float:
     """An even part of what those leave that are not hungry, in whole units where the units are whole."""
     left = max(whole - sum(getattr(other.share, name) for other in others if not other.hungry), 0)
     many = 1 + sum(other.hungry for other in others)
-    return left // many if isinstance(whole, int) else left / many
+    part: float = left // many if isinstance(whole, int) else left / many
+    return part

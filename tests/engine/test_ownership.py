@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -59,8 +59,7 @@ def cut_off(bench: Bench) -> Faulty:
     """Its lease cannot be renewed until `before` is emptied; it goes on otherwise."""
     ownership: Any = bench.world.ownership
     ownership.before["renew"] = raises(AWAY)
-    assert isinstance(ownership, Faulty)
-    return ownership
+    return cast(Faulty, ownership)
 
 
 def lone(**node: Any) -> Any:

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 LEASE_SECONDS = 2.0
 
-LONG_LEASE_SECONDS = 60.0
+LONG_LEASE_SECONDS = 120.0
 """Where a test shows that nobody waits for its end."""
 
 SOON = 40.0

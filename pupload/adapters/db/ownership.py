@@ -45,7 +45,7 @@ class Ownership:
     async def sign_in(self, controller: ports.Controller, *, lease_seconds: float) -> None:
         """See `ports.Ownership.sign_in`. Raises `errors.AnotherStore`."""
         lease = round(lease_seconds * 1_000_000)
-        await self._writer.do(lambda session: _sign_in(session, controller, lease, alone=self._alone))
+        await self._writer.do(lambda session: _sign_in(session, controller, lease, alone=self._alone), run_id=NEWS)
         self._me.controller, self._me.lease_micros, self._me.out = controller, lease, False
 
     async def renew(self) -> Sequence[ports.Controller]:

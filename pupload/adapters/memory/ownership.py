@@ -35,6 +35,7 @@ class Ownership:
         self._lease_seconds = lease_seconds
         lease = self._shelf.leases.setdefault(controller.id, Lease(controller, 0.0))
         lease.controller, lease.until = controller, self._shelf.seconds() + lease_seconds
+        self._shelf.wake(NEWS)
 
     async def renew(self) -> Sequence[ports.Controller]:
         """See `ports.Ownership.renew`."""
