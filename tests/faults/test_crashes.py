@@ -58,7 +58,7 @@ def is_gone(server: Server) -> bool:
     return code == -signal.SIGKILL
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_f01_killed_at_every_write_of_the_journal_nothing_is_lost(own_server: Callable[..., Server]) -> None:
     """F01: each run meets a death at another of its writes, before it or after it; the next server goes on."""
     server = own_server()
