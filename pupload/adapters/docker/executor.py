@@ -29,6 +29,7 @@ from pupload.adapters.docker import (
     metadata,
     names,
     probe,
+    refusals,
     streams,
 )
 from pupload.domain import run
@@ -45,7 +46,7 @@ _KILLS = 3
 _AFTERTHOUGHT_SECONDS = 0.05
 """So much later than the container ended the engine may tell of the signal that ended it."""
 
-_NOT_FOUND, _CONFLICT, _SERVER_ERROR = 404, 409, 500
+_NOT_FOUND, _CONFLICT = 404, 409
 _ENDED = frozenset({"exited", "dead"})
 _STARTED = frozenset({"running", "paused", "restarting"}) | _ENDED
 
@@ -156,7 +157,7 @@ class DockerExecutor:
             if refusal.status == _CONFLICT:
                 return False
             if order.secrets is not None and f"does not exist: {order.secrets}" in refusal.reason:
-                raise _cannot_see(order.secrets.parent) from None
+                raise refusals.cannot_see(order.secrets.parent) from None
             raise self._cannot_create(refusal, order.image) from None
         return True
 
@@ -170,7 +171,7 @@ class DockerExecutor:
     def _cannot_create(self, refusal: calls.Refusal, image: str) -> errors.PuploadError:
         if refusal.status == _NOT_FOUND and "image" in refusal.reason.lower():
             return errors.ImageMissing(image=image, reason="it was removed after it had been found")
-        return _cannot(refusal)
+        return refusals.meaning(refusal)
 
     async def _whose_to_start(self, name: str, asked: confinement.Config, order: ports.ContainerOrder) -> _Whose:
         """There is a container of that name afterwards; a maker that is about to start it is waited for."""
@@ -206,7 +207,7 @@ class DockerExecutor:
             await self._calls.slow(lambda client: client.start(name))
         except calls.Refusal as refusal:
             await self._discard(name)
-            raise _cannot(refusal) from None
+            raise refusals.meaning(refusal) from None
 
     async def _discard(self, name: str) -> None:
         """Removes what must not stay; that it failed is no news beside the error that follows."""
@@ -444,10 +445,8 @@ class DockerExecutor:
 
     async def data_folder(self) -> Path | None:
         """Where the engine keeps its data; None when it is on another machine. Raises `errors.ExecutorUnavailable`."""
-        if not self._calls.local:
-            return None
         info = await self._calls.quick(lambda client: client.info())
-        return Path(info["DockerRootDir"])
+        return Path(info["DockerRootDir"]) if self._calls.local else None
 
     async def probe(self) -> Sequence[ports.ProbeLine]:
         """See `ports.Executor`. An engine that does not answer is a line, not an error."""
@@ -530,46 +529,6 @@ def _last_signal(client: calls.Sdk, found: Inspected) -> int | None:
     until = f"{finished_at.timestamp() + _AFTERTHOUGHT_SECONDS:.6f}"
     filters = {"container": [found["Id"]], "event": ["kill", "start"]}
     return ends.last_signal(client.events(since="1", until=until, filters=filters, decode=True))
-
-
-_HOST_IS_SHORT_OF = (
-    "resource temporarily unavailable",
-    "cannot allocate memory",
-    "too many open files",
-    "deadline exceeded",
-    "device or resource busy",
-    "transport is closing",
-    "connection refused",
-)
-_NODE_ASKED_FOR = ("oci runtime", "runtime create failed", "unable to find user", "device driver", "exec format error")
-
-
-def _cannot(refusal: calls.Refusal) -> errors.PuploadError:
-    """Why a container could not be made or started: the order's fault, the disk's, or for now."""
-    said = " ".join(refusal.reason.split())
-    lower = said.lower()
-    if "no space left" in lower:
-        return errors.DiskFull(path="the engine's data")
-    if any(phrase in lower for phrase in _HOST_IS_SHORT_OF):
-        return refusal
-    if refusal.status < _SERVER_ERROR or any(phrase in lower for phrase in _NODE_ASKED_FOR):
-        return errors.ContainerRefused(reason=_sentence(said))
-    return refusal
-
-
-def _cannot_see(folder: Path) -> errors.PuploadError:
-    reason = (
-        f"the container engine does not see {folder}, where this server keeps them: let both run on one machine, or "
-        "name a folder that both see with secrets_folder"
-    )
-    return errors.SecretsUnusable(reason=reason)
-
-
-def _sentence(said: str) -> str:
-    """The engine's chain of causes without the links that tell a user nothing."""
-    for mark in ("unable to start container process: ", "starting container process caused: "):
-        said = said.rpartition(mark)[2] or said
-    return said.removesuffix(": unknown")
 
 
 def _disk_bytes(folder: Path) -> int:
