@@ -444,7 +444,7 @@ class DockerExecutor:
         )
 
     async def data_folder(self) -> Path | None:
-        """Where the engine keeps its data; None when it is on another machine. Raises `errors.ExecutorUnavailable`."""
+        """See `ports.Executor`."""
         info = await self._calls.quick(lambda client: client.info())
         return Path(info["DockerRootDir"]) if self._calls.local else None
 
