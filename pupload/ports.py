@@ -374,7 +374,7 @@ class Ownership(Protocol):
 
     def news(self) -> "Subscription":
         """
-        Wakes when a letter came or was taken, or a controller signed in or out.
+        Wakes when a letter came or was taken, or a controller claimed room for the first time, or signed out.
 
         Wake-ups may be lost: look now and then, too.
         """
@@ -899,6 +899,9 @@ class Executor(Protocol):
 
     async def capacity(self) -> Capacity:
         """What there is in all, not what is free."""
+
+    async def data_folder(self) -> Path | None:
+        """Where the engine keeps its data; None when that is not on this machine."""
 
     async def probe(self) -> Sequence[ProbeLine]:
         """For `pup doctor`: versions, runtime, cgroups, user namespaces; each line ok or how to mend it."""

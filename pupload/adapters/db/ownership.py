@@ -41,11 +41,14 @@ class Ownership:
         self._hub = hub
         self._me = me
         self._alone = alone
+        self._is_new = False
+        """Whether the others have not heard yet that there is one more to share with."""
 
     async def sign_in(self, controller: ports.Controller, *, lease_seconds: float) -> None:
         """See `ports.Ownership.sign_in`. Raises `errors.AnotherStore`."""
         lease = round(lease_seconds * 1_000_000)
-        await self._writer.do(lambda session: _sign_in(session, controller, lease, alone=self._alone), run_id=NEWS)
+        await self._writer.do(lambda session: _sign_in(session, controller, lease, alone=self._alone))
+        self._is_new = True
         self._me.controller, self._me.lease_micros, self._me.out = controller, lease, False
 
     async def renew(self) -> Sequence[ports.Controller]:
@@ -89,7 +92,10 @@ class Ownership:
             session.run(leases.PUT_CLAIM, {"me": controller.id, "new_claim": blob})
             return share
 
-        return await self._writer.do(claim)
+        # Not with signing in: then they would take over what is to be taken up by ourselves.
+        share = await self._writer.do(claim, run_id=NEWS if self._is_new else "")
+        self._is_new = False
+        return share
 
     async def post(self, run_id: str, letter: ports.Letter) -> int:
         """See `ports.Ownership.post`. Returns 0 for a letter that nobody needs to work in."""

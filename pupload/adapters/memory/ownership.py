@@ -20,6 +20,8 @@ class Ownership:
         self._shelf = shelf
         self._me = me
         self._lease_seconds = 0.0
+        self._is_new = False
+        """Whether the others have not heard yet that there is one more to share with."""
 
     async def sign_in(self, controller: ports.Controller, *, lease_seconds: float) -> None:
         """See `ports.Ownership.sign_in`. Raises `errors.AnotherStore`."""
@@ -35,7 +37,7 @@ class Ownership:
         self._lease_seconds = lease_seconds
         lease = self._shelf.leases.setdefault(controller.id, Lease(controller, 0.0))
         lease.controller, lease.until = controller, self._shelf.seconds() + lease_seconds
-        self._shelf.wake(NEWS)
+        self._is_new = True
 
     async def renew(self) -> Sequence[ports.Controller]:
         """See `ports.Ownership.renew`."""
@@ -84,6 +86,9 @@ class Ownership:
         live = lease.until > self._shelf.seconds()
         share = shares.granted(wanted, held=held, hungry=hungry, of=of, others=others) if live else ports.Share()
         lease.claim = shares.Claim(share=shares.reserved(share, held=held), hungry=hungry)
+        if self._is_new:  # not with signing in: then they would take over what is to be taken up by ourselves
+            self._is_new = False
+            self._shelf.wake(NEWS)
         return share
 
     async def post(self, run_id: str, letter: ports.Letter) -> int:
