@@ -311,7 +311,7 @@ async def opened_stores(
         yield made
 
 
-async def _disks(data: Path, executor: DockerExecutor) -> SystemDisks:
+async def _disks(data: Path, executor: ports.Executor) -> SystemDisks:
     """The disks that fill up: that of the data folder, and that of the container engine where it is on this machine."""
     folders = {"the data folder": data}
     if engine := await executor.data_folder():

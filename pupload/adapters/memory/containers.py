@@ -237,6 +237,9 @@ class MemoryExecutor:
         """See `ports.Executor`."""
         return "memory"
 
+    async def data_folder(self) -> Path | None:
+        return None
+
     async def capacity(self) -> ports.Capacity:
         """See `ports.Executor`."""
         await self._ask()
