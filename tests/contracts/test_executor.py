@@ -369,5 +369,10 @@ async def test_there_is_room(world: World) -> None:
     assert room.storage_bytes > 0
 
 
+async def test_the_engines_data_are_on_this_machine_or_are_not(world: World) -> None:
+    folder = await world.executor.data_folder()
+    assert folder is None or folder.is_dir()
+
+
 async def test_the_probe_says_something(world: World) -> None:
     assert all(line.what and line.detail for line in await world.executor.probe())

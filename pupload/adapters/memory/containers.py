@@ -238,6 +238,7 @@ class MemoryExecutor:
         return "memory"
 
     async def data_folder(self) -> Path | None:
+        """See `ports.Executor`."""
         return None
 
     async def capacity(self) -> ports.Capacity:
