@@ -10,7 +10,7 @@ import pytest
 from pupload import errors, ports
 from pupload.adapters.memory.containers import Outcome
 from pupload.adapters.memory.disks import MemoryDisks
-from pupload.domain.run import Failure, NodeStatus, Status
+from pupload.domain.run import Failure, NodeRun, NodeStatus, Status
 from pupload.service.health import Health
 from tests.bench import PNG, Bench, a_bench, assemble, copies
 from tests.builders import a_definition, a_flow
@@ -89,7 +89,10 @@ async def test_a_node_that_fails_on_a_full_disk_is_not_blamed(tmp_path: Path) ->
         bench.image(IMAGE, script)
         run = await bench.start(a_flow(), [a_definition(max_attempts=1)])
         await bench.upload(run, "resize-in", PNG)
-        node = lambda: bench.engine.driver.live[run.id].nodes["resize"]  # noqa: E731
+
+        def node() -> NodeRun:
+            return bench.engine.driver.live[run.id].nodes["resize"]
+
         await bench.until(lambda: len(node().attempts) == 2)
         failed = node().attempts[0]
         assert failed.failure == Failure.DISK_FULL
