@@ -253,6 +253,21 @@ def test_without_an_engine_flows_are_held_to_no_machine(tmp_path: Path) -> None:
     assert limits.policy == Policy(networks=("none", "bridge"))
 
 
+def test_the_policy_lowers_what_settings_allow_and_never_raises_it(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("Limits: {Nodes: 7, Upload: 5mb, Log: 900gb, Artifact: 1mb}\n")
+    settings = the_settings(tmp_path, policy=policy)
+    config = wiring._config(settings, tmp_path, CAPACITY, dev=True)
+    assert (config.max_upload_bytes, config.limits.log_bytes) == (5 << 20, settings.log_bytes)
+    assert config.limits.policy.max_artifact_bytes == 1 << 20
+    assert offline.limits(settings).max_nodes == 7
+
+
+def test_nodes_run_as_nobody_whom_the_policy_forbids(tmp_path: Path) -> None:
+    with pytest.raises(errors.Misconfigured, match="would run as 0:0, which the policy does not allow"):
+        wiring._config(the_settings(tmp_path, node_user="0:0"), tmp_path, CAPACITY, dev=True)
+
+
 # ── Node types ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
