@@ -27,6 +27,8 @@ class Sharing:
         self._me = me
         self._ids = ids
         self._starves = False
+        self._share = Share()
+        """What was applied last."""
         self.alone = True
         """Whether no other controller uses this engine, as far as was heard."""
 
@@ -37,9 +39,15 @@ class Sharing:
     def reset(self) -> None:
         """Nothing more is handed out until it was claimed."""
         self._admission.limit_to(NOTHING)
+        self._share = Share()
 
     async def claim(self) -> Share:
-        """What may be handed out from now on; `apply` it once everything is known that is held here."""
+        """
+        What may be handed out from now on; `apply` it once everything is known that is held here.
+
+        Until then nothing more is: what others hear that we hold and want must stay true.
+        """
+        self._admission.limit_to(NOTHING)
         whole = _share(self._admission.room)
         held = _sum(self._admission.holders.values())
         waiting = self._admission.waiting
@@ -50,12 +58,11 @@ class Sharing:
 
     def is_more(self, share: Share) -> bool:
         """Whether it is more of anything than what is handed out now."""
-        now = _share(self._admission.share)
-        return _each(max, share, now) != now
+        return _each(max, share, self._share) != self._share
 
     def apply(self, share: Share) -> None:
         """So much is handed out here from now on."""
-        whole = self._admission.room
+        self._share, whole = share, self._admission.room
         if share == _share(whole):
             self._admission.limit_to(whole)
             return
