@@ -191,7 +191,7 @@ BUGS: dict[Put, int] = {
     sweeps_all: 140,
     claims_ignored: 0,
     lease_for_ever: 50,
-    room_before_runs: 270,
+    room_before_runs: 230,
 }
 """Each with a seed from which on it does not take long to be noticed."""
 
