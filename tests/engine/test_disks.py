@@ -43,7 +43,7 @@ async def test_below_the_reserve_nodes_wait_and_go_on_by_themselves_when_there_i
         await bench.clock.run_for(5)
         waiting = await bench.start(a_flow())
         await bench.upload(waiting, "resize-in", PNG)
-        await bench.until(lambda: not bench.executor.alive, step=1)
+        await bench.until(lambda: running.id not in bench.engine.driver.live, step=1)
         assert (await bench.engine.driver.look(running.id)).status is Status.COMPLETE, "what runs goes on"
         await bench.clock.run_for(600)
         found = await bench.engine.driver.look(waiting.id)
