@@ -31,6 +31,7 @@ from pupload.engine.admission import Room
 from pupload.engine.orders import Limits
 from pupload.service.presenting import Presenter
 from pupload.service.runs import Runs, Terms
+from pupload.service.spooling import Spool
 from pupload.service.uploads import Signed, Uploads
 from pupload.service.views import Order
 from tests.checker import SIGNED, Checker, Results, Violation, compare, results
@@ -56,7 +57,7 @@ GRACE_SECONDS = 1800.0
 TWO = 0.4
 """How many of the schedules are played with two controllers."""
 
-LEASES, ONE_LEASE = (60.0, 240.0), 3600.0
+LEASES, ONE_LEASE = (90.0, 240.0), 3600.0
 """Seconds: of two controllers, and of one that is alone."""
 
 LONGEST = timedelta(days=4)
@@ -140,7 +141,8 @@ class Server:
         engine = engines.Engine(real, config)
         presenter = Presenter(engine)
         runs = Runs(engine=engine, catalogue=_NoCatalogue(), presenter=presenter, terms=TERMS)
-        self._services = runs, Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=1 << 20)
+        spool = Spool(world.root / "incoming")
+        self._services = runs, Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=1 << 20, spool=spool)
         return engine
 
     def _crashed(self, crash: faults.Crash) -> None:

@@ -18,7 +18,6 @@ from pupload.engine import (
     attempts,
     driver,
     lease,
-    leases,
     logs,
     sharing,
     staging,
@@ -163,19 +162,6 @@ def claims_ignored(patch: pytest.MonkeyPatch) -> None:
 def lease_for_ever(patch: pytest.MonkeyPatch) -> None:
     """Whoever was frozen goes on as if nothing had been."""
     patch.setattr(lease.Lease, "valid", property(lambda self: True))
-
-
-def room_before_runs(patch: pytest.MonkeyPatch) -> None:
-    """The room of a dead controller is handed out before it is known what its attempts still hold."""
-
-    async def hasty(self: Any) -> list[Any]:
-        self._sharing.apply(await self._sharing.claim())
-        taken = []
-        while run_ids := await self._ownership.take_over():
-            taken += await self._driver.take_up(run_ids)
-        return taken
-
-    patch.setattr(leases.Leases, "_share_and_take_over", hasty)
 
 
 BUGS: dict[Put, int] = {
