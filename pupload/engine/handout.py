@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -121,8 +122,14 @@ def _make(folder: Path, values: Mapping[str, str], owner: tuple[int, int]) -> No
     if root.lstat().st_uid != os.geteuid() or root.is_symlink():
         raise PermissionError(errno.EPERM, "it belongs to somebody else")
     partial = root / f"{_PARTIAL}{folder.name}"
-    _remove(root, (partial.name,))
-    partial.mkdir(mode=0o700)
+    with suppress(FileNotFoundError):
+        partial.chmod(0o700)  # who is not root cannot empty it otherwise
+        shutil.rmtree(partial)
+    try:
+        partial.mkdir(mode=0o700)
+    except FileNotFoundError:  # the last attempt that had any took the directory away just now
+        root.mkdir(mode=0o700, exist_ok=True)
+        partial.mkdir(mode=0o700)
     # Without root nothing can be given away, but to oneself; the directory above lets nobody else in.
     ours = os.geteuid() == 0 or owner[0] == os.geteuid()
     for name, value in values.items():
@@ -158,6 +165,8 @@ def _remove(root: Path, names: Iterable[str]) -> None:
         except FileNotFoundError:
             continue
         shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        root.rmdir()  # where it is empty
 
 
 def _names_in(root: Path) -> list[str]:
