@@ -60,7 +60,8 @@ def main() -> int:
 async def _until_signal(soak: Soak) -> bool:
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await soak.run()
 
 

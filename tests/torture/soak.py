@@ -75,6 +75,9 @@ class Soak:
                 await house.open()
                 await self._live(house)
                 clean = not self.broken
+            except asyncio.CancelledError:
+                clean = True  # whoever interrupts it does not want to look at it
+                raise
             finally:
                 await house.close(keep=options.keep or not clean)
         finally:
