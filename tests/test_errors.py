@@ -54,6 +54,7 @@ def test_every_leaf_stands_on_a_branch_that_says_who_may_mend_it() -> None:
         errors.PreconditionFailed,
         errors.StoreRefused,
         errors.Misconfigured,
+        errors.AnotherStore,
     }
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_a_policy_is_checked_and_shown(pup: Pup, tmp_path: Path, monkeypatch: py
     assert pup.json["Images"] == {"Allow": ["acme/*"], "Deny": [], "RequireDigest": False}
 
 
-STEPS = ("ab", "bc", "cd", "de", "ef", "fg")
+STEPS = list(pairwise("abcdefg"))
 BOMB = "a: &a [1]\n" + "".join(f"{new}: &{new} [{f'*{old},' * 9}]\n" for old, new in STEPS)
 
 
