@@ -164,7 +164,7 @@ async def test_a_reader_that_goes_away_is_forgotten(tmp_path: Path) -> None:
         del readers
         for _ in range(5):
             await asyncio.sleep(0)
-        assert run.id not in bench.world.journal._listeners  # type: ignore[attr-defined]
+        assert run.id not in bench.world.journal._shelf.listeners  # type: ignore[attr-defined]
 
 
 async def test_a_slow_reader_loses_nothing(tmp_path: Path) -> None:
