@@ -49,6 +49,7 @@ from pupload.engine.callbacks import Operator
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.orders import Limits as ContainerLimits
 from pupload.engine.retention import Keeping
+from pupload.service import spooling
 from pupload.service.callbacks import Callbacks
 from pupload.service.health import Health
 from pupload.service.nodes import Nodes
@@ -56,6 +57,7 @@ from pupload.service.presenting import Presenter
 from pupload.service.projects import Projects
 from pupload.service.runs import Runs, Terms
 from pupload.service.secrets import Secrets
+from pupload.service.spooling import Spool
 from pupload.service.uploads import Uploads
 from pupload.settings import Settings, is_loopback
 
@@ -148,6 +150,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         sealer = await asyncio.to_thread(FileSealer, key_file(settings, data))
         state = await database.Database.open(where, folder=data, sealer=sealer)
         stack.push_async_callback(state.close)
+        await asyncio.to_thread(_empty, _incoming(data))  # not before the database says that no other server runs here
         clock = await stack.enter_async_context(_steady_clock(data))
         opened = await stack.enter_async_context(opened_stores(settings, data, wall, state.secrets))
         secrets_root = _secrets_root(settings, state.instance)
@@ -203,7 +206,13 @@ def make_services(
     runs = Runs(engine=engine, catalogue=catalogue, presenter=presenter, terms=terms)
     return Services(
         runs=runs,
-        uploads=Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=engine.config.max_upload_bytes),
+        uploads=Uploads(
+            engine=engine,
+            runs=runs,
+            presenter=presenter,
+            max_bytes=engine.config.max_upload_bytes,
+            spool=Spool(_incoming(engine.config.attempts_root.parent)),
+        ),
         callbacks=Callbacks(engine=engine, runs=runs),
         projects=Projects(flows=engine.world.flows, runs=runs),
         nodes=Nodes(catalogue),
@@ -244,6 +253,19 @@ def _data_folder(settings: Settings) -> Path:
         raise errors.Misconfigured(reason=f"the data folder {data} cannot be used: {error.strerror}") from error
     # As the engine's mounts will be told: without links and detours.
     return data.resolve()
+
+
+def _incoming(data: Path) -> Path:
+    """Where the bodies of webhooks lie until they are whole and signed: on the file system of the embedded store."""
+    return data / "incoming"
+
+
+def _empty(folder: Path) -> None:
+    """Nothing is left in the folder of what an earlier start did not finish."""
+    try:
+        spooling.empty(folder)
+    except OSError as error:
+        raise errors.Misconfigured(reason=f"the folder {folder} cannot be used: {error.strerror}") from error
 
 
 def key_file(settings: Settings, data: Path) -> Path:

@@ -27,6 +27,7 @@ from pupload.engine.engine import Config, Engine, World
 from pupload.engine.orders import Limits
 from pupload.service.presenting import Presenter
 from pupload.service.runs import Runs, Terms
+from pupload.service.spooling import Spool
 from pupload.service.uploads import Uploads
 from pupload.service.views import Order, RunView
 from tests.builders import definitions_for
@@ -145,7 +146,13 @@ def assemble(world: World, config: Config, parts: "Bench | _Parts") -> Bench:
     presenter = Presenter(engine)
     terms = Terms(limits=ValidationLimits(), upload_seconds=86400.0, queue_seconds=86400.0, node_seconds=3600.0)
     runs = Runs(engine=engine, catalogue=NoCatalogue(), presenter=presenter, terms=terms)
-    uploads = Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=config.max_upload_bytes)
+    uploads = Uploads(
+        engine=engine,
+        runs=runs,
+        presenter=presenter,
+        max_bytes=config.max_upload_bytes,
+        spool=Spool(config.attempts_root.parent / "incoming"),
+    )
     return Bench(
         world=world,
         config=config,

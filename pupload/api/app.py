@@ -47,6 +47,7 @@ def make_app(
     body_limit: int = 8 * 1024 * 1024,
     request_seconds: float = 30.0,
     body_seconds: float = 30.0,
+    large_body_seconds: float = 600.0,
     heartbeat_seconds: float = 15.0,
     public_url: str = "",
     policy: origins.Policy | None = None,
@@ -56,6 +57,7 @@ def make_app(
     The server's application.
 
     `body_limit` in bytes is for everything but what a webhook takes; `request_seconds` for everything but what lasts;
+    a webhook's body must come within `large_body_seconds`, and never stand still for `body_seconds`;
     `public_url` is how users reach the server, where that is not how requests reach it. `policy` says who may come
     through a browser, by default nobody from elsewhere. Raises `errors.Misconfigured` when two surfaces claim one path.
     """
@@ -76,7 +78,11 @@ def make_app(
     )
     app[SERVICES] = services
     app[SERVER] = Server(
-        version=version, body_seconds=body_seconds, heartbeat_seconds=heartbeat_seconds, public_url=public_url
+        version=version,
+        body_seconds=body_seconds,
+        large_body_seconds=large_body_seconds,
+        heartbeat_seconds=heartbeat_seconds,
+        public_url=public_url,
     )
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.append(_add_headers(policy or origins.Policy()))

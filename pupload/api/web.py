@@ -22,6 +22,9 @@ SMALL_BYTES = 8 * 1024
 """A body up to here is read in a few milliseconds, and so at once; others beside the event loop."""
 
 LARGE_BYTES = 256 * 1024
+PIECE_BYTES = 256 * 1024
+"""Of a body that is not held in memory, this much is."""
+
 LARGE_AT_ONCE = 16
 """So many bodies above `LARGE_BYTES` may be under way; the next is asked to come back."""
 
@@ -45,7 +48,9 @@ class Server:
 
     version: str
     body_seconds: float
-    """In so long a body must have arrived."""
+    """In so long a body must have arrived; of a large one, something more."""
+    large_body_seconds: float
+    """In so long a body must have arrived that is not held in memory."""
     heartbeat_seconds: float
     """After so long without news a stream says that it lives."""
     public_url: str = ""
@@ -159,6 +164,27 @@ async def _read(request: web.Request, held: AsyncExitStack) -> bytes:
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text="the body did not arrive in time") from error
     return bytes(body)
+
+
+async def pieces(request: web.Request) -> AsyncIterator[bytes]:
+    """
+    The body as it comes in, for what is not held in memory.
+
+    Raises `web.HTTPException` where it is packed, comes to a halt, or takes too long as a whole.
+    """
+    refuse_packed(request)
+    server, loop = request.app[SERVER], asyncio.get_running_loop()
+    last = loop.time() + server.large_body_seconds
+    coming = request.content.iter_chunked(PIECE_BYTES)
+    while True:
+        try:
+            async with asyncio.timeout_at(min(last, loop.time() + server.body_seconds)):
+                piece = await anext(coming, b"")
+        except TimeoutError as error:
+            raise web.HTTPRequestTimeout(text="the body did not arrive in time") from error
+        if not piece:
+            return
+        yield piece
 
 
 def _check_size(request: web.Request, so_far: int) -> None:

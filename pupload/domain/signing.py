@@ -36,14 +36,15 @@ def key_of(secret: str) -> bytes:
     return key
 
 
-def signature(key: bytes, *, message_id: str, timestamp: int, body: bytes) -> str:
+def signature(key: bytes, *, message_id: str, timestamp: int, body: bytes | memoryview) -> str:
     """`v1,` and the signature in base64."""
-    signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
-    return f"v1,{b64encode(hmac.new(key, signed, sha256).digest()).decode()}"
+    made = hmac.new(key, f"{message_id}.{timestamp}.".encode(errors="replace"), sha256)
+    made.update(body)  # never copied: it may be large
+    return f"v1,{b64encode(made.digest()).decode()}"
 
 
 def objection(
-    keys: Iterable[bytes], *, message_id: str, timestamp: str, signatures: str, body: bytes, now: datetime
+    keys: Iterable[bytes], *, message_id: str, timestamp: str, signatures: str, body: bytes | memoryview, now: datetime
 ) -> str | None:
     """
     Why a message that came in is not believed, None where one of its signatures is by one of the keys.

@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 
 from pupload import errors
@@ -11,6 +12,7 @@ from pupload.domain.plan import Origin
 from pupload.domain.run import Run
 from pupload.engine.engine import Engine
 from pupload.ports import ObjectStore, Part
+from pupload.service import spooling
 from pupload.service.presenting import URL_SECONDS, Presenter
 from pupload.service.runs import Runs
 from pupload.service.views import PartTicket, RunView, UploadTicket
@@ -24,7 +26,7 @@ MAX_PARTS = 10_000
 """S3's limit."""
 
 MAX_WEBHOOK_BYTES = 64 * MIB
-"""A body POSTed to us passes through our memory; larger objects are put into the store by a presigned URL."""
+"""A body POSTed to us passes through our disk; larger objects are put into the store by a presigned URL."""
 
 
 _OTHERWISE = {
@@ -50,11 +52,14 @@ class Signed:
 class Uploads:
     """What can be asked about uploads."""
 
-    def __init__(self, *, engine: Engine, runs: Runs, presenter: Presenter, max_bytes: int) -> None:
+    def __init__(
+        self, *, engine: Engine, runs: Runs, presenter: Presenter, max_bytes: int, spool: spooling.Spool
+    ) -> None:
         self._engine = engine
         self._runs = runs
         self._presenter = presenter
         self._max_bytes = max_bytes
+        self._spool = spool
 
     async def renew(self, run_id: str, edge: str, *, size: int | None = None) -> UploadTicket:
         """
@@ -133,7 +138,7 @@ class Uploads:
         Takes the body as the object of a webhook's edge; one that comes again changes nothing.
 
         `token` is the one in the URL; where the well has a secret, the body must be `signed`. Raises
-        `errors.UnknownRun`, `errors.NotAwaited`, `errors.Forbidden`, `errors.TooLarge`.
+        `errors.UnknownRun`, `errors.NotAwaited`, `errors.Forbidden`, `errors.TooLarge`, `errors.TryLater`.
         """
         run = await self._runs.find(run_id)
         plan = run.plan.edges.get(edge)
@@ -143,17 +148,20 @@ class Uploads:
             raise errors.Forbidden(reason="the token of this URL is not the one that was given out")
         if edge not in run.artifacts:
             await self._waiting(run_id, edge, origin=Origin.WEBHOOK)  # before anything is read
-        data = await _read(body, size, min(MAX_WEBHOOK_BYTES, self._max_bytes), edge)
-        if plan.secret:
-            self._check_signature(await self._secret(plan.secret), signed, data)
-        if edge in (await self._runs.find(run_id)).artifacts:
-            return await self._runs.status(run.id)  # whoever sends it again did not hear that it came
-        run, store = await self._waiting(run_id, edge, origin=Origin.WEBHOOK)
-        await store.put_bytes(plan.upload_key, data, content_type="application/octet-stream")
+        self._engine.disks.check()
+        limit = min(MAX_WEBHOOK_BYTES, self._max_bytes)
+        async with self._spool.taken(body, what=f"edge {edge} of run {run.id}", size=size, limit=limit) as path:
+            if plan.secret:
+                check = partial(self._check_signature, await self._secret(plan.secret), signed)
+                await spooling.read(path, check)
+            if edge in (await self._runs.find(run_id)).artifacts:
+                return await self._runs.status(run.id)  # whoever sends it again did not hear that it came
+            run, store = await self._waiting(run_id, edge, origin=Origin.WEBHOOK)
+            await store.put_file(plan.upload_key, path, content_type="application/octet-stream")
         await self._engine.uploads.arrived(run.id, edge)
         return await self._runs.status(run.id)
 
-    def _check_signature(self, given: str, signed: Signed, body: bytes) -> None:
+    def _check_signature(self, given: str, signed: Signed, body: bytes | memoryview) -> None:
         """Raises `errors.Forbidden` when the body is signed by nobody who has the secret."""
         if not signed.signatures:
             wanted = hmac.new(given.encode(), body, sha256).hexdigest()
@@ -204,18 +212,6 @@ async def _join(store: ObjectStore, key: str, upload_id: str) -> bool:
 def _same(wanted: str, given: str) -> bool:
     """Tells nothing by how long it takes; `given` may be any text."""
     return hmac.compare_digest(wanted.encode(), given.encode(errors="replace"))
-
-
-async def _read(body: AsyncIterator[bytes], size: int | None, limit: int, edge: str) -> bytes:
-    if size is not None and size > limit:
-        raise errors.TooLarge(what=f"the body for edge {edge}", limit=limit)
-    pieces, total = [], 0
-    async for piece in body:
-        total += len(piece)
-        if total > limit:
-            raise errors.TooLarge(what=f"the body for edge {edge}", limit=limit)
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def _why(run: Run, edge: str) -> str:

@@ -192,10 +192,9 @@ async def abort_upload(request: web.Request) -> web.Response:
 
 
 async def receive(request: web.Request) -> web.Response:
-    shared.refuse_packed(request)
     view = await request.app[SERVICES].uploads.receive(
         *_edge(request),
-        request.content.iter_chunked(256 * 1024),
+        shared.pieces(request),
         size=request.content_length,
         signed=_signed(request),
         token=request.query.get("token", ""),
