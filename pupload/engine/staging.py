@@ -181,8 +181,11 @@ class Staging:
         return urls
 
     async def _fetch(self, run: Run, artifact: Artifact, path: Path) -> None:
-        if await asyncio.to_thread(path.exists):
-            return  # fetched before a restart: a file is only there whole
+        there = await asyncio.to_thread(_sha256_of_file, path)
+        if there == artifact.sha256:
+            return  # fetched before, and whole
+        if there is not None:
+            await asyncio.to_thread(path.unlink)  # fetched just before the end of an earlier start, and never looked at
         try:
             sha256 = await self.store(run, artifact.store).fetch(artifact.key, path, if_etag=artifact.etag)
         except (errors.ObjectAbsent, errors.PreconditionFailed) as error:
@@ -371,6 +374,15 @@ def _size_of_output(path: Path, port: str) -> int | None:
     if found.st_nlink != 1:
         raise errors.OutputUnusable(port=port, reason="it has a second name (a hard link)")
     return found.st_size
+
+
+def _sha256_of_file(path: Path) -> str | None:
+    """In hex; None where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
 
 
 def _head(path: Path, size: int) -> bytes:

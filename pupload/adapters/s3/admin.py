@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="s3-admin")
 _FRESH_SECONDS = 60.0
+_AGAIN_SECONDS = 5.0
+"""How soon the chain is asked again for keys that a store refuses."""
 
 
 class ChainKeys:
@@ -53,6 +55,14 @@ class ChainKeys:
     async def ready(self) -> None:
         if self._known is None:
             self._take(await asyncio.wrap_future(self._look()))
+
+    async def renewed(self, refused: signing.Credentials) -> bool:
+        if self._known == refused and self._clock.monotonic() - self._looked_at > _AGAIN_SECONDS:
+            try:
+                self._take(await asyncio.wrap_future(self._look()))
+            except errors.Misconfigured:
+                self._looking = None
+        return self._known not in (None, refused)
 
     def _take(self, found: signing.Credentials) -> signing.Credentials:
         self._known, self._looking = found, None

@@ -5,6 +5,7 @@ Signed requests to one bucket: sent, tried again where that can help, and answer
 Neither follows redirects (a signature holds for one host) nor decodes bodies (an object's bytes are what they are).
 """
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from pupload import errors, ports
-from pupload.adapters.s3 import errors_table, keys, places, reach, signing, xml
+from pupload.adapters.s3 import errors_table, keys, places, reach, sending, signing, why, xml
 
 CONNECT_SECONDS = 10.0
 CONNECTIONS = 64
@@ -163,15 +164,19 @@ class Caller:
         Raises `TryAgain` where another attempt may help; else the errors of `ports.ObjectStore`.
         """
         await self._keys.ready()
+        signer = self._keys.current()
         with self.turned(call):
-            response = await self._request(call)
+            response = await self._request(call, signer)
             if response.status < 300:
                 return response
             try:
                 body = await response.content.read(_ERROR_BYTES)
             finally:
                 response.release()
-        raise self._refusal(call, response.status, body)
+        refusal = self._refusal(call, response.status, body)
+        if isinstance(refusal, errors.ObjectForbidden) and await self._keys.renewed(signer):
+            raise TryAgain(refusal)  # they were changed meanwhile
+        raise refusal
 
     @contextmanager
     def turned(self, call: Call) -> Iterator[None]:
@@ -206,12 +211,12 @@ class Caller:
             await self._session.close()
             self._session = None
 
-    async def _request(self, call: Call) -> aiohttp.ClientResponse:
+    async def _request(self, call: Call, signer: signing.Credentials) -> aiohttp.ClientResponse:
         path = self.path_of(call.key)
         payload_hash = signing.UNSIGNED_PAYLOAD if call.source is not None else sha256(call.body).hexdigest()
         headers = {**call.headers, "User-Agent": "pupload", "Accept-Encoding": "identity"}
         headers |= signing.sign(
-            self._keys.current(),
+            signer,
             method=call.method,
             host=self.bucket.host,
             path=path,
@@ -225,16 +230,17 @@ class Caller:
         url = f"{self.bucket.endpoint.scheme}://{self.bucket.host}{signing.encode_path(path)}"
         if call.query:
             url += f"?{signing.encode_query(call.query)}"
-        return await self._connected().request(
-            call.method,
-            URL(url, encoded=True),
-            headers={**headers, "Host": self.bucket.host},
-            data=in_pieces(call.body) if call.source is None else call.source(),
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=CONNECT_SECONDS, sock_read=call.patience * self._patience
-            ),
-        )
+        silence = call.patience * self._patience
+        async with asyncio.timeout(None) as limit:  # begins with the body: waiting for a free connection is no silence
+            return await self._connected().request(
+                call.method,
+                URL(url, encoded=True),
+                headers={**headers, "Host": self.bucket.host, **_length(call)},
+                data=_body(call, limit, silence),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence),
+            )
+        raise AssertionError("unreachable: a timeout raises")
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -259,8 +265,17 @@ class Caller:
         await self._clock.sleep(seconds)
 
     def _tell(self, error: BaseException, call: Call) -> str:
-        if isinstance(error, TimeoutError):
-            return f"silent for {call.patience * self._patience:g} seconds"
-        if isinstance(error, aiohttp.ClientPayloadError):
-            return "it broke off in the middle of its answer"
-        return str(error) or type(error).__name__
+        return why.no_answer(error, silence_seconds=call.patience * self._patience)
+
+
+def _body(call: Call, limit: asyncio.Timeout, silence_seconds: float) -> bytes | AsyncIterator[bytes] | None:
+    """What aiohttp sends; what cannot go in one go is watched."""
+    if call.source is None and len(call.body) <= sending.AT_ONCE_BYTES:
+        return call.body or None
+    source = call.source or sending.pieces_of(call.body)
+    return sending.watched(source, limit, silence_seconds=silence_seconds)
+
+
+def _length(call: Call) -> dict[str, str]:
+    """Told also where aiohttp cannot know it: stores refuse what comes in HTTP's own chunks."""
+    return {} if call.source is not None or not call.body else {"Content-Length": str(len(call.body))}

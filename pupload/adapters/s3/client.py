@@ -18,6 +18,7 @@ from pupload.adapters.s3 import (
     calls,
     checksums,
     completing,
+    confirming,
     copying,
     keys,
     large,
@@ -170,12 +171,19 @@ class S3Store(urls.Urls):
 
     async def put_file(self, key: str, path: Path, *, content_type: str) -> ports.ObjectStat:
         size = (await asyncio.to_thread(path.stat)).st_size
-        if size <= _SMALL_BYTES:
-            return await self.put_bytes(key, await asyncio.to_thread(path.read_bytes), content_type=content_type)
         if size > self.single_put_limit:
             return await large.put(
                 self, self._calls, key, path, size=size, content_type=content_type, part_bytes=self._part_bytes
             )
+
+        async def put() -> ports.ObjectStat:
+            if size <= _SMALL_BYTES:
+                return await self.put_bytes(key, await asyncio.to_thread(path.read_bytes), content_type=content_type)
+            return await self._put_whole(key, path, size, content_type)
+
+        return await confirming.confirmed(self, self._calls, put)
+
+    async def _put_whole(self, key: str, path: Path, size: int, content_type: str) -> ports.ObjectStat:
         call = calls.Call(
             method="PUT",
             key=key,

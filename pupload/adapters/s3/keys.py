@@ -19,6 +19,9 @@ class Keys(Protocol):
     async def ready(self) -> None:
         """Afterwards `current` does not have to wait for anybody."""
 
+    async def renewed(self, refused: signing.Credentials) -> bool:
+        """Looks again, for the store takes these no more; whether `current` gives others now."""
+
 
 class FixedKeys:
     """Keys that never change."""
@@ -31,6 +34,9 @@ class FixedKeys:
 
     async def ready(self) -> None:
         return
+
+    async def renewed(self, refused: signing.Credentials) -> bool:
+        return False
 
 
 class SecretKeys:
@@ -75,6 +81,11 @@ class SecretKeys:
         usable = all(map(_is_key, (access_key, secret_key, token or "none")))
         self._known = signing.Credentials(access_key, secret_key, token or None) if usable else None
         self._trouble = "its keys are secrets that no keys can be"
+
+    async def renewed(self, refused: signing.Credentials) -> bool:
+        self._looked_at = float("-inf")
+        await self.ready()
+        return self._known not in (None, refused)
 
     async def _value(self, given: str) -> str:
         name = secret.named(given)

@@ -107,6 +107,7 @@ async def test_a_store_that_is_not_there_is_unavailable() -> None:
         with pytest.raises(errors.StoreUnavailable) as raised:
             await store.stat("k")
         assert "127.0.0.1" in raised.value.endpoint
+        assert raised.value.reason == "no connection could be made (connection refused)"
         await store.close()
 
 
@@ -147,11 +148,13 @@ async def test_a_silent_store_is_given_up() -> None:
 async def test_every_attempt_sends_the_whole_body(tmp_path: Path) -> None:
     body = os.urandom(3 << 20)
     (tmp_path / "in").write_bytes(body)
-    async with scene(error(500, "InternalError"), hangs_up, says(200, ETag='"e"')) as at:
+    async with scene(error(500, "InternalError"), hangs_up, says(200, ETag='"e"'), head(len(body))) as at:
         stat = await at.store.put_file("k", tmp_path / "in", content_type="a/b")
         assert stat.sha256 == sha256(body).hexdigest()
-        assert [asked.body == body for asked in at.server.asked] == [True, False, True]
-        assert at.server.asked[-1].headers["Content-Length"] == str(len(body))
+        *puts, last = at.server.asked
+        assert [asked.body == body for asked in puts] == [True, False, True]
+        assert puts[-1].headers["Content-Length"] == str(len(body))
+        assert last.method == "HEAD"
 
 
 # ── Downloads ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -20,6 +20,9 @@ from pupload.adapters.s3.embedded.store import Store
 
 _log = logging.getLogger(__name__)
 
+_NEVER_A_PAGE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "script-src 'none'"}
+"""Objects are anybody's bytes: a browser takes them for what they are told to be, and runs nothing of them."""
+
 
 class Front:
     """Answers requests; `credentials` is the one pair of keys, `domains` the names below which buckets are named."""
@@ -34,7 +37,11 @@ class Front:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Never raises for what a client did."""
         self._store.requests += 1
-        extra = {"x-amz-request-id": f"{self._start}{next(self._numbers):08X}", "Server": "pupload"}
+        extra = {
+            "x-amz-request-id": f"{self._start}{next(self._numbers):08X}",
+            "Server": "pupload",
+            **_NEVER_A_PAGE,
+        }
         try:
             return await self._answer(request, extra)
         except Refusal as refused:
