@@ -30,7 +30,7 @@ from pupload.adapters.magic.teller import MagicTeller
 from pupload.adapters.s3 import client as s3_client
 from pupload.adapters.s3 import local, places, stores, supervisor
 from pupload.adapters.sealing.sealer import FileSealer
-from pupload.adapters.system import logs, memory
+from pupload.adapters.system import files, logs, memory
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.disks import SystemDisks
 from pupload.adapters.system.ids import SystemIds
@@ -38,7 +38,7 @@ from pupload.adapters.system.outbound import Guard
 from pupload.adapters.system.steady import SteadyClock
 from pupload.adapters.system.watchdog import Watchdog
 from pupload.api import origins
-from pupload.api.app import make_app, make_runner
+from pupload.api.app import connections_for, make_app, make_runner, protocol_factory
 from pupload.api.web import Services
 from pupload.domain import retention, watermark
 from pupload.domain.flow import Store
@@ -72,6 +72,9 @@ _LONGEST_LINE_BYTES = 1 << 20
 SHUTDOWN_SECONDS = 5.0
 """What requests under way get to finish when the server goes down."""
 
+BACKLOG = 128
+"""Connections that the system holds for us until they are taken."""
+
 
 def program_version() -> str:
     """Of the installed package."""
@@ -101,6 +104,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
     `dev` decides what the settings leave open. Raises `errors.Misconfigured` and `errors.TryLater` when a part does
     not come up; nothing is left running then.
     """
+    open_files = files.raise_limit()  # before there is a store, which is bound by the same
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(running_engine(settings, dev=dev))
         pulse = Watchdog()
@@ -116,7 +120,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
             policy=_policy(settings),
             public_url=settings.public_url.rstrip("/"),
         )
-        url = await stack.enter_async_context(_listening(app, settings))
+        url = await stack.enter_async_context(_listening(app, settings, connections=connections_for(open_files)))
         on_ready(url)
         await stop.wait()
 
@@ -211,7 +215,7 @@ def make_services(
             runs=runs,
             presenter=presenter,
             max_bytes=engine.config.max_upload_bytes,
-            spool=Spool(_incoming(engine.config.attempts_root.parent)),
+            spool=Spool(_incoming(engine.config.attempts_root.parent), tokens=engine.world.ids.token),
         ),
         callbacks=Callbacks(engine=engine, runs=runs),
         projects=Projects(flows=engine.world.flows, runs=runs),
@@ -222,20 +226,23 @@ def make_services(
 
 
 @asynccontextmanager
-async def _listening(app: web.Application, settings: Settings) -> AsyncIterator[str]:
+async def _listening(app: web.Application, settings: Settings, *, connections: int) -> AsyncIterator[str]:
     runner = make_runner(app, shutdown_seconds=SHUTDOWN_SECONDS)
     await runner.setup()
+    make = protocol_factory(runner, connections=connections)
+    server: asyncio.Server | None = None
     try:
-        site = web.TCPSite(runner, settings.host, settings.port)
         try:
-            await site.start()
+            server = await asyncio.get_running_loop().create_server(make, settings.host, settings.port, backlog=BACKLOG)
         except OSError as error:
             where = f"{settings.host}:{settings.port}"
             reason = f"cannot listen on {where}: {error.strerror}; is another server running there? Choose a --port"
             raise errors.Misconfigured(reason=reason) from error
-        host, port = runner.addresses[0][:2]
+        host, port = server.sockets[0].getsockname()[:2]
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:
+        if server is not None:
+            server.close()  # takes no more; those that are there are the runner's
         await runner.cleanup()
 
 

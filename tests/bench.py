@@ -151,7 +151,7 @@ def assemble(world: World, config: Config, parts: "Bench | _Parts") -> Bench:
         runs=runs,
         presenter=presenter,
         max_bytes=config.max_upload_bytes,
-        spool=Spool(config.attempts_root.parent / "incoming"),
+        spool=Spool(config.attempts_root.parent / "incoming", tokens=world.ids.token),
     )
     return Bench(
         world=world,

@@ -112,6 +112,41 @@ def make_runner(app: web.Application, *, shutdown_seconds: float, idle_seconds: 
     )
 
 
+MOST_CONNECTIONS = 4096
+
+
+def connections_for(files: int) -> int:
+    """How many connections there may be at once where `files` may be open: half of them, for the rest is needed."""
+    return max(1, min(MOST_CONNECTIONS, files // 2))
+
+
+def protocol_factory(runner: web.AppRunner, *, connections: int) -> Callable[[], asyncio.Protocol]:
+    """
+    What answers each new connection to a listening socket of the runner, once that is set up.
+
+    One more than `connections` is told to come back and closed: a process without a file left could neither look into
+    its database nor talk to the container engine.
+    """
+    server = runner.server
+    assert server is not None, "the runner is not set up"
+    return lambda: server() if len(server.connections) < connections else _Crowded()
+
+
+class _Crowded(asyncio.Protocol):
+    """Answers whatever comes, or nothing, in one way."""
+
+    _ANSWER = (
+        b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\n"
+        b"Retry-After: " + _RETRY_SECONDS.encode() + b"\r\nContent-Length: %d\r\n\r\n%s"
+    )
+    _SENTENCE = b'{"error":"there are too many connections at once"}'
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(self._ANSWER % (len(self._SENTENCE), self._SENTENCE))
+        transport.close()
+
+
 async def _end_streams(app: web.Application) -> None:
     app[SERVER].closing.set()
 

@@ -49,7 +49,7 @@ class Server:
     version: str
     body_seconds: float
     """In so long a body must have arrived; of a large one, something more."""
-    large_body_seconds: float
+    large_body_seconds: float = 600.0
     """In so long a body must have arrived that is not held in memory."""
     heartbeat_seconds: float
     """After so long without news a stream says that it lives."""

@@ -9,7 +9,6 @@ import asyncio
 import errno
 import mmap
 import os
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -30,8 +29,10 @@ T = TypeVar("T")
 class Spool:
     """A folder of bodies under way; nobody else's files are in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tokens: Callable[[], str]) -> None:
+        """`tokens` gives the files their names."""
         self._folder = folder
+        self._tokens = tokens
         self._under_way: Counter[str] = Counter()
 
     @asynccontextmanager
@@ -47,7 +48,7 @@ class Spool:
         if size is not None and size > limit:
             raise errors.TooLarge(what=f"the body for {what[:128]}", limit=limit)
         with self._place(what):
-            path = self._folder / secrets.token_hex(16)
+            path = self._folder / self._tokens()
             try:
                 await self._write(path, body, what, limit)
                 yield path

@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import itertools
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,6 +12,15 @@ import pytest
 
 from pupload import errors
 from pupload.service import spooling
+
+
+def a_spool(folder: Path) -> spooling.Spool:
+    names = itertools.count()
+    return spooling.Spool(folder, tokens=lambda: f"{next(names)}")
+
+
+def names_in(folder: Path) -> list[str]:
+    return os.listdir(folder)
 
 
 async def pieces(*data: bytes) -> AsyncIterator[bytes]:
@@ -25,35 +36,35 @@ async def endless(begun: asyncio.Event) -> AsyncIterator[bytes]:
 
 
 async def test_a_body_is_a_file_and_then_is_gone(tmp_path: Path) -> None:
-    spool = spooling.Spool(tmp_path / "incoming")
+    spool = a_spool(tmp_path / "incoming")
     async with spool.taken(pieces(b"one ", b"two"), what="it", size=None, limit=7) as path:
         assert path.read_bytes() == b"one two"
         assert path.stat().st_mode & 0o777 == 0o600
         assert await spooling.read(path, bytes) == b"one two"
-    assert not list((tmp_path / "incoming").iterdir())
+    assert not names_in(tmp_path / "incoming")
 
 
 async def test_a_body_without_bytes_can_be_read(tmp_path: Path) -> None:
-    async with spooling.Spool(tmp_path).taken(pieces(), what="it", size=0, limit=1) as path:
+    async with a_spool(tmp_path).taken(pieces(), what="it", size=0, limit=1) as path:
         assert await spooling.read(path, bytes) == b""
 
 
 async def test_whoever_took_the_file_over_keeps_it(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
-    async with spooling.Spool(tmp_path / "incoming").taken(pieces(b"data"), what="it", size=4, limit=4) as path:
+    async with a_spool(tmp_path / "incoming").taken(pieces(b"data"), what="it", size=4, limit=4) as path:
         path.rename(kept)
     assert kept.read_bytes() == b"data"
 
 
 async def test_nothing_is_left_of_a_body_that_is_too_long(tmp_path: Path) -> None:
     with pytest.raises(errors.TooLarge, match="the body for it is larger than the limit of 5 bytes"):
-        async with spooling.Spool(tmp_path).taken(pieces(b"123", b"456"), what="it", size=None, limit=5):
+        async with a_spool(tmp_path).taken(pieces(b"123", b"456"), what="it", size=None, limit=5):
             raise AssertionError("it was taken")
-    assert not list(tmp_path.iterdir())
+    assert not names_in(tmp_path)
 
 
 async def test_nothing_is_left_of_a_body_whose_sender_went_away(tmp_path: Path) -> None:
-    spool, begun = spooling.Spool(tmp_path), asyncio.Event()
+    spool, begun = a_spool(tmp_path), asyncio.Event()
 
     async def take() -> None:
         async with spool.taken(endless(begun), what="it", size=None, limit=100):
@@ -61,15 +72,15 @@ async def test_nothing_is_left_of_a_body_whose_sender_went_away(tmp_path: Path) 
 
     coming = asyncio.create_task(take())
     await begun.wait()
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(names_in(tmp_path)) == 1
     coming.cancel()
     with pytest.raises(asyncio.CancelledError):
         await coming
-    assert not list(tmp_path.iterdir())
+    assert not names_in(tmp_path)
 
 
 async def test_one_thing_cannot_take_every_place(tmp_path: Path) -> None:
-    spool = spooling.Spool(tmp_path)
+    spool = a_spool(tmp_path)
     async with AsyncExitStack() as held:
         for _ in range(spooling.AT_ONCE_FOR_ONE):
             await held.enter_async_context(spool.taken(pieces(b"x"), what="one", size=1, limit=1))
@@ -83,7 +94,7 @@ async def test_one_thing_cannot_take_every_place(tmp_path: Path) -> None:
 
 
 async def test_so_many_come_at_once_and_no_more(tmp_path: Path) -> None:
-    spool = spooling.Spool(tmp_path)
+    spool = a_spool(tmp_path)
     async with AsyncExitStack() as held:
         for number in range(spooling.AT_ONCE):
             await held.enter_async_context(spool.taken(pieces(b"x"), what=f"{number}", size=1, limit=1))
@@ -98,9 +109,9 @@ async def test_a_full_disk_is_told(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(errors.DiskFull):
-        async with spooling.Spool(tmp_path).taken(full(), what="it", size=None, limit=100):
+        async with a_spool(tmp_path).taken(full(), what="it", size=None, limit=100):
             raise AssertionError("it was taken")
-    assert not list(tmp_path.iterdir())
+    assert not names_in(tmp_path)
 
 
 def test_what_a_crash_left_is_gone_with_the_next_start(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ class Server:
         engine = engines.Engine(real, config)
         presenter = Presenter(engine)
         runs = Runs(engine=engine, catalogue=_NoCatalogue(), presenter=presenter, terms=TERMS)
-        spool = Spool(world.root / "incoming")
+        spool = Spool(world.root / "incoming", tokens=world.ids.token)
         self._services = runs, Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=1 << 20, spool=spool)
         return engine
 
