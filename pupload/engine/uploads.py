@@ -142,7 +142,9 @@ class Uploads:
         asked.
         """
         if (run_id, edge) not in self._watches and self._post is not None and run_id not in self._driver.live:
-            await self._post.deliver(run_id, Nudge(edge=edge))
+            run = await self._driver.look(run_id)
+            if not run.status.terminal:
+                await self._post.deliver(run_id, Nudge(edge=edge))
             return False
         return await self.look(run_id, edge)
 
