@@ -142,11 +142,16 @@ class Uploads:
         asked.
         """
         if (run_id, edge) not in self._watches and self._post is not None and run_id not in self._driver.live:
-            run = await self._driver.look(run_id)
-            if not run.status.terminal:
+            if await self._goes_on(run_id):
                 await self._post.deliver(run_id, Nudge(edge=edge))
             return False
         return await self.look(run_id, edge)
+
+    async def _goes_on(self, run_id: str) -> bool:
+        try:
+            return not (await self._driver.look(run_id)).status.terminal
+        except errors.UnknownRun:
+            return False
 
     async def look(self, run_id: str, edge: str) -> bool:
         """As `arrived`, here and nowhere else."""
