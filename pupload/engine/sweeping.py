@@ -120,8 +120,9 @@ class Sweep:
         if seen.unknown:
             listed = ", ".join(f"{run} ({count})" for run, count in sorted(seen.unknown.items())[:20])
             log.warning(
-                "the database does not know %d runs of which there were containers or objects: %s. These were removed, "
-                "and nothing of them is run again. Was the database restored from a backup?",
+                "the database does not know %d runs of which there were containers or objects: %s. Nothing of them is run "
+                "again: containers and uploads that were not taken in yet are removed, results are left. Was the "
+                "database restored from a backup?",
                 *(len(seen.unknown), listed),
             )
 
@@ -170,9 +171,10 @@ class Sweep:
         """
         What was put for a run when it was over already goes, as far as our own store tells.
 
-        So does what is left of runs that the database does not know, where nobody else keeps anything in that store.
-        Results only of those that are younger than every run it knows: an older one may have been deleted, and another
-        that resumed it may still need them.
+        So do the uploads of runs that the database does not know, where nobody else keeps anything in that store.
+        Results are never removed for that: who restored the wrong backup will want them. They are only told of, where
+        they are younger than every run it knows: an older one may have been purged, and another that resumed it may
+        still need them.
         """
         newest = await patiently(self._clock, partial(self._runs.list, limit=1))
         for run_id, keys in (await patiently(self._clock, self._uploads)).items():
@@ -184,8 +186,8 @@ class Sweep:
         if self._own_store and newest.runs:  # a database that knows no run at all may have been lost, and not its store
             after = max(run.id for run in newest.runs)
             for run_id, keys in (await patiently(self._clock, partial(self._objects, after))).items():
-                if await seen.find(run_id) is None and seen.is_unknown(run_id):
-                    await self._remove(run_id, keys, seen)
+                if await seen.find(run_id) is None:
+                    seen.count(run_id, len(keys))
 
     async def _uploads(self) -> dict[str, list[str]]:
         store = self._stores.default()
