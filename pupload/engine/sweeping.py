@@ -120,8 +120,8 @@ class Sweep:
         if seen.unknown:
             listed = ", ".join(f"{run} ({count})" for run, count in sorted(seen.unknown.items())[:20])
             log.warning(
-                "the database does not know %d runs of which there were containers or objects: %s. Nothing of them is run "
-                "again: containers and uploads that were not taken in yet are removed, results are left. Was the "
+                "the database does not know %d runs of which there were containers or objects: %s. Nothing of them is "
+                "run again: containers and uploads that were not taken in yet are removed, results are left. Was the "
                 "database restored from a backup?",
                 *(len(seen.unknown), listed),
             )
