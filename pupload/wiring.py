@@ -154,7 +154,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         sealer = await asyncio.to_thread(FileSealer, key_file(settings, data))
         state = await database.Database.open(where, folder=data, sealer=sealer)
         stack.push_async_callback(state.close)
-        await asyncio.to_thread(_empty, _incoming(data))  # not before the database says that no other server runs here
+        await asyncio.to_thread(spooling.empty, _incoming(data))  # no other server is here: the database said so
         clock = await stack.enter_async_context(_steady_clock(data))
         opened = await stack.enter_async_context(opened_stores(settings, data, wall, state.secrets))
         secrets_root = _secrets_root(settings, state.instance)
@@ -230,10 +230,11 @@ async def _listening(app: web.Application, settings: Settings, *, connections: i
     runner = make_runner(app, shutdown_seconds=SHUTDOWN_SECONDS)
     await runner.setup()
     make = protocol_factory(runner, connections=connections)
+    backlog = max(1, min(BACKLOG, connections // 4))  # so many are taken in one go, before any is turned away
     server: asyncio.Server | None = None
     try:
         try:
-            server = await asyncio.get_running_loop().create_server(make, settings.host, settings.port, backlog=BACKLOG)
+            server = await asyncio.get_running_loop().create_server(make, settings.host, settings.port, backlog=backlog)
         except OSError as error:
             where = f"{settings.host}:{settings.port}"
             reason = f"cannot listen on {where}: {error.strerror}; is another server running there? Choose a --port"
@@ -265,14 +266,6 @@ def _data_folder(settings: Settings) -> Path:
 def _incoming(data: Path) -> Path:
     """Where the bodies of webhooks lie until they are whole and signed: on the file system of the embedded store."""
     return data / "incoming"
-
-
-def _empty(folder: Path) -> None:
-    """Nothing is left in the folder of what an earlier start did not finish."""
-    try:
-        spooling.empty(folder)
-    except OSError as error:
-        raise errors.Misconfigured(reason=f"the folder {folder} cannot be used: {error.strerror}") from error
 
 
 def key_file(settings: Settings, data: Path) -> Path:

@@ -88,10 +88,17 @@ class Spool:
 
 
 def empty(folder: Path) -> None:
-    """The folder is there, closed to others, and nothing is in it. Raises OSError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in folder.iterdir():
-        left.unlink()
+    """
+    The folder is there, closed to others, and nothing is in it of what an earlier start did not finish.
+
+    Raises `errors.Misconfigured` where it cannot be used.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in folder.iterdir():
+            left.unlink()
+    except OSError as error:
+        raise errors.Misconfigured(reason=f"the folder {folder} cannot be used: {error.strerror}") from error
 
 
 async def read(path: Path, meaning: Callable[[bytes | memoryview], T]) -> T:

@@ -59,7 +59,7 @@ SIGNS: dict[engine_proxy.Mood, str] = {
 async def test_f16_an_engine_that_is_not_itself_costs_no_attempt(
     proxy: Proxy, own_server: Callable[..., Server], mood: engine_proxy.Mood
 ) -> None:
-    """F16: what runs goes on, what is new waits, health says what is amiss; afterwards all of it ends well."""
+    """F16, F49: what runs goes on, what is new waits, health says what is amiss; afterwards all of it ends well."""
     server = own_server(PUPLOAD_DOCKER_HOST=proxy.host)
     counting = flows.HOLD + "for n in $(seq 1 500); do echo line $n; done"
     async with server.client() as client:

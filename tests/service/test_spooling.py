@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import itertools
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,7 +19,7 @@ def a_spool(folder: Path) -> spooling.Spool:
 
 
 def names_in(folder: Path) -> list[str]:
-    return os.listdir(folder)
+    return [path.name for path in folder.iterdir()]
 
 
 async def pieces(*data: bytes) -> AsyncIterator[bytes]:

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import signal
 import stat
 import sys
@@ -24,6 +25,7 @@ from pupload.adapters.s3.embedded.store import Store
 _Runner = web.AppRunner | web.ServerRunner
 
 _SHUTDOWN_SECONDS = 5.0
+_MOST_CONNECTIONS = 4096
 _LONGEST_HEADER = 16 * 1024
 
 
@@ -70,6 +72,7 @@ async def serve(settings: Settings, *, clock: Callable[[], datetime], ready: Cal
 
 async def _serve(store: Store, settings: Settings, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
     runners: list[_Runner] = []
+    listening: list[asyncio.Server] = []
     try:
         if settings.control is not None:
             runners.append(await _listen_for_engine(store, settings.control))
@@ -87,17 +90,44 @@ async def _serve(store: Store, settings: Settings, stop: asyncio.Event, ready: C
         runners.append(runner)
         await runner.setup()
         port = settings.port
+        most = _connections_at_once()
+        backlog = max(1, min(1024, most // 4))  # so many are taken in one go, before any is turned away
         for host in settings.hosts:
-            site = web.TCPSite(runner, host, port, backlog=1024)
-            await site.start()
+            listening.append(
+                await asyncio.get_running_loop().create_server(
+                    lambda: server() if len(server.connections) < most else _Crowded(), host, port, backlog=backlog
+                )
+            )
             # With port 0 the first address finds one, and the others share it.
-            port = port or runner.addresses[0][1]
+            port = port or listening[0].sockets[0].getsockname()[1]
         host = settings.hosts[0]
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         await stop.wait()
     finally:
+        for listener in listening:
+            listener.close()  # takes no more; those that are there are the runner's
         for one in reversed(runners):
             await one.cleanup()
+
+
+def _connections_at_once() -> int:
+    """Half of the files that we may have open: without one left nothing could be read or written."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(_MOST_CONNECTIONS, files // 2))
+
+
+class _Crowded(asyncio.Protocol):
+    """Answers whatever comes, or nothing, as S3 says that it is asked too much."""
+
+    _HEAD = (
+        b"HTTP/1.1 503 Slow Down\r\nConnection: close\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n"
+    )
+    _BODY = b"<Error><Code>SlowDown</Code><Message>There are too many connections at once.</Message></Error>"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(self._HEAD % len(self._BODY) + self._BODY)
+        transport.close()
 
 
 def _silent() -> logging.Logger:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.s3.embedded.conftest import Start
-from tests.adapters.s3.embedded.process import BUCKET, Server
+from tests.adapters.s3.embedded.process import BUCKET, MODULE, Server
 
 MIB = 1 << 20
 PATH = f"/{BUCKET}/key"
@@ -161,3 +161,32 @@ def test_memory_stays_flat(server: Server, key: str, tmp_path: Path) -> None:
     subprocess.run(["curl", "-sSf", "-o", "/dev/null", server.presign("GET", key)], check=True, timeout=60)
     assert server.memory_bytes("VmHWM") - before < 32 * MIB
     server.call("DELETE", f"/{BUCKET}/{key}")
+
+
+FEW_FILES = (
+    "import resource, runpy; "
+    "resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160)); "
+    f"runpy.run_module('{MODULE}', run_name='__main__')"
+)
+
+
+def test_a_crowd_of_connections_takes_no_file_that_is_needed(tmp_path: Path) -> None:
+    """F45: a connection too many is turned away; what is there goes on being served."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(tmp_path / "data", Path(folder) / "control", start=("-c", FEW_FILES))
+        host, port = server.address.split(":")
+        first = socket.create_connection((host, int(port)), timeout=20)
+        crowd = [socket.create_connection((host, int(port)), timeout=20) for _ in range(200)]
+        try:
+            first.sendall(f"GET / HTTP/1.1\r\nHost: {server.address}\r\n\r\n".encode())
+            assert first.recv(64).startswith(b"HTTP/1.1 403 ")
+            answered = b""
+            with suppress(ConnectionError):
+                while more := crowd[-1].recv(4096):
+                    answered += more
+            assert b"SlowDown" in answered
+        finally:
+            for connection in (first, *crowd):
+                connection.close()
+            server.stop()
+        assert "Traceback" not in server.log()
