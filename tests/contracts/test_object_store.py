@@ -382,6 +382,7 @@ async def test_parts_become_the_object(subject: object_stores.Subject) -> None:
 
 
 async def test_a_part_sent_again_takes_the_place_of_the_first(subject: object_stores.Subject) -> None:
+    """F31: the last one counts, once."""
     upload_id = await subject.store.begin_multipart("k")
     await upload_parts(subject, "k", upload_id, b"wrong")
     await upload_parts(subject, "k", upload_id, b"right!")

@@ -267,9 +267,21 @@ def spoils(
             return await proxy.pass_on(request, without=without)
         left[0] -= 1
         either: Mapping[str, Callable[[bytes], bytes]] = {"sent" if method == "PUT" else "got": spoil}
-        return await proxy.pass_on(request, without=without, **either)  # type: ignore[arg-type]
+        return await proxy.pass_on(request, without=without, **either)
 
     return spoiled
+
+
+def refuses_part(number: int) -> Mood:
+    """One part of an upload is refused, the others are taken."""
+
+    async def refuse(proxy: Proxy, request: web.BaseRequest) -> web.Response:
+        if request.query.get("partNumber") != str(number):
+            return await proxy.pass_on(request)
+        await request.content.read()
+        return _error(400, "InvalidArgument")
+
+    return refuse
 
 
 def _error(status: int, code: str) -> web.Response:

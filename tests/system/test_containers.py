@@ -179,6 +179,7 @@ TRICKS = {
 
 @pytest.mark.parametrize("trick", TRICKS.values(), ids=TRICKS)
 async def test_what_is_no_file_of_its_own_is_no_output(client: Client, trick: str) -> None:
+    """F37: nothing outside the attempt's directory is ever read for an output."""
     done = await flows.finish(client, flows.copying(f"{trick}; exit 0"), there=b"input")
     assert done["Status"] == "ERROR"
     assert "out" in done["NodeState"]["step"]["Error"]

@@ -71,6 +71,7 @@ async def test_a_run_waits_until_its_last_upload_and_what_can_start_does(client:
 
 
 async def test_what_is_put_after_the_seal_changes_nothing(server: Server, client: Client) -> None:
+    """F31: other bytes to the same URL, while the node is at work and afterwards."""
     run = await client.start(flows.copying(flows.HOLD + flows.COPY))
     assert await flows.put(run, "there", b"sealed") == 200
     await flows.until_line(client, run, "held")

@@ -140,6 +140,7 @@ async def test_a_url_that_was_tampered_with_is_refused(client: Client) -> None:
 
 
 async def test_expired_and_foreign_signatures_are_refused(server: Server) -> None:
+    """F33: an expired URL says so; a forged one never learns more than that."""
     keys = signing.Credentials(server.credentials["access_key"], server.credentials["secret_key"])
     stranger = signing.Credentials(keys.access_key, "another secret")
     unknown = signing.Credentials("NOBODY", keys.secret_key)

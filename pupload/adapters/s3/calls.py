@@ -231,15 +231,22 @@ class Caller:
         if call.query:
             url += f"?{signing.encode_query(call.query)}"
         silence = call.patience * self._patience
-        async with asyncio.timeout(None) as limit:  # begins with the body: waiting for a free connection is no silence
-            return await self._connected().request(
-                call.method,
-                URL(url, encoded=True),
-                headers={**headers, "Host": self.bucket.host, **_length(call)},
-                data=_body(call, limit, silence),
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence),
-            )
+        limit = asyncio.timeout(None)  # begins with the body: waiting for a free connection is no silence
+        body = _body(call, limit, silence)
+        try:
+            async with limit:
+                return await self._connected().request(
+                    call.method,
+                    URL(url, encoded=True),
+                    headers={**headers, "Host": self.bucket.host, **_length(call)},
+                    data=body,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence),
+                )
+        except BaseException:
+            if isinstance(body, sending.Watched):
+                await body.stop()
+            raise
         raise AssertionError("unreachable: a timeout raises")
 
     def _connected(self) -> aiohttp.ClientSession:
@@ -268,12 +275,12 @@ class Caller:
         return why.no_answer(error, silence_seconds=call.patience * self._patience)
 
 
-def _body(call: Call, limit: asyncio.Timeout, silence_seconds: float) -> bytes | AsyncIterator[bytes] | None:
+def _body(call: Call, limit: asyncio.Timeout, silence_seconds: float) -> bytes | sending.Watched | None:
     """What aiohttp sends; what cannot go in one go is watched."""
     if call.source is None and len(call.body) <= sending.AT_ONCE_BYTES:
         return call.body or None
     source = call.source or sending.pieces_of(call.body)
-    return sending.watched(source, limit, silence_seconds=silence_seconds)
+    return sending.Watched(source(), limit, silence_seconds=silence_seconds)
 
 
 def _length(call: Call) -> dict[str, str]:

@@ -36,7 +36,7 @@ class FixedKeys:
         return
 
     async def renewed(self, refused: signing.Credentials) -> bool:
-        return False
+        return self._credentials != refused
 
 
 class SecretKeys:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import aiohttp
 
@@ -187,7 +187,7 @@ def file_source(path: Path, start: int, size: int) -> Callable[[], AsyncIterator
     """What gives these bytes of the file, anew for every attempt."""
 
     async def source() -> AsyncIterator[bytes]:
-        file = await asyncio.to_thread(path.open, "rb")
+        file = await _opened(path)
         try:
             file.seek(start)
             left = size
@@ -201,6 +201,21 @@ def file_source(path: Path, start: int, size: int) -> Callable[[], AsyncIterator
             file.close()
 
     return source
+
+
+async def _opened(path: Path) -> BinaryIO:
+    """The file; closed again where nobody waits for it any more when it is open."""
+    opening = asyncio.ensure_future(asyncio.to_thread(path.open, "rb"))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: "asyncio.Future[Any]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 async def hash_file(path: Path) -> str:

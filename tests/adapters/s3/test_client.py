@@ -1,5 +1,6 @@
 """The S3 client against a server that does things wrong: what it makes of each, and what it leaves behind."""
 
+import asyncio
 import os
 import socket
 from datetime import timedelta
@@ -116,6 +117,7 @@ async def test_a_store_that_is_not_there_is_unavailable() -> None:
 
 @pytest.mark.parametrize("failure", [error(500, "InternalError"), error(503, "SlowDown"), says(502), hangs_up])
 async def test_what_may_pass_is_tried_again(failure: faulty.Answer) -> None:
+    """F26: after a pause."""
     async with scene(failure, failure, failure, head(7)) as at:
         assert (await at.store.stat("k")).size == 7
         assert at.server.methods == ["HEAD"] * 4
@@ -123,6 +125,7 @@ async def test_what_may_pass_is_tried_again(failure: faulty.Answer) -> None:
 
 
 async def test_trying_again_ends() -> None:
+    """F26: six times, within seconds; whoever asked may be more patient."""
     async with scene(error(503, "SlowDown")) as at:
         with pytest.raises(errors.StoreUnavailable):
             await at.store.delete("k")
@@ -145,6 +148,37 @@ async def test_a_silent_store_is_given_up() -> None:
         assert len(at.server.asked) == 6
 
 
+async def test_a_store_that_takes_no_more_of_a_body_is_given_up(tmp_path: Path) -> None:
+    """F25: it keeps the connection and reads nothing: nobody waits for it longer than for an answer."""
+    (tmp_path / "in").write_bytes(bytes(64 << 20))
+    open_ = asyncio.Event()
+    asked = 0
+
+    async def reads_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await open_.wait()
+        writer.close()
+
+    server = await asyncio.start_server(reads_nothing, "127.0.0.1", 0, limit=1024)
+    host, port = server.sockets[0].getsockname()
+    store = client.S3Store(
+        name="full",
+        endpoint=places.Endpoint("http", f"{host}:{port}"),
+        bucket="bucket",
+        credentials=faulty.KEYS,
+        clock=faulty.QuickClock(),
+        attempts=2,
+        patience_seconds=0.02,
+    )
+    with pytest.raises(errors.StoreUnavailable, match=r"silent for 0\.3 seconds"):
+        await store.put_file("k", tmp_path / "in", content_type="a/b")
+    assert asked == 2
+    open_.set()
+    await store.close()
+    server.close()
+
+
 async def test_every_attempt_sends_the_whole_body(tmp_path: Path) -> None:
     body = os.urandom(3 << 20)
     (tmp_path / "in").write_bytes(body)
@@ -155,6 +189,23 @@ async def test_every_attempt_sends_the_whole_body(tmp_path: Path) -> None:
         assert [asked.body == body for asked in puts] == [True, False, True]
         assert puts[-1].headers["Content-Length"] == str(len(body))
         assert last.method == "HEAD"
+
+
+async def test_what_a_store_took_and_has_not_is_not_given_up(tmp_path: Path) -> None:
+    """F27: a store that forgets all it takes is as good as away."""
+    (tmp_path / "in").write_bytes(b"precious")
+    async with scene(
+        in_turn(lambda request: says(404) if request.path.endswith("/k") and request.method == "HEAD" else says(200))
+    ) as at:
+        with pytest.raises(errors.StoreUnavailable, match="it took 8 bytes as k, and has no such object"):
+            await at.store.put_file("k", tmp_path / "in", content_type="a/b")
+        assert at.server.methods.count("PUT") == 6
+
+
+async def test_keys_that_may_only_put_are_enough_to_put(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"precious")
+    async with scene(in_turn(lambda request: says(403) if request.method == "HEAD" else says(200, ETag='"e"'))) as at:
+        assert (await at.store.put_file("k", tmp_path / "in", content_type="a/b")).size == 8
 
 
 # ── Downloads ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ import pytest
 from pupload import errors
 from pupload.adapters.memory.clock import VirtualClock
 from pupload.adapters.memory.secrets import Secrets
+from pupload.adapters.s3 import client
 from pupload.adapters.s3.stores import S3Stores
 from pupload.domain.flow import Store
 from tests.builders import NOON
@@ -72,6 +73,19 @@ async def test_a_changed_secret_is_used_within_seconds_by_a_store_that_is_open(d
     await desk.put(ACCESS="AKIDCHANGED")
     await desk.clock.run_for(6)
     await desk.stores.prepare(DESCRIBED)
+    assert desk.signed_by() == "AKIDCHANGED"
+
+
+async def test_keys_that_are_refused_are_looked_up_at_once(desk: Desk) -> None:
+    """F28: and only others than those are worth another try."""
+    await desk.put(ACCESS="AKIDEXAMPLE", SECRET="secret key")
+    await desk.stores.prepare(DESCRIBED)
+    store = desk.stores.open(DESCRIBED)
+    assert isinstance(store, client.S3Store)
+    refused = store.keys.current()
+    assert not await store.keys.renewed(refused)
+    await desk.put(ACCESS="AKIDCHANGED")
+    assert await store.keys.renewed(refused)
     assert desk.signed_by() == "AKIDCHANGED"
 
 

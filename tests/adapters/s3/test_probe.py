@@ -25,7 +25,7 @@ async def test_where_nothing_can_be_put_nothing_else_is_tried() -> None:
 
 
 async def test_each_lack_is_named_and_hides_no_other() -> None:
-    """A store that says yes to everything and does nothing."""
+    """F29: a store that says yes to everything and does nothing."""
     lines = await probed(lambda request: head(9) if request.method == "HEAD" else says(200, ETag='"e"'))
     lacks = lacking(lines)
     assert "put an object" not in lacks
