@@ -28,6 +28,9 @@ GATHERED = 2000
 LINE_BYTES = 80
 """What a line takes beside its text, here and in the engine: its time, its stream, its place."""
 
+HURRIED_BYTES = 1 << 20
+"""So much of a log is read however great the hurry: only a flood is cut short."""
+
 PROGRESS_SECONDS = 1.0
 """How often progress is told at most."""
 
@@ -56,6 +59,7 @@ class LogPump:
         self._journal = journal
         self._clock = clock
         self._left = limit_bytes
+        self._least_left = limit_bytes - HURRIED_BYTES
         self._cut: LogLine | None = None
         self._parse = logline.PARSERS[parser]() if parser in logline.PARSERS else None
         self._on_progress = on_progress
@@ -69,7 +73,7 @@ class LogPump:
         self._hurried = False
 
     def hurry(self) -> None:
-        """What is not read yet is left out, but for the last line: nobody waits for more."""
+        """What is not read yet of a flood is left out, but for the last line: nobody waits for more."""
         self._hurried = True
 
     async def run(self) -> None:
@@ -115,7 +119,7 @@ class LogPump:
 
     def _take(self, line: LogLine) -> None:
         size = len(line.message) + LINE_BYTES
-        if size > self._left or self._hurried:
+        if size > self._left or (self._hurried and self._left < self._least_left):
             self._cut = line
             return
         self._left -= size

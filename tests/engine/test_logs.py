@@ -184,14 +184,24 @@ async def test_a_log_over_its_limit_keeps_its_last_line() -> None:
     assert pump.last_line == "the end"
 
 
-async def test_f22_who_is_in_a_hurry_gets_the_end_and_is_told() -> None:
+async def test_f22_who_is_in_a_hurry_gets_the_end_of_a_flood_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """F22: a node that was stopped has said more than anybody waits for."""
+    monkeypatch.setattr(logs, "HURRIED_BYTES", 5 * (logs.LINE_BYTES + 4))
     book, container = Book(), Container([a_line("word") for _ in range(100)] + [a_line("the end")])
     pump = a_pump(container, book)
     pump.hurry()
     await pump.run()
-    assert container.told == 1
-    assert book.said == ["the node was stopped in the midst of it: what follows is its last line", "the end"]
+    assert container.told == 7
+    told = "the node was stopped in the midst of it: what follows is its last line"
+    assert book.said == [*["word"] * 6, told, "the end"]
+
+
+async def test_a_log_that_is_no_flood_is_whole_however_great_the_hurry() -> None:
+    book, container = Book(), Container([a_line("word") for _ in range(100)])
+    pump = a_pump(container, book)
+    pump.hurry()
+    await pump.run()
+    assert book.said == ["word"] * 100
 
 
 async def test_what_is_read_again_counts_once_against_the_limit() -> None:
