@@ -92,6 +92,19 @@ async def test_f21_an_image_that_is_not_to_be_had_is_told_once_and_with_what_to_
     assert await flows.said(client, done) == []
 
 
+async def test_f42_what_a_host_that_is_no_registry_answers_is_not_told(
+    client: Client, server: Server, shelf: Registry, layer: bytes
+) -> None:
+    """F42: an image's name leads the engine to any host; its answer reaches neither who wrote the name nor the log."""
+    image = shelf.put("other/place", layer)
+    shelf.answers["/v2/"] = lambda request: request.say(404, "text/plain", b"what only neighbours may read")
+    done = await flows.finish(client, one(image))
+    assert await failures(client, done) == ["image_missing"]
+    assert "cannot be reached" in done["Error"], done["Error"]
+    assert "neighbours" not in done["Error"]
+    assert "neighbours" not in server.stderr()
+
+
 async def test_f21_an_image_for_another_processor_is_told(client: Client, shelf: Registry, layer: bytes) -> None:
     """F21: the registry has it, and not for this machine."""
     done = await flows.finish(client, one(shelf.put("foreign/image", layer, listed_for="s390x")))

@@ -200,15 +200,28 @@ def _error(name: str, said: str) -> errors.PuploadError | None:
     if kind == "disk":
         return errors.DiskFull(path="the engine's images")
     if kind == "rate":
-        return errors.ImageRateLimited(image=name, reason=said)
+        return errors.ImageRateLimited(image=name, reason=_without_body(said))
     if kind is not None:
         return errors.ImageMissing(image=name, reason=_SENTENCES[kind])
     return None
 
 
+_LONGEST_SAID = 500
+
+
+def _without_body(said: str) -> str:
+    """
+    The engine's words without the answer that it quotes.
+
+    An image's name may lead to any host that the engine reaches. What that answers, when it is no registry, is not for
+    whoever wrote the name.
+    """
+    return said.partition(" response body")[0][:_LONGEST_SAID]
+
+
 def _unreachable(name: str, said: str) -> errors.ImageMissing:
     reason = (
-        f"the registry cannot be reached ({said}); "
+        f"the registry cannot be reached ({_without_body(said)}); "
         f"run `docker pull {name}` where there is a network, or build it with `pup node build`"
     )
     return errors.ImageMissing(image=name, reason=reason)
