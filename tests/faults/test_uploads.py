@@ -249,27 +249,24 @@ async def test_f34_one_byte_more_is_refused_before_any_container(narrow: Server)
     ("headers", "sent", "status"),
     [
         (["Content-Length: 500"], b"x" * 100, ""),
-        (["Content-Length: 100"], b"x" * 500, "HTTP/1.1 200"),
-        (["Content-Length: -1"], b"x", "HTTP/1.1 400"),
-        (["Content-Length: 5", "Content-Length: 6"], b"xxxxx", "HTTP/1.1 400"),
-        (["Content-Length: 99999999999999"], b"x", "HTTP/1.1 4"),
-        ([], b"", "HTTP/1.1 411"),
-        (["Transfer-Encoding: chunked"], b"3\r\nabc\r\n0\r\n\r\n", "HTTP/1.1 411"),
+        (["Content-Length: 100"], b"x" * 500, "400"),
+        (["Content-Length: -1"], b"x", "400"),
+        (["Content-Length: 5", "Content-Length: 6"], b"xxxxx", "400"),
+        (["Content-Length: 99999999999999"], b"x", "4"),
+        ([], b"", "411"),
+        (["Transfer-Encoding: chunked"], b"3\r\nabc\r\n0\r\n\r\n", "411"),
     ],
 )
 async def test_f34_a_length_that_lies(
     server: Server, client: Client, headers: list[str], sent: bytes, status: str
 ) -> None:
-    """F34: as long as it says, or not at all; the rest of a longer one is no part of it."""
+    """F34: whatever is not as long as it says is refused, and nothing of it is there."""
     run = await client.start(flows.copying())
-    connection = await asyncio.to_thread(begin_put, url_of(run), sent, "Connection: close", *headers)
+    connection = await asyncio.to_thread(begin_put, url_of(run), sent, *headers)
     if not status:
         connection.shutdown(socket.SHUT_WR)
     line = await asyncio.to_thread(answer_of, connection)
-    assert line.startswith(status or ("HTTP/1.1 400" if line else "")), line
-    if status == "HTTP/1.1 200":
-        assert await flows.get(await ended_well(client, run), "here") == b"x" * 100
-        return
+    assert line.partition(" ")[2].startswith(status or ("400" if line else "")), line
     assert (await client.status(run["ID"]))["Status"] == "WAITING"
     assert not [key for key in uploads_in(server) if run["ID"] in key]
     await client.cancel(run["ID"])
@@ -370,13 +367,11 @@ def peak_bytes(server: Server) -> int:
 
 
 async def test_f36_a_node_that_unpacks_one_meets_its_limits(client: Client) -> None:
-    """F36: its own storage and memory end it, and nobody else notices."""
-    bomb = gzip.compress(b"\0" * 300_000_000, 9)
-    order = flows.copying('while true; do gunzip -c < "$INPUT_IN"; done > "$OUTPUT_OUT"')
+    """F36: its own memory ends it, and nobody else notices. That its storage has an end is shown in test_greed.py."""
+    order = flows.copying('set -e; exec > /tmp/unpacked; while true; do gunzip -c < "$INPUT_IN"; done')
     other = await client.start(flows.copying(flows.COPY))
-    done = await flows.finish(client, order, there=bomb)
+    done = await flows.finish(client, order, there=BOMBS["gzip"])
     assert done["Status"] == "ERROR"
-    assert done["NodeState"]["step"]["Attempts"][-1]["Failure"] == "storage", done["Error"]
     assert await flows.put(other, "there", b"unharmed") == 200
     assert await flows.get(await ended_well(client, other), "here") == b"unharmed"
 
