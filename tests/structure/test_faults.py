@@ -10,8 +10,7 @@ PAGE = tree.ROOT / "docs" / "explanation" / "reliability.md"
 
 FAULTS = {f"F{number:02}" for number in range(1, 51)}
 
-OPEN = {
-}
+OPEN: set[str] = set()
 """Faults that no test says it injects. Whoever writes one takes its number out."""
 
 _NAME = re.compile(r"test_f(\d\d)_")
