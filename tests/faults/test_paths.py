@@ -49,6 +49,11 @@ def filled(path: str) -> str:
     return re.sub(r"\{[^}]*\}", "x", path)
 
 
+def fits(template: str, path: str) -> bool:
+    """Whether the path is one of those that the route's stands for."""
+    return re.fullmatch(re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(template)), path) is not None
+
+
 def tricks(path: str) -> Iterator[tuple[str, str]]:
     """Other ways to write the path, by a name; none of them is the path."""
     head, _, last = path.rpartition("/")
@@ -117,15 +122,16 @@ async def test_f43_another_way_to_write_a_path_reaches_nothing_else(tmp_path: Pa
 
 async def test_f43_the_method_is_the_one_of_the_request_line(tmp_path: Path, surface: Surface) -> None:
     async with a_house(tmp_path, surfaces=[surface]) as house:
-        known = {(route.method, filled(route.path)) for route in surface.routes}
         for route in surface.routes:
             path = filled(route.path)
+            # A step that one route spells out may be what another takes for a name, with another method.
+            known = {one.method for one in surface.routes if fits(one.path, path)}
             for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get"):
                 for header in ("X-Nothing: 1", f"X-HTTP-Method-Override: {route.method}", f"X-Method: {route.method}"):
                     status, reached, _ = await asked(house, method, path, header)
                     plain = "GET" if method == "HEAD" else method
                     assert status < 500, (method, path)
-                    assert bool(reached) is ((plain, path) in known), (method, path, header, reached)
+                    assert bool(reached) is (plain in known), (method, path, header, reached)
                     assert not reached or reached.startswith(f"'{plain} "), (method, path, reached)
 
 
