@@ -33,9 +33,7 @@ QUOTED = 300
 """Characters of a node's last words that an error quotes."""
 
 
-def of_exit(
-    ref: AttemptRef, ended: Exit, tier: Tier, last_line: str, *, stopped: bool = False
-) -> AttemptFailed | None:
+def of_exit(ref: AttemptRef, ended: Exit, tier: Tier, last_line: str, *, stopped: bool = False) -> AttemptFailed | None:
     """
     The failure that this exit is; None for a good end.
 

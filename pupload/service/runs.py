@@ -130,9 +130,7 @@ class Runs:
             raise errors.UnknownRun(run=run_id[:64])
         await self._engine.retention.purge(canonical)
 
-    async def resume(
-        self, run_id: str, *, from_node: str | None = None, idempotency_key: str | None = None
-    ) -> RunView:
+    async def resume(self, run_id: str, *, from_node: str | None = None, idempotency_key: str | None = None) -> RunView:
         """
         A new run that does what the failed or stopped one left undone.
 

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -159,7 +160,14 @@ class Uploads:
             run, store = await self._waiting(run_id, edge, origin=Origin.WEBHOOK)
             await store.put_file(plan.upload_key, path, content_type="application/octet-stream")
         await self._engine.uploads.arrived(run.id, edge)
+        await self._remove_what_came_too_late(run.id, edge, store, plan.upload_key)
         return await self._runs.status(run.id)
+
+    async def _remove_what_came_too_late(self, run_id: str, edge: str, store: ObjectStore, key: str) -> None:
+        """Whoever waited for it may have ended, and tidied up, while it was being put."""
+        if edge not in deadlines.awaited(await self._runs.find(run_id)):
+            with suppress(errors.PuploadError):  # retention comes by later
+                await store.delete(key)
 
     def _check_signature(self, given: str, signed: Signed, body: bytes | memoryview) -> None:
         """Raises `errors.Forbidden` when the body is signed by nobody who has the secret."""

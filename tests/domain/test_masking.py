@@ -66,7 +66,7 @@ def test_without_secrets_a_line_stays_as_it_is() -> None:
     assert Masker()("nothing *** (secret) [here]") == "nothing *** (secret) [here]"
 
 
-@given(st.text("abcdé\n\"/ ", min_size=4), st.text("0123456789 "), st.text("0123456789 "))
+@given(st.text('abcdé\n"/ ', min_size=4), st.text("0123456789 "), st.text("0123456789 "))
 def test_no_secret_is_left_in_any_line(secret: str, before: str, after: str) -> None:
     masked = Masker([secret])(before + secret + after)
     lines = [line.strip() for line in (secret, *secret.splitlines())]

@@ -43,7 +43,6 @@ class Container:
             self.told += 1
             yield line
 
-
     async def last_line(self, attempt: AttemptRef) -> LogLine | None:
         assert attempt == REF
         return self.lines[-1] if self.lines else None

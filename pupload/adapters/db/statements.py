@@ -167,11 +167,7 @@ PLAN = select(plans.c.blob).where(plans.c.run_id == RUN)
 NODES = select(node_runs.c.node_id, node_runs.c.blob).where(node_runs.c.run_id == RUN)
 ARTIFACTS = select(artifacts.c.edge, artifacts.c.blob, artifacts.c.gone_at).where(artifacts.c.run_id == RUN)
 
-UNFINISHED = (
-    select(runs.c.id)
-    .where(_GOING)
-    .order_by(runs.c.created_at, runs.c.id)
-)
+UNFINISHED = select(runs.c.id).where(_GOING).order_by(runs.c.created_at, runs.c.id)
 
 _STATUS = runs.c.status == bindparam("status")
 _FLOW = runs.c.flow == bindparam("flow")
