@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from pupload.domain.run import AttemptRef
 from tests.torture import flows
 from tests.torture.house import LEFT_BYTES, House, pick
 
@@ -79,6 +80,8 @@ class Faults:
     seed: int
     done: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
+    removed: set[str] = field(default_factory=set)
+    """Attempts whose container was removed by us, and with it what was not read of its log; by id."""
     _harmed: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     async def lane(self, name: str, over: asyncio.Event) -> None:
@@ -124,8 +127,11 @@ class Faults:
         if found is None:
             return False
         labels = found["Labels"]
+        ref = AttemptRef(run=labels["pupload.run"], node=labels["pupload.node"], number=int(labels["pupload.attempt"]))
         if how != "pause":
-            self._harmed[labels["pupload.run"], labels["pupload.node"]] += 1
+            self._harmed[ref.run, ref.node] += 1
+        if how == "remove":
+            self.removed.add(ref.id)
         await self.house.harm(how, found["Id"], fault.seconds)
         return True
 

@@ -88,7 +88,7 @@ class Soak:
         return clean
 
     async def _live(self, house: House) -> None:
-        self.faults = Faults(house, self.options.seed)
+        self.faults = Faults(house, self.options.seed, removed=self.told.removed)
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(client) for client in house.clients()]
             lanes = [asyncio.create_task(self.faults.lane(name, self._over)) for name in ("server", "world")]

@@ -44,6 +44,8 @@ class Told:
     asked_again: int = 0
     late: set[str] = field(default_factory=set)
     """Runs for which something was put when they were over."""
+    removed: set[str] = field(default_factory=set)
+    """Attempts whose container was removed by somebody else, and with it what was not read of its log; by id."""
 
     def complain(self, invariant: str, run: str, sentence: str, evidence: str = "") -> None:
         """A promise was not kept, as far as a user can tell."""

@@ -91,9 +91,9 @@ def _said(runs: Iterable[Run], told: Told) -> Mapping[str, Sequence[str]]:
         steps = {step.id: step for step in told.cases[run.id].steps}
         for name, node in run.nodes.items():
             for attempt in node.attempts:
-                lines = steps[name].says(attempt.number)
-                if lines is not None:
-                    said[f"{run.id}.{name}.{attempt.number}"] = lines
+                lines, attempt_id = steps[name].says(attempt.number), f"{run.id}.{name}.{attempt.number}"
+                if lines is not None and attempt_id not in told.removed:
+                    said[attempt_id] = lines
     return said
 
 
