@@ -28,6 +28,10 @@ _IMAGE = re.compile(
 _LONGEST_IMAGE = 512
 _USER = re.compile(r"[0-9]{1,10}(?::[0-9]{1,10})?")
 _LARGEST_ID = 2**32 - 2
+
+MOST_ATTEMPTS = 100
+"""A node that failed so often of itself does not succeed; every attempt is kept in its run."""
+
 _PREFIXES = {"input": "INPUT_", "output": "OUTPUT_", "flag": "FLAG_"}
 
 
@@ -93,8 +97,12 @@ def exec_(subject: Subject) -> Iterator[Finding]:
 
 
 def retry(subject: Subject) -> Iterator[Finding]:
-    """Pauses are durations, exit codes are possible ones."""
+    """There is an end to trying; pauses are durations, exit codes are possible ones."""
     for use in subject.uses.values():
+        attempts = use.definition.max_attempts
+        if not 0 <= attempts <= MOST_ATTEMPTS:
+            reason = f"MaxAttempts is {attempts}; 1 to {MOST_ATTEMPTS} are possible"
+            yield found("NODE_017", use.at("MaxAttempts"), uses=shown(use.definition.uses), reason=reason)
         for field, reason in _retry_faults(use.definition.retry):
             yield found("NODE_017", use.at("Retry", field), uses=shown(use.definition.uses), reason=reason)
 

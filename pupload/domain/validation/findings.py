@@ -255,8 +255,9 @@ _NODES = (
         "NODE_017",
         "NodeInvalidRetry",
         "Definition {uses} has invalid retry: {reason}",
-        "A pause is no duration, an exit code is not within 0 to 255, or a code is both tried again and never.",
-        "Correct Retry.",
+        "A pause is no duration, an exit code is not within 0 to 255, a code is both tried again and never, or there "
+        "are more than 100 attempts.",
+        "Correct Retry or MaxAttempts.",
     ),
     _error(
         "NODE_018",

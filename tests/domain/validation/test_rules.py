@@ -485,6 +485,8 @@ def test_one_producer_for_an_edge() -> None:
         ({"image": "a\n"}, "NODE_013", "Image"),
         ({"timeout": "1d"}, "NODE_016", "Timeout"),
         ({"retry": Retry(delay="x")}, "NODE_017", "Retry/Delay"),
+        ({"max_attempts": -1}, "NODE_017", "MaxAttempts"),
+        ({"max_attempts": 101}, "NODE_017", "MaxAttempts"),
         ({"retry": Retry(max="-1s")}, "NODE_017", "Retry/Max"),
         ({"retry": Retry(on_exit_codes=(256,))}, "NODE_017", "Retry/OnExitCodes"),
         ({"retry": Retry(on_exit_codes=(1,), never_on_exit_codes=(1,))}, "NODE_017", "Retry/NeverOnExitCodes"),
