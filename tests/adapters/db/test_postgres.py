@@ -245,7 +245,7 @@ def test_two_texts_are_never_written_alike(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (asyncpg.DiskFullError("no space left"), errors.DiskFull),
+        (asyncpg.DiskFullError("no space left"), errors.DatabaseFull),
         (asyncpg.ReadOnlySQLTransactionError("cannot execute UPDATE"), errors.DatabaseUnavailable),
         (asyncpg.TooManyConnectionsError("sorry, too many clients"), errors.DatabaseUnavailable),
         (asyncpg.AdminShutdownError("terminating connection"), errors.DatabaseUnavailable),
@@ -275,7 +275,7 @@ def test_an_error_is_turned_into_what_it_means(error: Exception, kind: type[Exce
 
 def test_an_error_that_sqlalchemy_wrapped_means_the_same() -> None:
     wrapped = sqlalchemy.exc.DBAPIError("SELECT", {}, asyncpg.DiskFullError("no space left"))
-    assert type(postgres.turn(wrapped, "there/p")) is errors.DiskFull
+    assert type(postgres.turn(wrapped, "there/p")) is errors.DatabaseFull
 
 
 async def test_no_room_for_connections_is_told(url: str) -> None:
