@@ -28,42 +28,42 @@ MOST = ports.Share(memory_bytes=1200, cpus=10.0, gpus=3, attempts=12)
 
 @dataclass
 class Play:
-    """A fleet, and what each of its controllers holds."""
+    """A fleet, and what its controllers have."""
 
     fleet: Fleet
-    held: dict[str, ports.Share]
-    claimed: dict[str, ports.Share]
+    has: dict[str, ports.Share]
+    """What each may hand out or holds: what a controller's earlier self had claimed is only kept from the others."""
 
     async def step(self, name: str, what: str, part: float, kept: float, *, hungry: bool) -> None:
         """Something happens to a controller."""
         member = await self.fleet.member(name)
-        if name not in self.claimed or what == "join":
+        if name not in self.has or what == "join":
             await self.lose(name)
             await member.sign_in()
-            self.claimed[name] = ports.Share()
+            self.has[name] = ports.Share()
         elif what == "freeze":
-            await self.fleet.expire(name)
             await self.lose(name)
+            await self.fleet.expire(name)
         elif what == "renew":
             await member.ownership.renew()
         elif what == "leave":
             await self.lose(name)
             await member.ownership.sign_out()
-            del self.claimed[name]
+            del self.has[name]
         else:
             await self.claim(member, part, kept, hungry=hungry)
 
     async def lose(self, name: str) -> None:
         """What it held runs on, but nobody counts on it: for a test of claims it is over."""
-        self.held.pop(name, None)
-        if name in self.claimed:
-            self.claimed[name] = ports.Share()
+        if name in self.has:
+            self.has[name] = ports.Share()
 
     async def claim(self, member: Member, part: float, kept: float, *, hungry: bool) -> None:
-        held = self.held[member.id] = _part(self.claimed[member.id], kept)
+        held = _part(self.has[member.id], kept)
         wanted = _most(held, _part(MOST, part))
+        self.has[member.id] = held  # nothing is handed out while a claim is on its way
         claimed = await member.ownership.claim(wanted, held=held, hungry=hungry, of=WHOLE)
-        self.claimed[member.id] = claimed
+        self.has[member.id] = shares.reserved(claimed, held=held)
 
 
 def _part(share: ports.Share, part: float) -> ports.Share:
@@ -112,15 +112,10 @@ def test_one_after_another(there: tuple[Run, Fleet]) -> None:
         for name in NAMES:
             await (await fleet.member(name)).sign_in()
             await (await fleet.member(name)).ownership.sign_out()
-        this = Play(fleet, {}, {})
+        this = Play(fleet, {})
         for name, what, part, kept, hungry in todo:
             await this.step(name, what, part, kept, hungry=hungry)
-            claims = await fleet.claims()
-            assert fits(claims), claims
-            for member, held in this.held.items():
-                assert all(
-                    getattr(this.claimed[member], one.name) >= getattr(held, one.name) - 1e-9 for one in fields(held)
-                )
+            assert fits(this.has), this.has
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(steps, max_size=15))
@@ -136,7 +131,7 @@ def test_all_at_once(there: tuple[Run, Fleet], seed: int) -> None:
     chance = random.Random(seed)
 
     async def play() -> None:
-        this, over, looked = Play(fleet, {}, {}), asyncio.Event(), 0
+        this, over, looked = Play(fleet, {}), asyncio.Event(), 0
 
         async def live(name: str) -> None:
             for _ in range(40):
@@ -147,8 +142,7 @@ def test_all_at_once(there: tuple[Run, Fleet], seed: int) -> None:
         async def look() -> None:
             nonlocal looked
             while not over.is_set():
-                claims = await fleet.claims()
-                assert fits(claims), claims
+                assert fits(this.has), this.has
                 looked += 1
                 await asyncio.sleep(0)
 
