@@ -112,11 +112,11 @@ class Sweep:
         except errors.PuploadError as error:
             log.warning("containers of an earlier start cannot be looked through: %s", error)
         if self._first:
-            self._first = False
             try:
                 await self._sweep_store(seen)
             except errors.PuploadError as error:
                 log.warning("objects of runs that are over cannot be looked for: %s", error)
+            self._first = False
         if seen.unknown:
             listed = ", ".join(f"{run} ({count})" for run, count in sorted(seen.unknown.items())[:20])
             log.warning(

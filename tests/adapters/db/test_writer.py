@@ -120,7 +120,7 @@ async def test_a_full_disk_fails_who_filled_it_and_passes(table: Table) -> None:
     table.gate.set()
     await held
     found = await asyncio.gather(*writes, return_exceptions=True)
-    assert [type(one) for one in found] == [int, errors.DiskFull, int]
+    assert [type(one) for one in found] == [int, errors.DatabaseFull, int]
     assert table.rows() == [1, 3]
     await table.writer.do(lambda session: session.connection.execute("PRAGMA max_page_count=100000").fetchall())
     await table.writer.do(put(2, size=1 << 20))
