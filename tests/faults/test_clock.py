@@ -76,7 +76,7 @@ async def test_f06_a_wall_clock_that_is_set_ends_nothing(
             while "clock" not in (await health(server))[1]:  # noqa: ASYNC110 - the library looks once a second
                 await asyncio.sleep(0.05)
         status, lines = await health(server)
-        assert status == 200
+        assert (status == 200) is ("process" not in lines), lines  # a machine with much else to do may stand still
         assert ("ahead of" if seconds > 0 else "behind") in lines["clock"]
         # Everything else goes on: signatures are made and judged by the wall clock.
         another = await flows.finish(client, flows.copying(), there=b"bytes")

@@ -15,11 +15,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import docker
+import docker.errors
 import docker.utils
 
 from pupload.client import Client
@@ -137,8 +138,11 @@ class Server:
         """Its containers as the engine describes them, running or not; of these `pupload.<label>`s."""
         wanted = [f"{INSTANCE}={self.instance}", *(f"pupload.{name}={value}" for name, value in labels.items())]
         with closing(engine()) as client:
-            found = client.containers(all=True, filters={"label": wanted})
-            return [client.inspect_container(each["Id"]) for each in found]
+            there = []
+            for each in client.containers(all=True, filters={"label": wanted}):
+                with suppress(docker.errors.NotFound):  # gone since it was listed
+                    there.append(client.inspect_container(each["Id"]))
+            return there
 
     def remove_container(self, container: str) -> None:
         """By force, as somebody might."""

@@ -346,7 +346,10 @@ async def test_a_project_is_pushed_and_its_flow_started(server: Server, client: 
 async def test_health_metrics_and_the_api_description_are_there(server: Server, client: Client) -> None:
     await flows.finish(client, flows.one("true"))
     health = await client.health()
-    assert (health["status"], {line["name"] for line in health["lines"]}) == ("ok", {"database", "store", "engine"})
+    assert (health["status"], {line["name"] for line in health["lines"]}) == (
+        "ok",
+        {"database", "store", "engine", "disk"},
+    )
     status, said = await answer("GET", f"{server.url}/metrics")
     assert status == 200
     assert 'route="/api/v1/flow/test"' in said or "/api/v1/flow/test" in said

@@ -43,4 +43,4 @@ async def test_a_node_gets_and_puts_its_bytes_by_url(own_server: Callable[..., S
 async def test_urls_are_refused_where_the_operator_does_not_allow_them(server: Server) -> None:
     async with server.client() as client:
         found = await client.validate(flows.copying("true", Network="bridge", Transfer="urls"))
-        assert {finding["Code"] for finding in found["Findings"]} == {"NODE_018", "NODE_019"}
+        assert {finding["Code"] for finding in found["Findings"]} == {"POLICY_002", "POLICY_003"}
