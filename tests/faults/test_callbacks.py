@@ -1,7 +1,6 @@
 """Receivers and crashes: whoever wants to know of a run is told, or stands there as one who could not be."""
 
 import asyncio
-import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -118,17 +117,6 @@ def is_signed(headers: Mapping[str, str], body: bytes) -> bool:
 # ── F01, for callbacks ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _is_gone(server: Server) -> bool:
-    """Whether the server's process died of its own hand, within a minute."""
-    process = server.process
-    assert process is not None
-    code = process.wait(60)
-    assert process.stdout is not None
-    process.stdout.close()
-    server.process = None
-    return code == -signal.SIGKILL
-
-
 @pytest.mark.timeout(300)
 async def test_f01_killed_between_a_runs_end_and_its_callback_it_is_told_all_the_same(
     own_server: Callable[..., Server], receiver: Receiver
@@ -144,7 +132,7 @@ async def test_f01_killed_between_a_runs_end_and_its_callback_it_is_told_all_the
             runs.append(await client.start(telling(receiver.url)))
             with suppress(errors.PuploadError, aiohttp.ClientError):
                 await client.cancel(runs[-1]["ID"])
-            assert await asyncio.to_thread(_is_gone, server), f"no write {point} came"
+            assert await asyncio.to_thread(server.killed_itself), f"no write {point} came"
     server.program = ("-m", "pupload")
     await asyncio.to_thread(server.start)
     async with server.client() as client:

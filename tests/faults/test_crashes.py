@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import signal
 import time
 import urllib.request
 from collections.abc import Callable
@@ -47,17 +46,6 @@ def three_nodes(number: int) -> flows.Case:
     return flows.made(number, steps, {"up0": flows.PNG + f"picture {number}".encode()})
 
 
-def is_gone(server: Server) -> bool:
-    """Whether the server's process died of its own hand, within a minute."""
-    process = server.process
-    assert process is not None
-    code = process.wait(60)
-    assert process.stdout is not None
-    process.stdout.close()
-    server.process = None
-    return code == -signal.SIGKILL
-
-
 @pytest.mark.timeout(900)
 async def test_f01_killed_at_every_write_of_the_journal_nothing_is_lost(own_server: Callable[..., Server]) -> None:
     """F01: each run meets a death at another of its writes, before it or after it; the next server goes on."""
@@ -72,7 +60,7 @@ async def test_f01_killed_at_every_write_of_the_journal_nothing_is_lost(own_serv
             await asyncio.to_thread(server.start)
             user = users.User(three_nodes(point), [client], told, over)
             playing.append(asyncio.create_task(user.play()))
-            assert await asyncio.to_thread(is_gone, server), f"no write {point} came"
+            assert await asyncio.to_thread(server.killed_itself), f"no write {point} came"
         server.program = ("-m", "pupload")
         await asyncio.to_thread(server.start)
         await asyncio.gather(*playing)

@@ -92,11 +92,20 @@ class Server:
         """As the power going out does it, for the process. Its store notices and goes, too."""
         self._end(signal.SIGKILL)
 
+    def killed_itself(self) -> bool:
+        """Whether the process died of its own hand, within a minute."""
+        return self._ended(60) == -signal.SIGKILL
+
     def _end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self._ended(STOP_SECONDS)
+
+    def _ended(self, seconds: float) -> int:
+        """The exit code of the process, which ends in this time."""
         process = self.process
         assert process is not None
-        process.send_signal(number)
-        code = process.wait(STOP_SECONDS)
+        code = process.wait(seconds)
         assert process.stdout is not None
         process.stdout.close()
         self.process = None
