@@ -85,9 +85,10 @@ class Effects:
 
     async def _remove_spares(self, run: Run) -> None:
         """Outputs and seals that were stored and never committed: their attempt failed, or its owner was late."""
-        keep = {(found.store, found.key) for found in run.artifacts.values()}
+        # By their keys alone: two names in a flow may lead to one bucket.
+        keep = frozenset(found.key for found in run.artifacts.values())
         for name in dict.fromkeys(edge.store for edge in run.plan.edges.values()):
-            await self._try_to_remove(run, name, f"{run.id}/", frozenset(key for store, key in keep if store == name))
+            await self._try_to_remove(run, name, f"{run.id}/", keep)
 
     async def _try_to_remove(self, run: Run, name: str, prefix: str, keep: frozenset[str] = frozenset()) -> None:
         try:
