@@ -84,13 +84,19 @@ class Proxy:
     async def begin(self) -> None:
         """Listens on a port of its own."""
         self.loop = asyncio.get_running_loop()
-        self._session = aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
+        # Each connection ends with its request: none is left half written when this ends.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
         await self._runner.setup()
         await self._listen()
 
     async def end(self) -> None:
         """Hangs up on everybody."""
         self._changed.set()
+        self._cut()
         assert self._session is not None
         await self._session.close()
         await self._runner.cleanup()
@@ -105,6 +111,10 @@ class Proxy:
         assert self._site is not None
         await self._site.stop()
         await self._change(hangs_up)
+        self._cut()
+
+    def _cut(self) -> None:
+        """Not closed: that would wait for whoever does not read, and leave a transport open when this loop ends."""
         for connection in list(self._runner.server.connections if self._runner.server is not None else ()):
             if connection.transport is not None:
                 connection.transport.abort()
