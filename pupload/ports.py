@@ -856,6 +856,25 @@ class Executor(Protocol):
         Raises `errors.ContainerRefused` when the engine will never start it, `errors.ImageMissing`.
         """
 
+    async def arm(self, order: ContainerOrder) -> bool:
+        """
+        The attempt's container is made and started ahead of time, and its command waits: `ensure_started` lets it go.
+
+        That takes next to no time then. `argv` and `environment` mean nothing yet: those that `ensure_started` is given
+        count. Returns whether one waits; False, and nothing is left, where engine, image or order do not allow it. A
+        container that waits ends by itself when this process does, and never counts as one that ran; `remove` removes
+        it, and `ensure_started` makes another in its place where it is not as the attempt is ordered by then. Raises as
+        `ensure_started` does.
+        """
+
+    async def ceased(self, attempt: run.AttemptRef) -> None:
+        """
+        Returns when nothing of the attempt's container writes any more: `wait` knows how it ended a moment later.
+
+        It may be as late as `wait` where the engine's host does not tell sooner. Returns at once where there is no
+        container, and raises only `errors.ExecutorUnavailable`.
+        """
+
     async def wait(self, attempt: run.AttemptRef) -> Exit:
         """
         Returns when the attempt's container has ended, at once when it has already.

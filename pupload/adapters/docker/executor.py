@@ -216,6 +216,15 @@ class DockerExecutor:
 
     # ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+    async def arm(self, order: ports.ContainerOrder) -> bool:
+        """See `ports.Executor`."""
+        return False
+
+    async def ceased(self, attempt: run.AttemptRef) -> None:
+        """See `ports.Executor`."""
+        with suppress(errors.ContainerLost):
+            await self.wait(attempt)
+
     async def wait(self, attempt: run.AttemptRef) -> ports.Exit:
         """
         See `ports.Executor`.

@@ -16,6 +16,7 @@ import functools
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -157,6 +158,16 @@ class MemoryExecutor:
             code=outcome.code,
             oom=outcome.oom,
         )
+
+    async def arm(self, order: ports.ContainerOrder) -> bool:
+        """See `ports.Executor`. Containers that are functions are quick enough."""
+        await self._ask()
+        return False
+
+    async def ceased(self, attempt: run.AttemptRef) -> None:
+        """See `ports.Executor`."""
+        with suppress(errors.ContainerLost):
+            await self.wait(attempt)
 
     async def wait(self, attempt: run.AttemptRef) -> ports.Exit:
         """See `ports.Executor`."""
