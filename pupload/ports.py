@@ -841,6 +841,9 @@ class Executor(Protocol):
     make the container.
     """
 
+    arms: bool
+    """Whether `arm` may say yes at all; where it cannot, nothing is got ready for it."""
+
     async def resolve_image(self, reference: str) -> str:
         """
         The immutable id of the image, pulled first when it is not on this machine.

@@ -64,6 +64,11 @@ class Admission:
         return sum(len(queue) for queue in self._queues.values())
 
     @property
+    def crowded(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._queues)
+
+    @property
     def holders(self) -> Mapping[str, Tier]:
         """What each attempt that holds room may use, by the attempt's id."""
         return self._holders

@@ -95,6 +95,8 @@ class DockerExecutor:
         )
         self._idle_seconds = max(quick_seconds, _LOOK_AGAIN_SECONDS)
         self._starting: dict[run.AttemptRef, asyncio.Lock] = {}
+        self.arms = True
+        """See `ports.Executor`."""
 
     # ── images ───────────────────────────────────────────────────────────────────────────────────────────────────
 

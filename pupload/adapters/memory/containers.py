@@ -85,12 +85,21 @@ class _Box:
     gone: bool = False
     signalled: str = ""
     engine_restarted: bool = False
+    armed_by: object = None
+    """The process that it waits for."""
+    waits: bool = False
+    """It was armed, and its command has not begun."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ended(self, now: datetime) -> bool:
         """Once true it stays so, wherever somebody sets the clock."""
         self.over = self.over or (self.ends_at is not None and self.ends_at <= now)
         return self.over
+
+
+def _at_the_gate(order: ports.ContainerOrder) -> ports.ContainerOrder:
+    """Without what an armed container is told only when it is let go."""
+    return replace(order, argv=None, environment={})
 
 
 def _told_apart(order: ports.ContainerOrder) -> ports.ContainerOrder:
@@ -122,6 +131,14 @@ class MemoryExecutor:
         self.starts: Counter[run.AttemptRef] = Counter()
         """How often an attempt's container was really started: more than once only after it was removed."""
         self.pulls: Counter[str] = Counter()
+        self.arms = False
+        """Whether containers can be armed: functions are quick enough, so that nobody needs it."""
+        self.unarmable: set[str] = set()
+        """References of images that cannot, whatever `arms` says."""
+        self.armings: Counter[run.AttemptRef] = Counter()
+        """How often a container was armed for an attempt."""
+        self.caller: Callable[[], object] = lambda: None
+        """Which process calls now, where there are several."""
         self._clock = clock
         self._down = False
         self._capacity = capacity or ports.Capacity(cpus=4, memory_bytes=16 << 30, storage_bytes=100 << 30)
@@ -141,13 +158,17 @@ class MemoryExecutor:
         """See `ports.Executor`. Raises `errors.Broken` when one attempt is ordered in two different ways."""
         await self._ask()
         found = self._find(order.attempt)
-        if found is not None:
+        if found is not None and found.waits:
+            if not self._may_be_let_go(found, order):
+                self._forget(order.attempt)
+        elif found is not None:
             if _told_apart(found.order) != _told_apart(order):
                 raise errors.Broken(reason=f"attempt {order.attempt.id} was ordered twice, and not the same")
             return
         outcome = self._script(order.image)(order)
         if outcome.refused:
             raise errors.ContainerRefused(reason=outcome.refused)
+        self._forget(order.attempt)  # who looks at it finds the command from now on
         now = self._clock.now()
         self.starts[order.attempt] += 1
         self._boxes[order.attempt] = _Box(
@@ -160,9 +181,29 @@ class MemoryExecutor:
         )
 
     async def arm(self, order: ports.ContainerOrder) -> bool:
-        """See `ports.Executor`. Containers that are functions are quick enough."""
+        """See `ports.Executor`."""
         await self._ask()
-        return False
+        script = self._script(order.image)
+        cannot = any(self.images.get(reference) is script for reference in self.unarmable)
+        if not self.arms or cannot or order.secrets is not None or order.gpus or order.devices:
+            return False
+        found = self._find(order.attempt)
+        if found is not None and not found.waits:
+            return False
+        if found is None or not self._may_be_let_go(found, order):
+            self._forget(order.attempt)
+            self.armings[order.attempt] += 1
+            self._boxes[order.attempt] = _Box(
+                order=order,
+                outcome=Outcome(hangs=True),
+                started_at=self._clock.now(),
+                ends_at=None,
+                code=0,
+                oom=False,
+                armed_by=self.caller(),
+                waits=True,
+            )
+        return True
 
     async def ceased(self, attempt: run.AttemptRef) -> None:
         """See `ports.Executor`."""
@@ -175,7 +216,7 @@ class MemoryExecutor:
         while (box := self._find(attempt)) is not None and not box.ended(self._clock.now()):
             await self._until_changed(box, box.ends_at)
             await self._ask()
-        if box is None:
+        if box is None or box.waits:
             raise errors.ContainerLost(attempt=attempt.id)
         return ports.Exit(
             code=box.code,
@@ -215,6 +256,9 @@ class MemoryExecutor:
         await self._ask()
         box = self._find(attempt)
         if box is None or box.ended(self._clock.now()):
+            return
+        if box.waits:
+            self._end_waiting(box)
             return
         box.signalled = "SIGTERM"
         if not box.outcome.ignores_term:
@@ -280,9 +324,22 @@ class MemoryExecutor:
 
     @property
     def alive(self) -> frozenset[run.AttemptRef]:
-        """The attempts whose containers run now."""
+        """The attempts whose containers run now: those whose command waits are not among them."""
         now = self._clock.now()
-        return frozenset(attempt for attempt in self.left if not self._boxes[attempt].ended(now))
+        return frozenset(
+            attempt for attempt in self.left if not self._boxes[attempt].waits and not self._boxes[attempt].ended(now)
+        )
+
+    @property
+    def armed(self) -> frozenset[run.AttemptRef]:
+        """The attempts whose containers wait to be let go, and can be."""
+        return frozenset(attempt for attempt, box in self._boxes.items() if box.waits and not box.over)
+
+    def died(self, process: object = None) -> None:
+        """The process (as `caller` named it) is gone: what waits for it ends."""
+        for box in self._boxes.values():
+            if box.waits and box.armed_by is process:
+                self._end_waiting(box)
 
     @property
     def left(self) -> frozenset[run.AttemptRef]:
@@ -343,6 +400,15 @@ class MemoryExecutor:
             raise answer.error
         assert answer.script is not None, f"the pull of {reference} has neither a script nor an error"
         self.images[reference] = answer.script
+
+    def _may_be_let_go(self, box: _Box, order: ports.ContainerOrder) -> bool:
+        """Whether the armed container is what is ordered, and still waits for who orders it."""
+        same = _at_the_gate(box.order) == _at_the_gate(order)
+        return same and not box.over and box.armed_by is self.caller()
+
+    def _end_waiting(self, box: _Box) -> None:
+        box.over = True
+        box.changed.set()
 
     def _end(self, box: _Box, *, code: int, oom: bool = False) -> None:
         box.code, box.oom, box.ends_at = code, oom, self._clock.now()
