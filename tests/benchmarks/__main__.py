@@ -1,0 +1,110 @@
+"""
+Measures pupload beside what the machine does without it, and prints a table: `scripts/bench`.
+
+Progress goes to stderr, the table to stdout. Ends with an error where a promise was broken on the way.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from tests.benchmarks import bare, house, latency, report, runs
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.lab import REPEAT, Lab, Part
+
+PARTS: Mapping[str, Part] = MappingProxyType(
+    {
+        "P1": runs.chain_behind_upload,
+        "P1b": runs.chain_at_once,
+        "P2": runs.fan_at_once,
+        "P3": latency.after_upload,
+        "P4": latency.handing_on,
+        "CPU": runs.processor,
+    }
+)
+"""By the name of the measure, in the order in which they are measured."""
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What may be said on the command line."""
+    given = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    given.add_argument("--only", type=_chosen, default=list(PARTS), metavar="P1,P4", help="these measures alone")
+    given.add_argument("--repeat", type=_count, default=REPEAT, metavar="N", help=f"rounds of each ({REPEAT})")
+    given.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    given.add_argument("--docs", type=Path, metavar="PAGE", help="write the table into the page, between its marks")
+    given.add_argument("--baseline-only", action="store_true", help="what the machine does without pupload, alone")
+    given.add_argument("--peers", action="store_true", help="the same flows on other runners, which are installed")
+    return given
+
+
+def _chosen(text: str) -> list[str]:
+    known = {name.lower(): name for name in PARTS}
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(f"no measure is named {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    return [name for name in PARTS if name.lower() in names]
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError("a number from 1 on")
+    return int(text)
+
+
+def say(text: str) -> None:
+    """How far it is."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+async def measure(names: Sequence[str], lab: Lab) -> list[Figure]:
+    """The rows of these measures."""
+    found: list[Figure] = []
+    for name in names:
+        began = time.monotonic()
+        found += await PARTS[name](lab)
+        say(f"{name} took {time.monotonic() - began:.0f} s")
+    return found
+
+
+async def _until_signal(names: Sequence[str], lab: Lab) -> list[Figure]:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await measure(names, lab)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """0 where everything could be measured and no promise was broken, whatever the figures are."""
+    said = arguments().parse_args(words)
+    lab = Lab(say=say, repeat=said.repeat, baseline_only=said.baseline_only)
+    for name in [name for name in os.environ if name.startswith("PUPLOAD_")]:
+        del os.environ[name]  # what is measured are the default settings
+    about = house.machine()
+    bare.sweep()
+    try:
+        figures = asyncio.run(_until_signal(said.only, lab))
+    except asyncio.CancelledError:
+        say("interrupted; everything is stopped")
+        return 130
+    except house.Broken as broken:
+        say(f"a promise was broken, so nothing is told: {broken}")
+        return 1
+    finally:
+        bare.sweep()
+    print(report.table(figures), flush=True)
+    if said.json:
+        said.json.write_text(report.as_json(figures, about), encoding="utf-8")
+    if said.docs:
+        report.put_into(said.docs, report.markdown(figures, about))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
