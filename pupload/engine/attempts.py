@@ -31,7 +31,7 @@ from pupload.engine.handout import Handout
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.logs import LogPump
 from pupload.engine.patience import patiently
-from pupload.engine.staging import Folder, Staging
+from pupload.engine.staging import Folder, Seen, Staging
 from pupload.engine.tasks import Tasks, all_of, ended
 from pupload.ports import Clock, Executor, Exit, Journal
 
@@ -63,6 +63,8 @@ class _Work:
     task: "asyncio.Task[None] | None" = None
     moving: "asyncio.Task[Any] | None" = None
     """Bytes on their way in or out."""
+    admitting: "asyncio.Task[bool] | None" = None
+    """Whether it is still wanted, now that there is room; None where the run knew before that it has it."""
     given_up: bool = False
     """Nobody wants the outputs any more."""
     image: str = ""
@@ -233,9 +235,18 @@ class Attempts:
         tier = orders.tier_of(node, run.nodes[ref.node])
         async with self._admission.place(ref, tier, held=attempt.admitted_at is not None, keeper=work):
             work.phase = Phase.STAGING
-            if attempt.admitted_at is None and not await self._is_admitted(ref):
+            if attempt.admitted_at is None:
+                # It becomes durable while the inputs are brought; nothing starts before.
+                work.admitting = asyncio.ensure_future(self._is_admitted(ref))
+            try:
+                came_to = await self._come_to_an_end(run, node, attempt, tier, work)
+            finally:
+                if work.admitting is not None:
+                    await ended(work.admitting)
+            if came_to is None:
+                await self._try_to_clean_up(work)
                 return
-            end = self._handout.masked(ref, await self._come_to_an_end(run, node, attempt, tier, work))
+            end = self._handout.masked(ref, came_to)
             if isinstance(end, events.AttemptFailed):
                 # What failed is gone before it is told, so that the next attempt finds a clean place.
                 await self._try_to_clean(run, work)
@@ -253,7 +264,8 @@ class Attempts:
 
     async def _come_to_an_end(
         self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: _Work
-    ) -> events.NodeSucceeded | events.AttemptFailed:
+    ) -> events.NodeSucceeded | events.AttemptFailed | None:
+        """None where the attempt is not wanted any more and was not begun."""
         try:
             return await self._execute(run, node, attempt, tier, work)
         except asyncio.CancelledError as error:
@@ -269,10 +281,10 @@ class Attempts:
 
     async def _execute(
         self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: _Work
-    ) -> events.NodeSucceeded | events.AttemptFailed:
+    ) -> events.NodeSucceeded | events.AttemptFailed | None:
         ref = work.ref
-        if attempt.executing_at is None:
-            await self._begin(run, node, tier, work)
+        if attempt.executing_at is None and not await self._begin(run, node, tier, work):
+            return None
         work.container = True
         if work.adopted:
             work.folder = await self._folder_of_another(ref)
@@ -280,37 +292,90 @@ class Attempts:
         if work.stopped:
             self._tasks.start(self._stop_container(ref), name=f"stop {ref.id}")
         mask = await self._patiently(lambda: self._handout.masker(node, ref))
-        pump = self._pump(node, ref, mask)
+        pump = self._pump(node, work, mask)
         pumping = asyncio.ensure_future(self._patiently(pump.run))
         footprint = self._footprint(work, tier)
         watching = asyncio.ensure_future(footprint.watch(partial(self._stop_container, ref, grace_seconds=0.0)))
+        since = attempt.executing_at or attempt.admitted_at
+        waiting = asyncio.ensure_future(self._patiently(lambda: self._executor.wait(ref)))
+        looking = asyncio.ensure_future(self._look_at_rest(node, work, footprint, waiting))
+        storing = asyncio.ensure_future(self._store_early(run, node, work, footprint, looking, since=since))
         try:
-            exit_ = await self._patiently(lambda: self._executor.wait(ref))
-            work.phase = Phase.STORING
+            exit_ = await waiting
+            work.phase, work.moving = Phase.STORING, storing
             await self._pumped(pump, pumping, stopped=work.stopped)
-            if not footprint.too_much:
-                await footprint.look()  # what it wrote since the last one
-            failed = verdict.of_footprint(ref, exit_, tier, footprint.too_much) or verdict.of_exit(
-                ref, exit_, tier, pump.last_line, stopped=work.stopped
-            )
-            if failed is not None and failed.failure == Failure.EXIT:
-                await self._disks.look()
-                failed = verdict.of_disk(failed, self._disks.shortage if self._disks.level is Level.FULL else "")
-            since = attempt.executing_at or attempt.admitted_at
-            return failed or await self._succeed(run, node, work, exit_, since=since)
+            await looking
+            failed = await self._judged(work, exit_, tier, footprint, pump)
+            return failed or await self._succeed(run, node, work, exit_, storing, since=since)
         finally:
-            await ended(pumping)
-            await ended(watching)
+            # First: a store that is about to take a file has taken it, or has not, when this returns.
+            for task in (storing, looking, waiting, pumping, watching):
+                await ended(task)
 
-    async def _begin(self, run: Run, node: NodePlan, tier: Tier, work: _Work) -> None:
-        """The container runs afterwards, and the run knows."""
+    async def _look_at_rest(
+        self, node: NodePlan, work: _Work, footprint: Footprint, waiting: "asyncio.Task[Exit]"
+    ) -> dict[str, Seen]:
+        """What the node left, once nothing writes any more: that may be known before it is known how it ended."""
+        ceasing = asyncio.ensure_future(self._patiently(lambda: self._executor.ceased(work.ref)))
+        try:
+            await asyncio.wait({ceasing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await ended(ceasing)
+        folder = work.folder or self._staging.folder(work.ref)
+
+        def look() -> dict[str, Seen]:
+            footprint.look_now()  # what it wrote since the last look counts, too
+            return self._staging.look(node, folder)
+
+        return await asyncio.to_thread(look)
+
+    async def _store_early(
+        self,
+        run: Run,
+        node: NodePlan,
+        work: _Work,
+        footprint: Footprint,
+        looking: "asyncio.Task[dict[str, Seen]]",
+        *,
+        since: datetime | None,
+    ) -> None:
+        """
+        Stores the outputs while the engine still finds out how the node ended.
+
+        What is stored so counts only where that was well; else it is withdrawn.
+        """
+        seen = await asyncio.shield(looking)
+        if not work.stopped and not footprint.too_much:
+            await self._store(run, node, work, since=since, seen=seen, own_keys_only=True)
+
+    async def _judged(
+        self, work: _Work, exit_: Exit, tier: Tier, footprint: Footprint, pump: LogPump
+    ) -> events.AttemptFailed | None:
+        """The failure that the exit is, None for a good end."""
+        failed = verdict.of_footprint(work.ref, exit_, tier, footprint.too_much) or verdict.of_exit(
+            work.ref, exit_, tier, pump.last_line, stopped=work.stopped
+        )
+        if failed is not None and failed.failure == Failure.EXIT:
+            await self._disks.look()
+            failed = verdict.of_disk(failed, self._disks.shortage if self._disks.level is Level.FULL else "")
+        return failed
+
+    async def _begin(self, run: Run, node: NodePlan, tier: Tier, work: _Work) -> bool:
+        """
+        The container runs afterwards, and the run knows.
+
+        Returns False, and it does not run, where the attempt is not wanted any more.
+        """
         ref = work.ref
         owner = orders.owner_of(node.user or self._limits.user)
-        folder = await self._staging.make_folder(ref, owner=owner)
-        staging = work.moving = asyncio.ensure_future(self._stage(run, node, folder, work))
+        staging = work.moving = asyncio.ensure_future(self._stage(run, node, work, owner))
         if work.stopped:
             staging.cancel()
-        paths = await staging
+        folder, paths = await staging
+        if work.admitting is not None and not await work.admitting:
+            return False
+        if work.stopped:
+            raise asyncio.CancelledError  # before it was started
         await self._patiently(lambda: self._staging.prepare(run))
         urls = self._staging.urls(run, node, ref)
         secrets = await self._patiently(lambda: self._handout.give(node, ref, owner=owner))
@@ -327,33 +392,41 @@ class Attempts:
         await self._patiently(start)
         # Told, not awaited: the container runs whether or not this is saved, and is found by its label if it is not.
         self._driver.tell(ref.run, events.NodeStarted(node=ref.node, attempt=ref.number, image=work.image))
+        return True
 
-    async def _stage(self, run: Run, node: NodePlan, folder: Folder, work: _Work) -> dict[str, str]:
-        paths: dict[str, str] = {}
+    async def _stage(
+        self, run: Run, node: NodePlan, work: _Work, owner: tuple[int, int]
+    ) -> tuple[Folder, dict[str, str]]:
+        """The attempt's directory with its inputs, and their paths inside the container; the image is at hand."""
+        folder, paths = self._staging.folder(work.ref), dict[str, str]()
 
         async def resolve() -> None:
             work.image = await self._patiently(lambda: self._executor.resolve_image(node.image))
 
         async def fetch() -> None:
-            paths.update(await self._patiently(lambda: self._staging.fetch_inputs(run, node, folder)))
+            made = await self._staging.make_folder(work.ref, owner=owner)
+            paths.update(await self._patiently(lambda: self._staging.fetch_inputs(run, node, made)))
 
         await all_of([resolve(), fetch()])
-        return paths
+        return folder, paths
 
     async def _succeed(
-        self, run: Run, node: NodePlan, work: _Work, exit_: Exit, *, since: datetime | None
+        self,
+        run: Run,
+        node: NodePlan,
+        work: _Work,
+        exit_: Exit,
+        storing: "asyncio.Task[None]",
+        *,
+        since: datetime | None,
     ) -> events.NodeSucceeded:
-        ref, folder = work.ref, work.folder or self._staging.folder(work.ref)
-
-        async def store() -> tuple[Artifact, ...]:
-            return await self._staging.store_outputs(
-                run, node, ref, folder, stored=work.stored, since=since, offered=work.offered
-            )
-
-        storing = work.moving = asyncio.ensure_future(self._patiently(store))
+        ref = work.ref
+        await storing
+        # What was not stored early: the keys that wells name, and all of an attempt that was told to stop.
+        rest = work.moving = asyncio.ensure_future(self._store(run, node, work, since=since))
         if work.given_up:
-            storing.cancel()
-        artifacts = await storing
+            rest.cancel()
+        artifacts = await rest
         warning = "a process of the node was killed for memory, but the node ended well" if exit_.oom else ""
         return events.NodeSucceeded(
             node=ref.node,
@@ -364,7 +437,34 @@ class Attempts:
             warning=warning,
         )
 
-    def _pump(self, node: NodePlan, ref: AttemptRef, mask: Callable[[str], str]) -> LogPump:
+    async def _store(
+        self,
+        run: Run,
+        node: NodePlan,
+        work: _Work,
+        *,
+        since: datetime | None,
+        seen: dict[str, Seen] | None = None,
+        own_keys_only: bool = False,
+    ) -> tuple[Artifact, ...]:
+        folder = work.folder or self._staging.folder(work.ref)
+        return await self._patiently(
+            lambda: self._staging.store_outputs(
+                run,
+                node,
+                work.ref,
+                folder,
+                stored=work.stored,
+                since=since,
+                offered=work.offered,
+                seen=seen,
+                own_keys_only=own_keys_only,
+            )
+        )
+
+    def _pump(self, node: NodePlan, work: _Work, mask: Callable[[str], str]) -> LogPump:
+        ref = work.ref
+
         def progressed(progress: float) -> None:
             report = events.NodeProgressed(node=ref.node, attempt=ref.number, progress=progress)
             self._driver.tell(ref.run, report)
@@ -378,6 +478,7 @@ class Attempts:
             parser=node.progress,
             on_progress=progressed,
             mask=mask,
+            is_new=not work.adopted,
         )
 
     def _footprint(self, work: _Work, tier: Tier) -> Footprint:
@@ -407,7 +508,7 @@ class Attempts:
     async def _try_to_clean(self, run: Run, work: _Work) -> None:
         """The same for a failed attempt, and its outputs go too. What it came to is told even where that fails."""
         await self._lease.sure()
-        await self._staging.withdraw(run, work.stored.values())
+        await self._staging.withdraw(run, work.stored.values(), ref=work.ref, offered=work.offered)
         await self._try_to_clean_up(work)
 
     async def _try_to_clean_up(self, work: _Work) -> None:

@@ -87,7 +87,13 @@ class Footprint:
 
     async def look(self) -> int:
         """Bytes so far; sets `too_much`."""
-        self.too_much, so_far = await asyncio.to_thread(_measured, self._folder, self._bounds)
+        return await asyncio.to_thread(self.look_now)
+
+    def look_now(self) -> int:
+        """The same at once, for whoever is in a thread already."""
+        too_much, so_far = _measured(self._folder, self._bounds)
+        # What was too much once stays so: a slower look may see the outputs after they were taken away.
+        self.too_much = self.too_much or too_much
         return so_far
 
 

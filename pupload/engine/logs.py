@@ -49,8 +49,13 @@ class LogPump:
         parser: str,
         on_progress: Callable[[float], None],
         mask: Callable[[str], str] = without_signatures,
+        is_new: bool = False,
     ) -> None:
-        """`mask` takes out of each message what is not to be kept."""
+        """
+        `mask` takes out of each message what is not to be kept. `is_new`: nobody can have written a line of it, so
+        the journal need not be asked how many there are.
+        """
+        self._is_new = is_new
         self.last_line = ""
         """What the node said last on stderr, else on stdout: for the sentence that says why it failed."""
         self._last_stream = ""
@@ -96,7 +101,8 @@ class LogPump:
         self._cut, self._ended = None, False
         self._more.clear()
         # What was written before is there already, and how much of the limit it took hardly matters.
-        skip = await self._journal.count_logs(ref.run, ref.node, ref.number)
+        new, self._is_new = self._is_new, False  # asked again, it goes on after what it wrote itself
+        skip = 0 if new else await self._journal.count_logs(ref.run, ref.node, ref.number)
         await all_of([self._read(skip), self._write(skip)])
 
     async def _read(self, skip: int) -> None:

@@ -24,6 +24,10 @@ AWAY = (errors.StoreUnavailable, errors.ExecutorUnavailable, errors.DatabaseUnav
 
 async def patiently(clock: Clock, ask: Callable[[], Awaitable[T]]) -> T:
     """What `ask` comes to, asked again while it raises one of `AWAY`; for `PATIENCE_SECONDS`, then that comes out."""
+    try:
+        return await ask()
+    except AWAY as error:
+        first = [error]
     until = clock.monotonic() + PATIENCE_SECONDS
 
     async for attempt in AsyncRetrying(
@@ -35,5 +39,8 @@ async def patiently(clock: Clock, ask: Callable[[], Awaitable[T]]) -> T:
         reraise=True,
     ):
         with attempt:
+            # What goes well at once, as nearly all does, never pays for the machinery.
+            if first:
+                raise first.pop()
             return await ask()
     raise AssertionError("unreachable: the last attempt is raised again")

@@ -13,8 +13,8 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -47,12 +47,17 @@ URL_LONGEST_SECONDS = 7 * 86400.0
 CLOCK_LEEWAY = timedelta(minutes=15)
 """How far a store's clock may be from ours; what SigV4 allows."""
 
+HEADS_AT_ONCE = 16
+"""Outputs whose beginnings are read together; they are held in memory until each is told."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
     """The directory of an attempt."""
 
     path: Path
+    fetched: frozenset[str] | None = field(default=None, compare=False)
+    """Names in `inputs` when it was last made; None where nobody has looked."""
 
     @property
     def inputs(self) -> Path:
@@ -63,6 +68,17 @@ class Folder:
     def outputs(self) -> Path:
         """Mounted at /pupload/out."""
         return self.path / "out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """An output's file as it was found."""
+
+    size: int | None
+    """None where there is none."""
+    head: bytes = b""
+    error: errors.PuploadError | None = None
+    """Why it cannot be used."""
 
 
 def file_name(port: PortPlan, extension: str = "") -> str:
@@ -122,12 +138,12 @@ class Staging:
         """The attempt's directory, made where it is missing. Raises `errors.DiskFull`."""
         folder = self.folder(ref)
         try:
-            await asyncio.to_thread(_make, folder, owner or self._owner)
+            names = await asyncio.to_thread(_make, folder, owner or self._owner)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise errors.DiskFull(path=str(self._root)) from error
             raise
-        return folder
+        return Folder(path=folder.path, fetched=names)
 
     async def remove_folder(self, ref: AttemptRef, other: Folder | None = None) -> None:
         """The attempt's directory is gone afterwards; so is the `other` one, where another controller made it."""
@@ -160,7 +176,11 @@ class Staging:
                 name = input_name(port, artifact)
                 paths[port.port] = f"{INSIDE}/in/{name}"
                 wanted[name] = artifact
-        await all_of(self._fetch(run, found, folder.inputs / name) for name, found in wanted.items())
+        # Where nobody has looked what is there already, each looks for itself.
+        there = wanted.keys() if folder.fetched is None else folder.fetched
+        await all_of(
+            self._fetch(run, found, folder.inputs / name, fresh=name not in there) for name, found in wanted.items()
+        )
         return paths
 
     def urls(self, run: Run, node: NodePlan, ref: AttemptRef) -> dict[str, str]:
@@ -180,8 +200,8 @@ class Staging:
             urls[f"{environment_name('OUTPUT_', port.port)}_URL"] = url
         return urls
 
-    async def _fetch(self, run: Run, artifact: Artifact, path: Path) -> None:
-        there = await asyncio.to_thread(_sha256_of_file, path)
+    async def _fetch(self, run: Run, artifact: Artifact, path: Path, *, fresh: bool) -> None:
+        there = None if fresh else await asyncio.to_thread(_sha256_of_file, path)
         if there == artifact.sha256:
             return  # fetched before, and whole
         if there is not None:
@@ -205,6 +225,8 @@ class Staging:
         stored: dict[str, Artifact],
         since: datetime | None,
         offered: dict[str, datetime] | None = None,
+        seen: dict[str, Seen] | None = None,
+        own_keys_only: bool = False,
     ) -> tuple[Artifact, ...]:
         """
         Every output that the node wrote is an object afterwards. Returns their artifacts, in the order of the ports.
@@ -213,16 +235,20 @@ class Staging:
         is when an attempt of an earlier start of the engine began, and None for one that began in this: an output
         that is not there, but is in the store and younger, was stored by that attempt before. `offered` remembers in
         the same way, and for the same end, when a store was first asked to take a port's file: it may do so and fall
-        silent. Raises
+        silent. `seen` (of `look`) is used up: what is asked for again is looked at again. With `own_keys_only` outputs
+        are left out whose key a well names: what lies there is another's until this attempt is known to have ended
+        well. Raises
         `errors.OutputMissing`, `errors.OutputUnusable`, `errors.WrongType`, and what the store raises. Until its
         artifact is committed an object means nothing.
         """
 
         async def store(port: PortPlan) -> errors.PuploadError | None:
             try:
-                if port.port in stored:
+                if port.port in stored or (own_keys_only and not self._has_own_key(run, port)):
                     return None
-                made = await self._store(run, node, ref, port, folder, since, {} if offered is None else offered)
+                made = await self._store(
+                    run, node, ref, port, folder, since, {} if offered is None else offered, seen or {}
+                )
             except errors.PuploadError as error:
                 return error
             if made is not None:
@@ -235,14 +261,41 @@ class Staging:
             raise min(failed, key=lambda error: isinstance(error, errors.TryLater))  # what waiting cannot mend first
         return tuple(stored[port.port] for port in node.outputs if port.port in stored)
 
-    async def withdraw(self, run: Run, stored: Iterable[Artifact]) -> None:
-        """Objects that were stored and will not be committed are gone afterwards, as far as the store lets us."""
-        for artifact in stored:
+    def look(self, node: NodePlan, folder: Folder) -> dict[str, Seen]:
+        """
+        What the node left for its outputs, by port; of many only some. Blocking, for a thread: one trip for them all.
+
+        To be asked when nobody writes to the folder any more.
+        """
+        return {
+            port.port: _seen(folder.outputs / file_name(port), port.port, self._teller.head_bytes)
+            for port in node.outputs[:HEADS_AT_ONCE]
+        }
+
+    async def withdraw(
+        self, run: Run, stored: Iterable[Artifact], *, ref: AttemptRef | None = None, offered: Collection[str] = ()
+    ) -> None:
+        """
+        Objects that were stored and will not be committed are gone afterwards, as far as the store lets us.
+
+        `offered` are ports of attempt `ref` whose files a store was asked to take: whether it did, nobody may know.
+        """
+        gone = {(artifact.store, artifact.key) for artifact in stored}
+        if ref is not None:
+            for port in run.plan.nodes[ref.node].outputs:
+                # What lies under a well's own key may be another's.
+                if port.port in offered and self._has_own_key(run, port):
+                    edge = run.plan.edges[port.edge]
+                    gone.add((edge.store, keys.of_attempt(run.id, edge, ref.number)))
+        for store, key in sorted(gone):
             try:
                 await self._lease.sure()
-                await self.store(run, artifact.store).delete(artifact.key)
+                await self.store(run, store).delete(key)
             except errors.PuploadError as error:
-                log.warning("object %s of a failed attempt could not be removed: %s", artifact.key, error)
+                log.warning("object %s of a failed attempt could not be removed: %s", key, error)
+
+    def _has_own_key(self, run: Run, port: PortPlan) -> bool:
+        return keys.is_chosen(run.id, run.plan.edges[port.edge])
 
     async def _store(
         self,
@@ -253,23 +306,28 @@ class Staging:
         folder: Folder,
         since: datetime | None,
         offered: dict[str, datetime],
+        seen: dict[str, Seen],
     ) -> Artifact | None:
         name = file_name(port)
         path = folder.outputs / name
-        size = await asyncio.to_thread(_size_of_output, path, port.port)
-        edge = run.plan.edges[port.edge]
+        since = since or offered.get(port.port)
+        file = seen.pop(port.port, None)
+        if file is None:
+            names = 1 if since is None else 2
+            file = await asyncio.to_thread(_seen, path, port.port, self._teller.head_bytes, names=names)
+        if file.error is not None:
+            raise file.error
+        size, edge = file.size, run.plan.edges[port.edge]
         store = self.store(run, edge.store)
         if size is None:
-            found = await self._handed_over(run, ref, port, store) if node.transfer == "urls" else None
-            since = since or offered.get(port.port)
+            found = await self._handed_over(run, ref, port, store, offered) if node.transfer == "urls" else None
             if found is None and since is not None:
                 found = await _stored_before(store, keys.of_attempt(run.id, edge, ref.number), since, self._clock)
             if found is None and port.required:
                 raise errors.OutputMissing(port=port.port, path=f"{INSIDE}/out/{name}")
             return None if found is None else await self._artifact(store, run, ref, port, found)
         self._check_size(port, size)
-        head = await asyncio.to_thread(_head, path, self._teller.head_bytes)
-        content_type = await self._told(port, head, size)
+        content_type = await self._told(port, file.head, size)
         await self._lease.sure()
         offered.setdefault(port.port, self._clock.now())
         put = await store.put_file(keys.of_attempt(run.id, edge, ref.number), path, content_type=content_type)
@@ -289,7 +347,9 @@ class Staging:
             raise errors.WrongType(subject=f"output {port.port}", found=content_type, expected=expected)
         return content_type
 
-    async def _handed_over(self, run: Run, ref: AttemptRef, port: PortPlan, store: ObjectStore) -> ObjectStat | None:
+    async def _handed_over(
+        self, run: Run, ref: AttemptRef, port: PortPlan, store: ObjectStore, offered: dict[str, datetime]
+    ) -> ObjectStat | None:
         """The object that the node put to its URL, sealed like an upload: what it puts later changes nothing."""
         try:
             found = await store.stat(_handed_key(ref, port))
@@ -298,6 +358,7 @@ class Staging:
             content_type = await self._told(port, head, found.size)
             target = keys.of_attempt(run.id, run.plan.edges[port.edge], ref.number)
             await self._lease.sure()
+            offered.setdefault(port.port, self._clock.now())
             return await store.copy(found.key, target, if_etag=found.etag, content_type=content_type)
         except errors.ObjectAbsent:
             return None
@@ -349,7 +410,8 @@ def _names_in(root: Path) -> list[str]:
     return [path.name for path in root.iterdir()] if root.is_dir() else []
 
 
-def _make(folder: Folder, owner: tuple[int, int]) -> None:
+def _make(folder: Folder, owner: tuple[int, int]) -> frozenset[str]:
+    """What lies in its inputs already."""
     folder.inputs.mkdir(parents=True, exist_ok=True)
     folder.outputs.mkdir(exist_ok=True)
     folder.inputs.chmod(0o755)
@@ -359,10 +421,23 @@ def _make(folder: Folder, owner: tuple[int, int]) -> None:
     else:
         # Without root nothing can be given away; the directory above lets nobody else in.
         folder.outputs.chmod(0o777)
+    return frozenset(entry.name for entry in folder.inputs.iterdir())
 
 
-def _size_of_output(path: Path, port: str) -> int | None:
-    """Bytes of the regular file at `path`, None when there is nothing; anything else is refused, links above all."""
+def _seen(path: Path, port: str, head_bytes: int, *, names: int = 1) -> Seen:
+    try:
+        size = _size_of_output(path, port, names)
+    except errors.OutputUnusable as error:
+        return Seen(size=None, error=error)
+    return Seen(size=size, head=_head(path, head_bytes) if size else b"")
+
+
+def _size_of_output(path: Path, port: str, names: int) -> int | None:
+    """
+    Bytes of the regular file at `path`, None when there is nothing; anything else is refused, links above all.
+
+    It may have two `names` where a store may have been about to take it over: it gives it one before it takes ours.
+    """
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -371,7 +446,7 @@ def _size_of_output(path: Path, port: str) -> int | None:
         raise errors.OutputUnusable(port=port, reason=error.strerror) from error
     if not stat.S_ISREG(found.st_mode):
         raise errors.OutputUnusable(port=port, reason="it is not a regular file")
-    if found.st_nlink != 1:
+    if found.st_nlink > names:
         raise errors.OutputUnusable(port=port, reason="it has a second name (a hard link)")
     return found.st_size
 
