@@ -4,19 +4,23 @@
 A container is found by its name, which follows from the attempt, and nothing about it is remembered: whatever was
 started, by this process or one that has died, is read from the engine. The engine does not know "start once", so the
 rule is here: who created a container starts it; who finds one that was created and not started gives its maker a moment
-first, and then starts it in its place, or one that is as ordered now.
+first, and then starts it in its place, or one that is as ordered now. So it is with one that was armed and not opened,
+but that nobody opens it who did not arm it: it is replaced.
 """
 
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
 from pupload import errors, ports
 from pupload.adapters.docker import (
+    arming,
+    armory,
     calls,
     cgroup,
     confinement,
@@ -95,6 +99,18 @@ class DockerExecutor:
         )
         self._idle_seconds = max(quick_seconds, _LOOK_AGAIN_SECONDS)
         self._starting: dict[run.AttemptRef, asyncio.Lock] = {}
+        self._armory = armory.Armory(
+            armory.Hands(
+                create=self._create,
+                look_over=self._inspect_settings,
+                check=self._check,
+                start=self._start,
+                kill=lambda container: self._signal(container, "SIGKILL"),
+                discard=self._discard,
+                has_ended=self._does_no_more,
+                watch=self._events.watch,
+            )
+        )
         self.arms = True
         """See `ports.Executor`."""
 
@@ -108,23 +124,25 @@ class DockerExecutor:
 
     async def ensure_started(self, order: ports.ContainerOrder) -> None:
         """See `ports.Executor`."""
-        lock = self._starting.setdefault(order.attempt, asyncio.Lock())
+        async with self._alone_with(order.attempt):
+            await self._ensure_started(order)
+
+    @asynccontextmanager
+    async def _alone_with(self, attempt: run.AttemptRef) -> AsyncIterator[None]:
+        lock = self._starting.setdefault(attempt, asyncio.Lock())
         try:
             async with lock:
-                await self._ensure_started(order)
+                yield
         finally:
             if not lock.locked():
-                self._starting.pop(order.attempt, None)
+                self._starting.pop(attempt, None)
 
     async def _ensure_started(self, order: ports.ContainerOrder) -> None:
         name = self._names.container(order.attempt)
         image = await self._facts(order.image)
-        asked = confinement.config(order, labels=self._names.labels(order.attempt), volumes=image.volumes)
-        if order.argv == ():
-            # Said outright, else the engine would put the image's own command in place of no arguments.
-            if not image.entry_point:
-                raise errors.ContainerRefused(reason="no command was given and the image has no entry point")
-            asked["Entrypoint"] = list(image.entry_point)
+        asked = self._settings(order, image)
+        if await self._armory.open(order, image, asked):
+            return
         whose = await self._whose_to_start(name, asked, order)
         if whose is _Whose.NOBODYS and await self._is_outdated(name, asked):
             # Nothing ever ran in it, and what it was made by holds no more.
@@ -132,7 +150,17 @@ class DockerExecutor:
             whose = await self._whose_to_start(name, asked, order)
         if whose is not _Whose.ANOTHERS:
             await self._check(name, asked)
+            arming.clear(order.inputs)
             await self._start(name)
+
+    def _settings(self, order: ports.ContainerOrder, image: images.Facts) -> confinement.Config:
+        asked = confinement.config(order, labels=self._names.labels(order.attempt), volumes=image.volumes)
+        if order.argv == ():
+            # Said outright, else the engine would put the image's own command in place of no arguments.
+            if not image.entry_point:
+                raise errors.ContainerRefused(reason="no command was given and the image has no entry point")
+            asked["Entrypoint"] = list(image.entry_point)
+        return asked
 
     async def _is_outdated(self, name: str, asked: confinement.Config) -> bool:
         """Whether its maker, which is gone, had other settings, or had the run before it changed hands."""
@@ -184,6 +212,12 @@ class DockerExecutor:
                 while (found := await self._inspect(name)) is not None:
                     if self._names.attempt(found["Config"].get("Labels") or {}) != order.attempt:
                         raise errors.ContainerRefused(reason=f"there is another container named {name}")
+                    if arming.never_ran(found):
+                        if _has_ended(found) or makers_turn.over:
+                            await self._armory.replace(found)
+                        else:
+                            await watch.changed(within_seconds=_GLANCE_SECONDS)
+                        continue
                     if _status(found) != "created":
                         return _Whose.ANOTHERS
                     if makers_turn.over:
@@ -194,8 +228,8 @@ class DockerExecutor:
                 await watch.changed(within_seconds=_GLANCE_SECONDS)
             return _Whose.OURS
 
-    async def _check(self, name: str, asked: confinement.Config) -> None:
-        """A second look at what the engine made of the order. Removes it where that is less confined."""
+    async def _check(self, name: str, asked: confinement.Config) -> str:
+        """A second look at what the engine made of the order: its id. Removes it where that is less confined."""
         found = await self._inspect(name)
         if found is None:
             raise errors.ContainerRefused(reason="it was removed before it could start")
@@ -203,6 +237,7 @@ class DockerExecutor:
             await self._discard(name)
             reason = f"the engine would not confine it as ordered: {'; '.join(wrong)}"
             raise errors.ContainerRefused(reason=reason)
+        return str(found["Id"])
 
     async def _start(self, name: str) -> None:
         try:
@@ -216,11 +251,23 @@ class DockerExecutor:
         with suppress(errors.ExecutorUnavailable):
             await self._calls.slow(lambda client: client.remove_container(name, v=True, force=True))
 
-    # ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── arming ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def arm(self, order: ports.ContainerOrder) -> bool:
-        """See `ports.Executor`."""
-        return False
+        """
+        See `ports.Executor`.
+
+        Not where the engine is on another machine, the image is for other processors than this machine's, or the order
+        has secrets, GPUs, devices, presigned URLs or a runtime of its own.
+        """
+        if not self._calls.local or not self._armory.may_arm(order):
+            return False
+        async with self._alone_with(order.attempt):
+            image = await self._facts(order.image)
+            name = self._names.container(order.attempt)
+            return await self._armory.arm(name, order, image, self._settings(order, image))
+
+    # ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def ceased(self, attempt: run.AttemptRef) -> None:
         """See `ports.Executor`."""
@@ -239,12 +286,13 @@ class DockerExecutor:
         with self._events.watch(name) as watch:
             while True:
                 found = await self._inspect(name)
-                if found is None or never_started >= _NEVER_STARTED_SECONDS:
+                waits = found is not None and arming.never_ran(found)
+                if found is None or never_started >= _NEVER_STARTED_SECONDS or (waits and _has_ended(found)):
                     raise errors.ContainerLost(attempt=attempt.id)
                 if _has_ended(found):
                     return await self._exit(found, memory, oom_seen=watch.oom, looked_on=looked_on)
                 looked_on = True
-                if _status(found) == "created":
+                if waits or _status(found) == "created":
                     if not await watch.changed(within_seconds=_LOOK_AGAIN_SECONDS):
                         never_started += _LOOK_AGAIN_SECONDS
                     continue
@@ -261,7 +309,8 @@ class DockerExecutor:
         oom = bool(state.get("OOMKilled")) or oom_seen or memory.oom_kills > 0
         # At the moment of the kill all of it was in use, whether a sample fell into that moment or not.
         peak = int(found["HostConfig"]["Memory"]) or memory.peak_bytes if oom else memory.peak_bytes
-        return ends.exit_of(state, oom=oom, peak_memory_bytes=peak, sent=sent, engine_since=since)
+        ended = ends.exit_of(state, oom=oom, peak_memory_bytes=peak, sent=sent, engine_since=since)
+        return replace(ended, started_at=arming.opened_at(found) or ended.started_at)
 
     async def logs(self, attempt: run.AttemptRef, *, skip: int = 0) -> AsyncIterator[ports.LogLine]:
         """
@@ -358,7 +407,8 @@ class DockerExecutor:
     # ── ending ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def stop(self, attempt: run.AttemptRef, *, grace_seconds: float) -> None:
-        """See `ports.Executor`."""
+        """See `ports.Executor`. A gate that waits for the attempt ends at once."""
+        self._armory.drop(attempt)
         name = self._names.container(attempt)
         with self._events.watch(name) as watch:
             if await self._signal(name, "SIGTERM") and not await self._ended_within(name, watch, grace_seconds):
@@ -397,6 +447,7 @@ class DockerExecutor:
 
     async def remove(self, attempt: run.AttemptRef) -> None:
         """See `ports.Executor`."""
+        self._armory.drop(attempt)
         name = self._names.container(attempt)
         with self._events.watch(name) as watch:
             patience = _Patience(_DYING_SECONDS)
@@ -418,13 +469,20 @@ class DockerExecutor:
 
     # ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────
 
+    async def _does_no_more(self, name: str) -> bool:
+        found = await self._inspect(name)
+        return found is None or _has_ended(found)
+
     async def recover(self) -> Sequence[ports.LiveContainer]:
         """See `ports.Executor`. One that was created and not started is listed as not running."""
         listed = await self._calls.quick(
             lambda client: client.containers(all=True, filters={"label": [self._names.label]})
         )
         return [
-            ports.LiveContainer(attempt=attempt, running=found["State"] in ("running", "paused", "restarting"))
+            ports.LiveContainer(
+                attempt=attempt,
+                running=found["State"] in ("running", "paused", "restarting") and not arming.never_ran(found),
+            )
             for found in listed
             if (attempt := self._names.attempt(found.get("Labels") or {})) is not None
         ]
@@ -481,6 +539,7 @@ class DockerExecutor:
 
     async def close(self) -> None:
         """See `ports.Executor`."""
+        self._armory.close()
         await self._images.close()
         await self._events.close()
         await self._streams.close()

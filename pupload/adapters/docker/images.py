@@ -56,8 +56,11 @@ class Facts:
     """What never changes about an image."""
 
     entry_point: tuple[str, ...]
+    command: tuple[str, ...]
     volumes: tuple[str, ...]
     """Places that it declares to be writable."""
+    architecture: str
+    """Of the processors that it is for, such as `amd64`."""
 
 
 class Images:
@@ -144,7 +147,10 @@ class Images:
             while len(self._facts) >= _REMEMBERED:
                 del self._facts[next(iter(self._facts))]
             self._facts[image] = Facts(
-                entry_point=tuple(config.get("Entrypoint") or ()), volumes=tuple(config.get("Volumes") or ())
+                entry_point=tuple(config.get("Entrypoint") or ()),
+                command=tuple(config.get("Cmd") or ()),
+                volumes=tuple(config.get("Volumes") or ()),
+                architecture=str(found.get("Architecture") or ""),
             )
         return self._facts[image]
 

@@ -1,0 +1,247 @@
+"""
+Which containers of this process wait at their gates, and their way there and on.
+
+Whatever goes wrong with a gate, the node starts: plainly, when its turn comes. What armed containers and gates are
+stands at the head of `arming`.
+"""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from pupload import errors, ports
+from pupload.adapters.docker import arming, confinement, events, gate, images
+from pupload.domain import run
+
+_log = logging.getLogger(__name__)
+
+_MEETING_SECONDS = 10.0
+"""Between the engine's word that the gate was started and the gate's own."""
+_SOON_SECONDS = 0.2
+_LOOK_AGAIN_SECONDS = 1.0
+_MOST_FAILURES = 3
+_REMEMBERED = 1000
+
+Inspected = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    """What an executor does with a container, given its name or its id."""
+
+    create: Callable[[str, confinement.Config, ports.ContainerOrder], Awaitable[bool]]
+    """Whether it was made now; raises what `ports.Executor.arm` raises."""
+    look_over: Callable[[confinement.Config, ports.ContainerOrder], None]
+    """Raises `errors.ContainerRefused` for settings that no container may have."""
+    check: Callable[[str, confinement.Config], Awaitable[str]]
+    """Its id; raises `errors.ContainerRefused`, and it is gone, where it is less confined than asked."""
+    start: Callable[[str], Awaitable[None]]
+    """Raises `errors.ContainerRefused`, and it is gone, where the engine would not start it."""
+    kill: Callable[[str], Awaitable[object]]
+    discard: Callable[[str], Awaitable[None]]
+    """It is gone afterwards, whatever it did."""
+    has_ended: Callable[[str], Awaitable[bool]]
+    """Whether it runs no more, or is gone."""
+    watch: Callable[[str], AbstractContextManager[events.Watch]]
+
+
+class _Fitness:
+    """What is known of where gates work and where they do not, so that what fails is not tried for ever."""
+
+    def __init__(self) -> None:
+        self._reason = ""
+        self._failures = 0
+        self._odd: dict[tuple[str, str], None] = {}
+
+    def program(self, image: str, facts: images.Facts, argv: Sequence[str]) -> bytes | None:
+        """The gate for containers of this image; None where they are to be started plainly."""
+        odd = (image, argv[0] if argv else "") in self._odd
+        return None if self._reason or odd else gate.program(facts.architecture)
+
+    def worked(self) -> None:
+        """A gate waits."""
+        self._failures = 0
+
+    def failed(self, reason: str, *, for_good: bool) -> None:
+        """It did not come to wait; `for_good`: nor will another. Who looks at the log is told once."""
+        self._failures += 1
+        if not self._reason and (for_good or self._failures >= _MOST_FAILURES):
+            self._reason = reason
+            _log.warning("no containers are armed ahead from now on, each node starts when its turn comes: %s", reason)
+
+    def odd(self, image: str, argv: Sequence[str]) -> None:
+        """This program of the image is left to the engine: by the gate it does not start."""
+        while len(self._odd) >= _REMEMBERED:
+            del self._odd[next(iter(self._odd))]
+        self._odd[image, argv[0]] = None
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether no container is armed any more."""
+        return bool(self._reason)
+
+
+class Armory:
+    """The armed containers of this process."""
+
+    def __init__(self, hands: Hands) -> None:
+        self._hands = hands
+        self._gates: dict[run.AttemptRef, arming.Gate] = {}
+        self._fitness = _Fitness()
+
+    def may_arm(self, order: ports.ContainerOrder) -> bool:
+        """Whether it is worth a question to the engine."""
+        return not self._fitness.hopeless and arming.is_plain(order)
+
+    def pid(self, attempt: run.AttemptRef) -> int | None:
+        """Of the gate that waits for the attempt: the command's, soon. None where none waits or it cannot be told."""
+        found = self._gates.get(attempt)
+        return found.pid if found is not None else None
+
+    # ── there ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def arm(self, name: str, order: ports.ContainerOrder, image: images.Facts, plain: confinement.Config) -> bool:
+        """
+        As `ports.Executor.arm`; `plain` are the settings of a plain start.
+
+        When it raises, or is cancelled, something may be left, which does not wait.
+        """
+        program = self._fitness.program(order.image, image, arming.command(order, image))
+        if program is None:
+            return False
+        asked = arming.armed(plain)
+        there = self._gates.get(order.attempt)
+        if there is not None and there.asked == asked:
+            return True
+        if there is not None:
+            del self._gates[order.attempt]
+            if await self._withdraw(there):
+                return False
+        if not await self._hands.create(name, asked, order):
+            return False
+        made = arming.Gate(asked)
+        try:
+            if not await self._stands(made, name, order, program):
+                return False
+            self._gates[order.attempt] = made
+        finally:
+            if self._gates.get(order.attempt) is not made:
+                made.close()
+        return True
+
+    async def _stands(self, made: arming.Gate, name: str, order: ports.ContainerOrder, program: bytes) -> bool:
+        """Whether the gate waits; if not, its container is gone."""
+        try:
+            await made.place(order.inputs, program)
+            made.container = await self._hands.check(name, made.asked)
+            await self._hands.start(name)
+            reason, for_good = await self._meet(made, name)
+        except errors.ContainerRefused as refused:
+            reason, for_good = str(refused), arming.PLACE in str(refused)
+        except OSError as error:
+            reason, for_good = f"the gate cannot be put into {order.inputs}: {error}", False
+        if not reason:
+            self._fitness.worked()
+            return True
+        self._fitness.failed(reason, for_good=for_good)
+        await self._hands.discard(made.container or name)
+        return False
+
+    async def _meet(self, made: arming.Gate, name: str) -> tuple[str, bool]:
+        """Why the gate does not wait, and whether no other will; empty when it does."""
+        meeting = asyncio.ensure_future(made.meet())
+        ending = None
+        try:
+            # As a rule it has come by the time the engine says that it was started.
+            await asyncio.wait({meeting}, timeout=_SOON_SECONDS)
+            if not meeting.done():
+                ending = asyncio.ensure_future(self._end_of(name))
+                await asyncio.wait({meeting, ending}, timeout=_MEETING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if meeting.done():
+                meeting.result()
+                return "", False
+            if ending is not None and ending.done():
+                return "the gate cannot connect to this process's socket from within a container", True
+            return f"the gate was not heard of within {_MEETING_SECONDS:g} s", False
+        finally:
+            for task in filter(None, (meeting, ending)):
+                task.cancel()
+            await asyncio.gather(*filter(None, (meeting, ending)), return_exceptions=True)
+
+    async def _end_of(self, name: str) -> None:
+        with self._hands.watch(name) as watch:
+            while not await self._hands.has_ended(name):
+                await watch.changed(within_seconds=_LOOK_AGAIN_SECONDS)
+
+    # ── and on ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def open(self, order: ports.ContainerOrder, image: images.Facts, plain: confinement.Config) -> bool:
+        """
+        Whether the attempt's command runs now, or did.
+
+        If not, no container of ours waits for the attempt any more. Raises `errors.ContainerRefused` for an order whose
+        settings no container may have.
+        """
+        waiting = self._gates.pop(order.attempt, None)
+        if waiting is None:
+            return False
+        try:
+            self._hands.look_over(plain, order)
+            outcome = await self._try(waiting, order, image, plain)
+        except errors.ContainerRefused:
+            await self._withdraw(waiting)
+            raise
+        except BaseException:
+            waiting.close()
+            raise
+        if not outcome.reason:
+            waiting.close()
+            return True
+        _log.info(
+            "attempt %s does not begin in the container that was armed for it: %s", order.attempt.id, outcome.reason
+        )
+        if outcome.errno not in (0, errno.ENOENT, errno.E2BIG):
+            self._fitness.odd(order.image, arming.command(order, image))
+        return await self._withdraw(waiting)
+
+    async def _try(
+        self, waiting: arming.Gate, order: ports.ContainerOrder, image: images.Facts, plain: confinement.Config
+    ) -> arming.Outcome:
+        if waiting.asked != arming.armed(plain) or not arming.is_plain(order):
+            return arming.Outcome("it is ordered otherwise by now")
+        argv = arming.command(order, image)
+        if not argv:
+            return arming.Outcome("there is no command")
+        return await waiting.open(argv, order.environment)
+
+    async def _withdraw(self, waiting: arming.Gate) -> bool:
+        """Whether its command ran after all, until now. If not the container is gone."""
+        try:
+            await self._hands.kill(waiting.container)
+            if waiting.opened:
+                return True
+        finally:
+            waiting.close()
+        await self._hands.discard(waiting.container)
+        return False
+
+    async def replace(self, found: Inspected) -> None:
+        """The container, armed by somebody else, does not wait any more: it is gone, or its command had begun."""
+        await self._hands.kill(str(found["Id"]))
+        if arming.never_ran(found):
+            await self._hands.discard(str(found["Id"]))
+
+    def drop(self, attempt: run.AttemptRef) -> None:
+        """The attempt's gate, if one waits, ends; its container stays."""
+        waiting = self._gates.pop(attempt, None)
+        if waiting is not None:
+            waiting.close()
+
+    def close(self) -> None:
+        """All gates end."""
+        for attempt in list(self._gates):
+            self.drop(attempt)
