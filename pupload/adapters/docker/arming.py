@@ -49,7 +49,6 @@ ARMED = "pupload.armed"
 _GATE, _SOCKET, _MARKER = ".gate", ".gate.sock", "opened"
 _MAGIC = 0x45544147
 _HEAD, _REPORT = struct.Struct("=IIII"), struct.Struct("=II")
-_PEER = struct.Struct("=iII")
 
 _OPENING_SECONDS = 10.0
 
@@ -145,8 +144,8 @@ class Gate:
         self.asked = asked
         self.container = ""
         """The engine's id of its container."""
-        self.pid: int | None = None
-        """Of the gate, and so of the command that it becomes; None where it cannot be told from here."""
+        self.waits = False
+        """Whether it has come to wait."""
         self._inputs: Path | None = None
         self._listener: socket.socket | None = None
         self._socket: socket.socket | None = None
@@ -193,8 +192,7 @@ class Gate:
             raise OSError(errno.EPROTO, "it does not speak as the gate does")
         self._listener.close()
         await asyncio.to_thread(clear, self._inputs)
-        told = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-        self.pid = _PEER.unpack(told)[0] or None
+        self.waits = True
 
     async def open(self, argv: Iterable[str], environment: Mapping[str, str]) -> Outcome:
         """

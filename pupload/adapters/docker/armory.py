@@ -44,8 +44,8 @@ class Hands:
     kill: Callable[[str], Awaitable[object]]
     discard: Callable[[str], Awaitable[None]]
     """It is gone afterwards, whatever it did."""
-    has_ended: Callable[[str], Awaitable[bool]]
-    """Whether it runs no more, or is gone."""
+    exit_code: Callable[[str], Awaitable[int | None]]
+    """None while it runs; -1 where there is none."""
     watch: Callable[[str], AbstractContextManager[events.Watch]]
 
 
@@ -97,11 +97,6 @@ class Armory:
         """Whether it is worth a question to the engine."""
         return not self._fitness.hopeless and arming.is_plain(order)
 
-    def pid(self, attempt: run.AttemptRef) -> int | None:
-        """Of the gate that waits for the attempt: the command's, soon. None where none waits or it cannot be told."""
-        found = self._gates.get(attempt)
-        return found.pid if found is not None else None
-
     # ── there ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def arm(self, name: str, order: ports.ContainerOrder, image: images.Facts, plain: confinement.Config) -> bool:
@@ -139,43 +134,44 @@ class Armory:
             await made.place(order.inputs, program)
             made.container = await self._hands.check(name, made.asked)
             await self._hands.start(name)
-            reason, for_good = await self._meet(made, name)
+            await self._meet(made, name)
         except errors.ContainerRefused as refused:
-            reason, for_good = str(refused), arming.PLACE in str(refused)
+            # Another refusal is not the gate's fault: a plain start is refused as well, or it was removed meanwhile.
+            if arming.PLACE in str(refused):
+                self._fitness.failed(f"the gate cannot be executed: {refused}", for_good=True)
+        except FileNotFoundError:
+            pass  # the attempt's directory was removed: nobody wants it any more
         except OSError as error:
-            reason, for_good = f"the gate cannot be put into {order.inputs}: {error}", False
-        if not reason:
+            self._fitness.failed(f"the gate cannot be put into {order.inputs}: {error}", for_good=False)
+        if made.waits:
             self._fitness.worked()
             return True
-        self._fitness.failed(reason, for_good=for_good)
         await self._hands.discard(made.container or name)
         return False
 
-    async def _meet(self, made: arming.Gate, name: str) -> tuple[str, bool]:
-        """Why the gate does not wait, and whether no other will; empty when it does."""
-        meeting = asyncio.ensure_future(made.meet())
-        ending = None
+    async def _meet(self, made: arming.Gate, name: str) -> None:
+        """Returns when the gate waits, or it is clear that it will not."""
+        meeting, ending = asyncio.ensure_future(made.meet()), asyncio.ensure_future(self._end_of(name))
         try:
-            # As a rule it has come by the time the engine says that it was started.
-            await asyncio.wait({meeting}, timeout=_SOON_SECONDS)
-            if not meeting.done():
-                ending = asyncio.ensure_future(self._end_of(name))
-                await asyncio.wait({meeting, ending}, timeout=_MEETING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({meeting, ending}, timeout=_MEETING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if meeting.done():
                 meeting.result()
-                return "", False
-            if ending is not None and ending.done():
-                return "the gate cannot connect to this process's socket from within a container", True
-            return f"the gate was not heard of within {_MEETING_SECONDS:g} s", False
+            elif not ending.done():
+                self._fitness.failed(f"the gate was not heard of within {_MEETING_SECONDS:g} s", for_good=False)
+            elif ending.result() == gate.GAVE_UP:
+                self._fitness.failed("a program in a container cannot connect to a socket of this one", for_good=True)
         finally:
-            for task in filter(None, (meeting, ending)):
+            for task in (meeting, ending):
                 task.cancel()
-            await asyncio.gather(*filter(None, (meeting, ending)), return_exceptions=True)
+            await asyncio.gather(meeting, ending, return_exceptions=True)
 
-    async def _end_of(self, name: str) -> None:
+    async def _end_of(self, name: str) -> int:
+        # As a rule the gate has come by the time the engine says that it was started.
+        await asyncio.sleep(_SOON_SECONDS)
         with self._hands.watch(name) as watch:
-            while not await self._hands.has_ended(name):
+            while (code := await self._hands.exit_code(name)) is None:
                 await watch.changed(within_seconds=_LOOK_AGAIN_SECONDS)
+        return code
 
     # ── and on ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -107,7 +107,7 @@ class DockerExecutor:
                 start=self._start,
                 kill=lambda container: self._signal(container, "SIGKILL"),
                 discard=self._discard,
-                has_ended=self._does_no_more,
+                exit_code=self._exit_code,
                 watch=self._events.watch,
             )
         )
@@ -469,9 +469,11 @@ class DockerExecutor:
 
     # ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _does_no_more(self, name: str) -> bool:
+    async def _exit_code(self, name: str) -> int | None:
         found = await self._inspect(name)
-        return found is None or _has_ended(found)
+        if found is None:
+            return -1
+        return int(found["State"]["ExitCode"]) if _has_ended(found) else None
 
     async def recover(self) -> Sequence[ports.LiveContainer]:
         """See `ports.Executor`. One that was created and not started is listed as not running."""
