@@ -24,6 +24,7 @@ from pupload.domain.tiers import Tier
 from pupload.domain.watermark import Level
 from pupload.engine import orders, verdict
 from pupload.engine.admission import Admission
+from pupload.engine.arming import Arming
 from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
 from pupload.engine.footprint import Bounds, Footprint
@@ -88,6 +89,7 @@ class Attempts:
         *,
         driver: Driver,
         admission: Admission,
+        arming: Arming,
         staging: Staging,
         executor: Executor,
         journal: Journal,
@@ -101,6 +103,7 @@ class Attempts:
         self._driver = driver
         self._disks = disks
         self._admission = admission
+        self._arming = arming
         self._staging = staging
         self._executor = executor
         self._journal = journal
@@ -172,6 +175,7 @@ class Attempts:
         """
         while busy := self._busy.get(run_id):
             await asyncio.wait(busy)
+        await self._arming.gone(run_id)
         for work in list(self._unclean.get(run_id, {}).values()):
             await self._clean(work)
         self._unclean.pop(run_id, None)
@@ -389,7 +393,8 @@ class Attempts:
             await self._lease.sure()
             await self._executor.ensure_started(order)
 
-        await self._patiently(start)
+        async with self._arming.making(ref):
+            await self._patiently(start)
         # Told, not awaited: the container runs whether or not this is saved, and is found by its label if it is not.
         self._driver.tell(ref.run, events.NodeStarted(node=ref.node, attempt=ref.number, image=work.image))
         return True
@@ -404,6 +409,7 @@ class Attempts:
             work.image = await self._patiently(lambda: self._executor.resolve_image(node.image))
 
         async def fetch() -> None:
+            work.container |= await self._arming.claim(work.ref)
             made = await self._staging.make_folder(work.ref, owner=owner)
             paths.update(await self._patiently(lambda: self._staging.fetch_inputs(run, node, made)))
 
@@ -520,6 +526,8 @@ class Attempts:
 
     async def _clean(self, work: _Work) -> None:
         """Nothing of the attempt is left afterwards but its log and what it stored."""
+        work.container |= await self._arming.claim(work.ref)
+        await self._arming.under_way(work.ref)
         await self._lease.sure()
         if work.container:
             await self._patiently(lambda: self._executor.remove(work.ref))

@@ -16,13 +16,14 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
 from pupload import errors
 from pupload.domain import commands, deadlines, events
-from pupload.domain.decide import decide, outstanding
+from pupload.domain.decide import decide_all, outstanding
 from pupload.domain.run import Decision, Run
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.post import Post
@@ -40,6 +41,9 @@ FINISHED_KEPT, FINISHED_NODES_KEPT = 1000, 100_000
 READ_AT_ONCE = 32
 """Runs that are taken up: thousands, after a while."""
 
+REPORTS_AT_ONCE = 256
+"""Worked in by one decision, and saved in one commit: a run with very many nodes is not to keep up the others."""
+
 SECOND_LOOK_SECONDS = 60.0
 """When a run is looked at again that could not take in a report."""
 
@@ -48,6 +52,9 @@ Act = Callable[[Run, commands.Command], None]
 
 OnEvent = Callable[[events.Event], None]
 """Told of every event once it is saved."""
+
+_PASSING = (errors.Stale, errors.Fenced, errors.TryLater)
+"""What is worth another try: the run is read anew, or the database comes back."""
 
 ASKED = (events.CancelRequested,)
 """Reports that nobody tells a second time: the owner of the run must hear of them. All else it finds by itself."""
@@ -83,6 +90,7 @@ class Driver:
         self._on_event: OnEvent = _nothing
         self._on_taken_up: Callable[[Run], None] = _nothing
         self._on_let_go: Callable[[str], None] = _nothing
+        self._on_settled: Callable[[Run, Decision], None] = _nothing
         self._live: dict[str, Run] = {}
         self._finished: OrderedDict[str, Run] = OrderedDict()
         self._finished_nodes = 0
@@ -97,15 +105,17 @@ class Driver:
         *,
         on_taken_up: Callable[[Run], None] | None = None,
         on_let_go: Callable[[str], None] | None = None,
+        on_settled: Callable[[Run, Decision], None] | None = None,
     ) -> None:
         """
         Names who carries orders out and who is told of events; before `start`.
 
         `on_taken_up` is told of a run that was saved by somebody else, before its orders are given; `on_let_go` of one
-        (by its id) that is not ours any more.
+        (by its id) that is not ours any more; `on_settled` of every decision once it is saved and its orders are given.
         """
         self._act, self._on_event = act, on_event
         self._on_taken_up, self._on_let_go = on_taken_up or _nothing, on_let_go or _nothing
+        self._on_settled = on_settled or _nothing
 
     def start(self) -> None:
         """Alarms ring from now on."""
@@ -250,7 +260,7 @@ class Driver:
     async def _work(self, run_id: str) -> None:
         letters = self._letters[run_id]
         while letters:
-            batch = list(letters)
+            batch = list(islice(letters, REPORTS_AT_ONCE))
             await self._work_in(run_id, batch)
             for _ in batch:
                 letters.popleft()
@@ -278,14 +288,20 @@ class Driver:
         return await self._insist(partial(self._try_to_save, run_id, reports))
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await ask()  # what goes well at once, as nearly all does, never pays for the machinery
+        except _PASSING as error:
+            first = [error]
         async for attempt in AsyncRetrying(
             # A database that is away for a while must not lose what a node came to: this waits as long as it takes.
-            retry=retry_if_exception_type((errors.Stale, errors.Fenced, errors.TryLater)),
+            retry=retry_if_exception_type(_PASSING),
             wait=wait_exponential(multiplier=0.05, max=5.0),
             before_sleep=before_sleep_log(log, logging.WARNING),
             sleep=partial(sleep, self._clock),
         ):
             with attempt:
+                if first:
+                    raise first.pop()
                 return await ask()
         raise AssertionError("unreachable: the retrying has no end")
 
@@ -293,26 +309,20 @@ class Driver:
         run = self._known(run_id) or await self._take_up(run_id)
         if run.owner != self._me:
             return [await self._pass_on(run, report) for report in reports]
-        version, now, meant, made = run.version, self._clock.now(), [], []
-        for report in reports:
-            decision = decide(run, report, now=now, chance=self._ids.fraction())
-            meant.append(not decision.idle)
-            made.append(decision)
-            run = decision.run
-        whole = _joined(made)
-        if whole.idle:
+        decision, meant = decide_all(run, reports, now=self._clock.now(), chance=self._ids.fraction)
+        if decision.idle:
             # Nothing to save; but an alarm that rang too early is set again.
-            self._timers.set(run_id, deadlines.due(run))
+            self._set_alarm(run, ())
             return meant
         try:
-            saved = await self._runs.save(whole, if_version=version)
+            saved = await self._runs.save(decision, if_version=run.version)
         except errors.Stale:
             self._live.pop(run_id, None)
             raise
         except errors.Fenced:
             self.let_go(run_id)
             raise
-        self._settle(saved, whole)
+        self._settle(saved, decision)
         return meant
 
     async def _pass_on(self, run: Run, report: events.Report) -> bool:
@@ -341,11 +351,20 @@ class Driver:
     def _settle(self, run: Run, decision: Decision) -> None:
         """What follows once a decision is saved."""
         self._keep(run)
-        self._timers.set(run.id, deadlines.due(run))
+        self._set_alarm(run, decision.changed_nodes)
         for event in decision.events:
             self._on_event(event)
         for command in decision.commands:
             self._act(run, command)
+        self._on_settled(run, decision)
+
+    def _set_alarm(self, run: Run, changed: Iterable[str]) -> None:
+        """It never rings late, perhaps early: that is found out then, not by looking through the run every time."""
+        known = self._timers.get(run.id)
+        if known is None or run.status.terminal:
+            self._timers.set(run.id, deadlines.due(run))
+        else:
+            self._timers.set(run.id, deadlines.sooner(run, known, changed))
 
     def _keep(self, run: Run) -> None:
         if not run.status.terminal:
@@ -358,19 +377,6 @@ class Driver:
         while len(self._finished) > FINISHED_KEPT or self._finished_nodes > FINISHED_NODES_KEPT:
             _, oldest = self._finished.popitem(last=False)
             self._finished_nodes -= len(oldest.nodes)
-
-
-def _joined(decisions: list[Decision]) -> Decision:
-    """Several decisions on one run, as one."""
-    last = decisions[-1]
-    return Decision(
-        run=last.run,
-        events=tuple(event for one in decisions for event in one.events),
-        commands=tuple(command for one in decisions for command in one.commands),
-        changed_nodes=frozenset().union(*(one.changed_nodes for one in decisions)),
-        changed_edges=frozenset().union(*(one.changed_edges for one in decisions)),
-        at=last.at,
-    )
 
 
 def _batches(run_ids: Iterable[str], size: int) -> Iterator[list[str]]:

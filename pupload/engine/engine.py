@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pupload.domain import commands, deadlines, events
-from pupload.domain.run import Run
+from pupload.domain.run import Decision, Run
 from pupload.engine.admission import Admission, Room
+from pupload.engine.arming import Arming, Budget
 from pupload.engine.attempts import Attempts
 from pupload.engine.callbacks import NOBODY, Callbacks, Operator
 from pupload.engine.disks import DiskRoom
@@ -79,6 +80,8 @@ class Config:
     secrets_root: Path | None = None
     """The directory that holds what nodes are given secretly, in memory; None where there is no such place."""
     room: Room
+    armed: Budget = field(default_factory=Budget)
+    """What may be armed ahead of its attempts."""
     max_upload_bytes: int
     callback: Operator = NOBODY
     keeping: Keeping = field(default_factory=Keeping)
@@ -106,7 +109,7 @@ class Engine:
             world.disks,
             clock=world.clock,
             reserve_bytes=config.disk_reserve_bytes,
-            on_room=lambda: self.admission.limit_to(self.admission.share),
+            on_room=self._has_room_on_disk,
         )
         self.staging = Staging(
             stores=world.stores,
@@ -118,9 +121,21 @@ class Engine:
             max_artifact_bytes=config.limits.policy.max_artifact_bytes,
         )
         self.handout = Handout(secrets=world.secrets, root=config.secrets_root)
+        self.arming = Arming(
+            executor=world.executor,
+            staging=self.staging,
+            driver=self.driver,
+            admission=self.admission,
+            disks=self.disks,
+            clock=world.clock,
+            limits=config.limits,
+            budget=config.armed,
+            lease=self.lease,
+        )
         self.attempts = Attempts(
             driver=self.driver,
             admission=self.admission,
+            arming=self.arming,
             staging=self.staging,
             executor=world.executor,
             journal=world.journal,
@@ -151,7 +166,13 @@ class Engine:
         self._keep_house(world, config)
         self.totals: Counter[str] = Counter()
         """Events since the start, by their journal name."""
-        self.driver.connect(self._carry_out, self._count, on_taken_up=self._look_for_uploads, on_let_go=self._let_go)
+        self.driver.connect(
+            self._carry_out,
+            self._count,
+            on_taken_up=self._taken_up,
+            on_let_go=self._let_go,
+            on_settled=self._settled,
+        )
 
     def _keep_house(self, world: World, config: Config) -> None:
         """The parts that see to what runs leave behind, and to whose they are."""
@@ -177,6 +198,7 @@ class Engine:
             executor=world.executor,
             stores=world.stores,
             attempts=self.attempts,
+            arming=self.arming,
             staging=self.staging,
             handout=self.handout,
             clock=world.clock,
@@ -204,6 +226,7 @@ class Engine:
         self.driver.start()
         self.uploads.start()
         self.callbacks.start()
+        self.arming.start()
         await self.leases.start()
         self.sweep.start()
         self.retention.start()
@@ -216,6 +239,7 @@ class Engine:
         await self.disks.close()
         await self.uploads.close()
         await self.attempts.close()
+        await self.arming.close()
         await self._effects.close()
         await self.callbacks.close()
         await self.driver.close()
@@ -226,14 +250,23 @@ class Engine:
         if isinstance(command, commands.CloseRun):
             self.retention.ended(run)
 
-    def _look_for_uploads(self, run: Run) -> None:
-        """What came while nobody listened is there already."""
+    def _taken_up(self, run: Run) -> None:
         for edge in deadlines.awaited(run):
-            self.uploads.watch(run, edge, look=True)
+            self.uploads.watch(run, edge, look=True)  # what came while nobody listened is there already
+        self.arming.moved(run)
+
+    def _settled(self, run: Run, decision: Decision) -> None:
+        if any(not isinstance(event, events.NodeProgressed) for event in decision.events):
+            self.arming.moved(run, decision.changed_nodes)
 
     def _let_go(self, run_id: str) -> None:
         self.uploads.let_go(run_id)
         self.attempts.let_go(run_id)
+        self.arming.let_go(run_id)
+
+    def _has_room_on_disk(self) -> None:
+        self.admission.limit_to(self.admission.share)
+        self.arming.look()
 
     def _count(self, event: events.Event) -> None:
         self.totals[events.name_of(event)] += 1

@@ -14,6 +14,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -156,11 +157,17 @@ class Staging:
         """The names of all directories of attempts that are here."""
         return await asyncio.to_thread(_names_in, self._root)
 
-    async def sweep(self, wanted: Callable[[str], bool]) -> None:
-        """Directories of attempts that are not wanted are gone afterwards."""
+    async def sweep(
+        self,
+        wanted: Callable[[str], bool],
+        *,
+        kept_off: Callable[[str], AbstractAsyncContextManager[None]] = lambda _: nullcontext(),
+    ) -> None:
+        """Directories of attempts that are not wanted are gone afterwards; nobody makes one that is `kept_off` it."""
         for name in await asyncio.to_thread(_names_in, self._root):
-            if not wanted(name):
-                await asyncio.to_thread(clear, self._root / name)
+            async with kept_off(name):
+                if not wanted(name):
+                    await asyncio.to_thread(clear, self._root / name)
 
     async def fetch_inputs(self, run: Run, node: NodePlan, folder: Folder) -> dict[str, str]:
         """

@@ -14,6 +14,7 @@ from functools import partial
 from pupload import errors
 from pupload.domain import commands, ids
 from pupload.domain.run import AttemptRef, NodeStatus, Run
+from pupload.engine.arming import Arming
 from pupload.engine.attempts import Attempts
 from pupload.engine.driver import Act
 from pupload.engine.handout import Handout
@@ -39,6 +40,7 @@ class Sweep:
         executor: Executor,
         stores: Stores,
         attempts: Attempts,
+        arming: Arming,
         staging: Staging,
         handout: Handout,
         clock: Clock,
@@ -55,6 +57,7 @@ class Sweep:
         self._executor = executor
         self._stores = stores
         self._attempts = attempts
+        self._arming = arming
         self._staging = staging
         self._handout = handout
         self._clock = clock
@@ -131,15 +134,32 @@ class Sweep:
             ref = container.attempt
             if await self._is_wanted(ref, seen):
                 continue
-            log.info("removing the container of %s: no run waits for it", ref.id)
-            seen.count(ref.run)
             try:
-                outputs = await patiently(self._clock, partial(self._executor.outputs, ref))
-                await patiently(self._clock, partial(self._executor.remove, ref))
-                if outputs is not None:
-                    await self._staging.remove_folder(ref, Folder(path=outputs.parent))
+                async with self._arming.kept_off(ref.id):
+                    await self._remove_container(ref, seen)
             except errors.PuploadError as error:
-                log.warning("it could not be removed: %s", error)
+                log.warning("the container of %s could not be removed: %s", ref.id, error)
+
+    async def _remove_container(self, ref: AttemptRef, seen: "_Seen") -> None:
+        outputs = await patiently(self._clock, partial(self._executor.outputs, ref))
+        own = outputs is None or outputs == self._staging.folder(ref).outputs
+        if self._is_seen_to(ref.id) or (not own and await self._is_armed_elsewhere(ref, seen)):
+            return
+        log.info("removing the container of %s: no run waits for it", ref.id)
+        seen.count(ref.run)
+        await patiently(self._clock, partial(self._executor.remove, ref))
+        if outputs is not None:
+            await self._staging.remove_folder(ref, Folder(path=outputs.parent))
+
+    def _is_seen_to(self, attempt_id: str) -> bool:
+        return self._attempts.has_id(attempt_id) or self._arming.has(attempt_id)
+
+    async def _is_armed_elsewhere(self, ref: AttemptRef, seen: "_Seen") -> bool:
+        """Whether another controller on this engine may have armed the container for what is to come in its run."""
+        run = await seen.find(ref.run)
+        here = {other.id for other in self._others() if other.engine == self._me.engine}
+        node = run.nodes.get(ref.node) if run is not None and run.owner in here else None
+        return node is not None and node.status is NodeStatus.IDLE
 
     async def _sweep_folders(self, seen: "_Seen") -> None:
         wanted = set()
@@ -147,12 +167,12 @@ class Sweep:
             ref = _attempt(name)
             if ref is not None and await self._is_wanted(ref, seen, here=False):
                 wanted.add(name)
-        self._others_use = {name for name in wanted if not self._attempts.has_id(name)}
-        await self._staging.sweep(lambda name: name in wanted or self._attempts.has_id(name))
+        self._others_use = {name for name in wanted if not self._is_seen_to(name)}
+        await self._staging.sweep(lambda name: name in wanted or self._is_seen_to(name), kept_off=self._arming.kept_off)
 
     async def _is_wanted(self, ref: AttemptRef, seen: "_Seen", *, here: bool = True) -> bool:
         """Whether somebody sees to the attempt, or will; `here`: on this controller's container engine."""
-        if self._attempts.has(ref):
+        if self._is_seen_to(ref.id):
             return True
         run = await seen.find(ref.run)
         if run is None or not _is_current(run, ref):
