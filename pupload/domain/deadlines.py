@@ -4,6 +4,7 @@ What a run waits for, and how long it may.
 Every state that is not terminal has a deadline, so that a run always ends or says what it waits for.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from pupload.domain.plan import Origin
@@ -41,6 +42,17 @@ def due(run: Run) -> datetime | None:
         if run.plan.timeout_seconds is not None:
             moments.append(of_run(run))
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def sooner(run: Run, moment: datetime, nodes: Iterable[str]) -> datetime:
+    """
+    `moment`, or the earliest at which something must be done about one of these nodes.
+
+    Never later than `due`, where `moment` was not before these nodes changed, but perhaps sooner: what was awaited then
+    may have happened. What it takes does not depend on the size of the run.
+    """
+    moments = (of_node(run, run.nodes[node]) for node in nodes)
+    return min((moment, *(found for found in moments if found is not None)))
 
 
 def of_uploads(run: Run) -> datetime:

@@ -1,14 +1,15 @@
 """
 What happens next in a run.
 
-`begin` makes a run of a plan; `decide` takes in one report and says how the run is now, what happened, and what must
-be done about it; `pupload.domain.deadlines.due` says when it wants to be woken; `outstanding` gives the orders that a
-saved run implies, which is all that recovery needs. Nothing is done here: `pupload.engine.driver` carries commands out.
+`begin` makes a run of a plan; `decide` takes in one report, `decide_all` several, and says how the run is now, what
+happened, and what must be done about it; `pupload.domain.deadlines.due` says when it wants to be woken; `outstanding`
+gives the orders that a saved run implies, which is all that recovery needs.
+Nothing is done here: `pupload.engine.driver` carries commands out.
 
 Every function is total: a report that comes late, twice or for something unknown changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from pupload.domain import artifact, commands, deadlines, events, reaction
@@ -68,11 +69,27 @@ def decide(run: Run, report: events.Report, *, now: datetime, chance: float = 0.
     `chance` is between 0 and 1 and spreads pauses. A report that means nothing to the run (it is over, the attempt is
     not the current one) comes back as an idle decision.
     """
+    decision, _ = decide_all(run, [report], now=now, chance=lambda: chance)
+    return decision
+
+
+def decide_all(
+    run: Run, reports: Iterable[events.Report], *, now: datetime, chance: Callable[[], float]
+) -> tuple[Decision, list[bool]]:
+    """
+    How the run is after all the reports, in their order; and for each whether it meant anything.
+
+    The same as deciding on each in its turn, and saving all in one.
+    """
     turn = Turn(run, now)
-    if not run.status.terminal:
-        reaction.react(turn, report, chance=chance)
-        reaction.settle(turn)
-    return turn.decision()
+    meant = []
+    for report in reports:
+        before = turn.said
+        if not turn.head.status.terminal:
+            reaction.react(turn, report, chance=chance())
+            reaction.settle(turn)
+        meant.append(turn.said > before)
+    return turn.decision(), meant
 
 
 def outstanding(run: Run) -> tuple[commands.Command, ...]:

@@ -316,7 +316,7 @@ def _cancel_requested(turn: Turn, report: events.CancelRequested) -> None:
 
 def _wind_down(turn: Turn, reason: str, *, drain: bool) -> None:
     """Nothing starts any more; what runs is ended too, unless it may finish."""
-    for node in sorted(turn.active):
+    for node in sorted(turn.run.active):
         known = turn.node(node)
         if known.status is NodeStatus.READY:
             turn.change(node, status=NodeStatus.SKIPPED, error=reason)
@@ -344,8 +344,8 @@ def _time_passed(turn: Turn) -> None:
         for edge in deadlines.awaited(turn.run):
             reason = f"upload of edge {edge} did not arrive within {duration.text(turn.plan.upload_seconds)}"
             _upload_refused(turn, events.UploadRefused(edge=edge, reason=reason))
-    for node in sorted(turn.active):
-        moment = deadlines.of_node(turn.run, turn.node(node))
+    for node in sorted(turn.run.active):
+        moment = deadlines.of_node(turn.head, turn.node(node))
         if moment is not None and turn.now >= moment:
             _node_due(turn, turn.node(node))
 

@@ -5,6 +5,7 @@ The states and the table of legal moves are here; which move is made, `pupload.d
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -200,7 +201,7 @@ class Run:
     """Edges whose object was deleted since the run ended, and when: their artifacts only tell what there was."""
     absent: Mapping[str, str] = field(default_factory=dict)
     """Edges that will never have an object: the reason, by edge."""
-    active: frozenset[str] = frozenset()
+    active: AbstractSet[str] = frozenset()
     """Nodes that are READY, RUNNING or RETRYING: an index into `nodes`, so that big flows need no search."""
     unfinished: int = 0
     """How many nodes are in no terminal state: an index likewise."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from pupload import errors
+from pupload.domain import layers
 from pupload.domain.artifact import Artifact
 from pupload.domain.commands import Command
 from pupload.domain.events import Event
@@ -27,7 +28,9 @@ class Turn:
         self._artifacts: dict[str, Artifact] = {}
         self._touched: set[str] = set()
         self._edges: set[str] = set()
-        self._active = set(run.active)
+        self._moved: dict[str, bool] = {}
+        """Nodes whose state changed: whether they are active now."""
+        self._active = len(run.active)
         self._unfinished = run.unfinished
         self._events: list[Event] = []
         self._commands: list[Command] = []
@@ -61,7 +64,8 @@ class Turn:
             if after.status not in NODE_MOVES[before.status]:
                 raise errors.Broken(reason=f"node {node} cannot go from {before.status} to {after.status}")
             self._unfinished -= after.status.terminal
-            (self._active.add if after.status.active else self._active.discard)(node)
+            self._active += after.status.active - before.status.active
+            self._moved[node] = after.status.active
         self._touched.add(node)
         self._nodes[node] = after
         return after
@@ -83,9 +87,9 @@ class Turn:
         return edge in self._artifacts or edge in self._run.artifacts
 
     @property
-    def active(self) -> frozenset[str]:
-        """The nodes that are READY, RUNNING or RETRYING now."""
-        return frozenset(self._active)
+    def active(self) -> int:
+        """How many nodes are READY, RUNNING or RETRYING now."""
+        return self._active
 
     @property
     def unfinished(self) -> int:
@@ -99,6 +103,11 @@ class Turn:
     def order(self, command: Command) -> None:
         """To be done once the decision is saved."""
         self._commands.append(command)
+
+    @property
+    def said(self) -> int:
+        """How much there is in the decision so far."""
+        return len(self._events) + len(self._commands)
 
     def decision(self) -> Decision:
         """All of it, as a value."""
@@ -114,9 +123,9 @@ class Turn:
     def _fold(self) -> None:
         self._run = replace(
             self._run,
-            nodes={**self._run.nodes, **self._nodes},
-            artifacts={**self._run.artifacts, **self._artifacts},
-            active=frozenset(self._active),
+            nodes=layers.changed(self._run.nodes, self._nodes),
+            artifacts=layers.changed(self._run.artifacts, self._artifacts),
+            active=layers.moved(self._run.active, self._moved),
             unfinished=self._unfinished,
         )
-        self._nodes, self._artifacts = {}, {}
+        self._nodes, self._artifacts, self._moved = {}, {}, {}

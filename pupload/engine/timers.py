@@ -25,6 +25,10 @@ class Timers:
     def __len__(self) -> int:
         return len(self._set)
 
+    def get(self, name: str) -> datetime | None:
+        """When the name's alarm rings; None: not at all."""
+        return self._set.get(name)
+
     def set(self, name: str, when: datetime | None) -> None:
         """The name's alarm rings at `when`, in place of an earlier setting; None: not at all."""
         if when is None:

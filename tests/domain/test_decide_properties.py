@@ -5,6 +5,7 @@ The world here is a list of what could be reported next. Hypothesis picks from i
 up senseless ones, turns the clock and cancels. After every step the promises are checked.
 """
 
+import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from pupload.domain import commands, deadlines, events
 from pupload.domain.artifact import Artifact
-from pupload.domain.decide import begin, decide, outstanding
+from pupload.domain.decide import begin, decide, decide_all, outstanding
 from pupload.domain.flow import Flow
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.plan import Origin
@@ -45,7 +46,12 @@ class World:
 
     def __init__(self, decision: Decision) -> None:
         self.now: datetime = NOON
+        self.begun = decision
         self.run = decision.run
+        self.decided: list[tuple[datetime, events.Report, Decision]] = []
+        """What was told when, and what came of it."""
+        self.alarm = deadlines.due(decision.run)
+        """When a driver would look at the run, that looks only at what changed."""
         self.succeeded: set[str] = set()
         self.starts: dict[str, int] = {}
         self.ended_at: Run | None = None
@@ -56,6 +62,7 @@ class World:
         before = self.run
         decision = decide(before, report, now=self.now)
         self.told.append(report)
+        self.decided.append((self.now, report, decision))
         if before.status.terminal:
             assert decision.idle
             assert decision.run == before, "terminal states are absorbing"
@@ -64,6 +71,29 @@ class World:
                 assert decision.run.nodes[node] == state, "terminal states of nodes are absorbing"
         assert self._unchanged_elsewhere(before, decision)
         self._take(decision)
+        self._set_alarm(decision)
+
+    def _set_alarm(self, decision: Decision) -> None:
+        due = deadlines.due(decision.run)
+        if due is None:
+            self.alarm = None
+        elif self.alarm is not None:
+            self.alarm = deadlines.sooner(decision.run, self.alarm, decision.changed_nodes)
+            assert self.alarm <= due, "an alarm never rings late"
+
+    def check_together(self) -> None:
+        """Reports that are worked in together come to what they came to one by one."""
+        run = self.begun.run
+        for now, group in itertools.groupby(self.decided, key=lambda one: one[0]):
+            one_by_one = list(group)
+            decision, meant = decide_all(run, [one[1] for one in one_by_one], now=now, chance=lambda: 0.5)
+            assert decision.run == one_by_one[-1][2].run
+            assert meant == [not one[2].idle for one in one_by_one]
+            assert decision.events == tuple(event for one in one_by_one for event in one[2].events)
+            assert decision.commands == tuple(command for one in one_by_one for command in one[2].commands)
+            assert decision.changed_nodes == frozenset().union(*(one[2].changed_nodes for one in one_by_one))
+            assert decision.changed_edges == frozenset().union(*(one[2].changed_edges for one in one_by_one))
+            run = decision.run
 
     def _unchanged_elsewhere(self, before: Run, decision: Decision) -> bool:
         """What the decision does not name is not changed: only what it names is saved."""
@@ -212,6 +242,7 @@ def test_no_order_of_reports_breaks_a_promise(flow: tuple[Flow, tuple[NodeDef, .
     for _ in range(data.draw(st.integers(0, 40))):
         world.report(draw_report(data, world))
     drive_to_the_end(world)
+    world.check_together()
 
 
 @settings(deadline=None)

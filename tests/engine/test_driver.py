@@ -11,7 +11,7 @@ from pupload import errors
 from pupload.adapters.memory import clock, ids, state
 from pupload.domain import commands, events
 from pupload.domain.artifact import Artifact
-from pupload.domain.decide import begin, decide
+from pupload.domain.decide import begin, decide, decide_all
 from pupload.domain.run import Decision, NodeStatus, Run, Status
 from pupload.engine import driver as drivers
 from pupload.engine.driver import Driver
@@ -234,13 +234,13 @@ async def test_a_bug_in_one_run_hangs_neither_it_nor_another(
 ) -> None:
     ill, well = await desk.begin("run_01HZX3K9T8Q2B7M4N6P5R1S0VA"), await desk.begin("run_01HZX3K9T8Q2B7M4N6P5R1S0VB")
 
-    def decide_or_die(run: Run, report: events.Report, **rest: object) -> Decision:
+    def decide_or_die(run: Run, reports: list[events.Report], **rest: object) -> tuple[Decision, list[bool]]:
         if run.id == ill.id and broken:
             raise errors.Broken(reason="a bug")
-        return decide(run, report, **rest)  # type: ignore[arg-type]
+        return decide_all(run, reports, **rest)  # type: ignore[arg-type]
 
     broken = True
-    monkeypatch.setattr(drivers, "decide", decide_or_die)
+    monkeypatch.setattr(drivers, "decide_all", decide_or_die)
     with pytest.raises(errors.Broken):
         await desk.driver.report(ill.id, desk.sealed())
     assert await desk.driver.report(well.id, desk.sealed())
