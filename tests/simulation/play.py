@@ -109,6 +109,7 @@ class Server:
                 return
             world.trace(f"== {process.name} could not start: {begun.exception()}")
             process.dead = True
+            world.executor.died(process)
             await world.clock.sleep_until(world.clock.now() + timedelta(seconds=AGAIN_SECONDS))
 
     def _assemble(self) -> engines.Engine:
@@ -133,6 +134,7 @@ class Server:
             secrets_root=world.root / "secrets",
             limits=LIMITS,
             room=ROOM,
+            armed=world.armed,
             max_upload_bytes=1 << 20,
             me=ports.Controller(id=self.name, name=self.name, engine="simulated", store="simulated"),
             lease_seconds=self._lease_seconds,
@@ -149,6 +151,7 @@ class Server:
         process = self.process
         assert process is not None
         process.dead, self._up = True, False
+        self._world.executor.died(process)
         if not self._gone.done():
             self._gone.set_result(None)
         self._world.loop.create_task(self._after(crash.down_seconds), context=Context())
@@ -169,6 +172,7 @@ class Server:
         if process.dead:
             return  # killed while it closed
         process.dead = True
+        self._world.executor.died(process)
         gone.set_result(None)
         self._world.trace(f"== {process.name} closed")
         await self._after(seconds)
@@ -551,7 +555,7 @@ async def _befall(world: World, server: Servers, fault: faults.Fault) -> None:
         case faults.Freeze(seconds=seconds):
             await server.any().freeze(seconds)
         case faults.Removed():
-            alive = sorted(world.executor.alive, key=lambda ref: ref.id)
+            alive = sorted(world.executor.alive | world.executor.armed, key=lambda ref: ref.id)
             if alive:
                 world.executor.lose(world.chance.choice(alive))
         case faults.Deaf(seconds=seconds):

@@ -22,6 +22,7 @@ from pupload.adapters.memory import clock, containers, ids, objects, outbox, sec
 from pupload.domain import command
 from pupload.domain.delivery import Reply
 from pupload.domain.run import AttemptRef, NodeStatus, Run
+from pupload.engine.arming import Budget
 from tests.checker import Violation
 from tests.simulation import faults
 from tests.simulation.loop import Loop, Process
@@ -36,6 +37,9 @@ def _away(port: str) -> errors.TryLater:
         return errors.ExecutorUnavailable(host="simulated", reason="simulated")
     return errors.DatabaseUnavailable(reason="simulated")
 
+
+ARMING = 0.8
+"""In how many of the schedules the container engine arms containers."""
 
 DATABASE = ("runs", "journal", "outbox", "ownership")
 
@@ -57,6 +61,10 @@ class World:
         self.store.notifies = scenario.notifies
         self.executor = containers.MemoryExecutor(clock=self.clock)
         self.executor.registry = _Registry(self)
+        self.executor.caller = Process.current
+        arming = random.Random(f"arming {seed}")
+        self.executor.arms = arming.random() < ARMING
+        self.armed = Budget(nodes=arming.choice((1, 2, 5, 12)), seconds=arming.choice((3.0, 40.0, 600.0)))
         self.receiver = outbox.MemoryPoster()
         fails = (Reply(status=500), Reply(error="it hung up"), Reply(status=204))
         self.receiver.replies = self.chance.choices(fails, k=self.chance.choice((0, 0, 1, 3)))
@@ -178,6 +186,8 @@ class World:
                 vanishes=mishaps < behaviour.vanishes,
                 refused="its name is wrong" if behaviour.refused else "",
                 said=[containers.Said(text=line, after_seconds=behaviour.seconds * 0.5) for line in said],
+                # Outputs are stored before it is known how the node ended: much can happen in between.
+                told_after_seconds=self.chance.choice((0.0, 0.03, 0.03, 3.0)),
             )
 
         return run
@@ -346,6 +356,16 @@ class _Runs(_Gate):
             return run
 
         return await self._world.call(self._port, "save", real, (decision,), named)
+
+
+    async def close(self, run_id: str) -> None:
+        async def real(run_id: str) -> None:
+            left = sorted(ref.id for ref in self._world.executor.armed_by(Process.current()) if ref.run == run_id)
+            if left:
+                self._world.report("I8", run_id, "it was closed while containers were armed for it", " ".join(left))
+            await self._real.close(run_id)
+
+        await self._world.call(self._port, "close", real, (run_id,), {})
 
 
 class _Engine(_Gate):

@@ -16,7 +16,6 @@ import functools
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -54,6 +53,8 @@ class Outcome:
     """The engine will not start it, for this reason."""
     said: Sequence[Said | str] = ()
     peak_memory_bytes: int | None = None
+    told_after_seconds: float = 0.0
+    """How long after it has ceased the engine knows how it ended."""
 
 
 Script = Callable[[ports.ContainerOrder], Outcome]
@@ -188,8 +189,8 @@ class MemoryExecutor:
         if not self.arms or cannot or order.secrets is not None or order.gpus or order.devices:
             return False
         found = self._find(order.attempt)
-        if found is not None and not found.waits:
-            return False
+        if found is not None and (not found.waits or found.armed_by is not self.caller()):
+            return False  # it is another's to replace, when it is started
         if found is None or not self._may_be_let_go(found, order):
             self._forget(order.attempt)
             self.armings[order.attempt] += 1
@@ -207,15 +208,15 @@ class MemoryExecutor:
 
     async def ceased(self, attempt: run.AttemptRef) -> None:
         """See `ports.Executor`."""
-        with suppress(errors.ContainerLost):
-            await self.wait(attempt)
+        await self._at_rest(attempt)
 
     async def wait(self, attempt: run.AttemptRef) -> ports.Exit:
         """See `ports.Executor`."""
-        await self._ask()
-        while (box := self._find(attempt)) is not None and not box.ended(self._clock.now()):
-            await self._until_changed(box, box.ends_at)
+        box = await self._at_rest(attempt)
+        if box is not None and box.ends_at is not None and box.outcome.told_after_seconds:
+            await self._clock.sleep_until(box.ends_at + timedelta(seconds=box.outcome.told_after_seconds))
             await self._ask()
+            box = self._find(attempt)
         if box is None or box.waits:
             raise errors.ContainerLost(attempt=attempt.id)
         return ports.Exit(
@@ -335,6 +336,10 @@ class MemoryExecutor:
         """The attempts whose containers wait to be let go, and can be."""
         return frozenset(attempt for attempt, box in self._boxes.items() if box.waits and not box.over)
 
+    def armed_by(self, process: object) -> frozenset[run.AttemptRef]:
+        """Those of them that wait for this process (as `caller` names it)."""
+        return frozenset(attempt for attempt in self.armed if self._boxes[attempt].armed_by is process)
+
     def died(self, process: object = None) -> None:
         """The process (as `caller` named it) is gone: what waits for it ends."""
         for box in self._boxes.values():
@@ -369,6 +374,14 @@ class MemoryExecutor:
         self._forget(attempt)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _at_rest(self, attempt: run.AttemptRef) -> _Box | None:
+        """The attempt's container when nothing of it runs any more; None when there is none."""
+        await self._ask()
+        while (box := self._find(attempt)) is not None and not box.ended(self._clock.now()):
+            await self._until_changed(box, box.ends_at)
+            await self._ask()
+        return box
 
     async def _ask(self) -> None:
         """Every call gives others a turn, as a real one does: what relies on an unbroken order shows."""
