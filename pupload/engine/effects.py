@@ -72,7 +72,7 @@ class Effects:
         await self._insist(partial(self._callbacks.announce, run))
         await self._give_up_uploads(run)
         await self._insist(partial(self._attempts.settled, run.id))
-        if run.fence > 1 or any(len(node.attempts) > 1 for node in run.nodes.values()):
+        if run.fence > 1 or any(attempt.failure for node in run.nodes.values() for attempt in node.attempts):
             await self._remove_spares(run)
         await self._insist(partial(self._runs.close, run.id))
 
