@@ -36,7 +36,7 @@ HOMES = {
     "docker": ("adapters/docker",),
     "minio": ("adapters/s3",),
     "multidict": ("api", "client.py", "adapters/s3"),
-    "msgspec": ("api", "adapters/db"),
+    "msgspec": ("api", "adapters/db", "adapters/docker"),
     "prometheus_client": ("api/metrics.py",),
     "pydantic": ("api", "settings.py", "cli"),
     "pydantic_core": ("api",),

@@ -1,10 +1,11 @@
 """
-Asking the engine, with an end to every wait.
+Asking the engine by its SDK, with an end to every wait.
 
-The SDK blocks, so its calls run in two bounded pools: one for questions that are answered at once, one for work the
-engine needs time for, so that the first never queue behind the second. An engine that accepts and never answers costs
-one time limit, not one per call: what was queued meanwhile fails with the first. Whatever the SDK raises is turned into
-one of our errors here and nowhere else.
+For what is asked now and then; what every container needs is asked by `asking`, which costs a tenth. The SDK blocks,
+so its calls run in two bounded pools: one for questions that are answered at once, one for work the engine needs time
+for, so that the first never queue behind the second. An engine that accepts and never answers costs one time limit, not
+one per call: what was queued meanwhile fails with the first. Whatever the SDK raises is turned into one of our errors
+here and nowhere else.
 """
 
 import asyncio
@@ -73,14 +74,14 @@ class Calls:
         return await self._in(self._slow, self._slow_seconds, ask)
 
     async def _in(self, pool: ThreadPoolExecutor, seconds: float, ask: Callable[[Sdk], _T]) -> _T:
-        asked_at = self._clock.monotonic()
+        asked_at = self.now()
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, self._ask, seconds, ask, asked_at)
         except RuntimeError as error:
             raise self.unavailable("the executor is closed") from error
 
     def _ask(self, seconds: float, ask: Callable[[Sdk], _T], asked_at: float) -> _T:
-        self._give_up_if_silent_since(asked_at)
+        self.give_up_if_silent_since(asked_at)
         try:
             try:
                 return ask(self.client(seconds, asked_at=asked_at))
@@ -92,16 +93,15 @@ class Calls:
         except docker.errors.APIError as error:
             raise self._refusal(error) from None
         except requests.exceptions.Timeout:
-            self._silent_at = self._clock.monotonic()
-            raise self.unavailable(f"no answer within {seconds:g} s") from None
+            raise self.silent(seconds) from None
         except (requests.exceptions.RequestException, OSError) as error:
-            raise self.unavailable(_told(error)) from error
+            raise self.unavailable(told(error)) from error
 
     def client(self, seconds: float, *, asked_at: float | None = None) -> docker.APIClient:
         """The SDK's client whose calls may last so long; blocking. The first one settles the API version."""
         with self._making:
             if asked_at is not None:
-                self._give_up_if_silent_since(asked_at)
+                self.give_up_if_silent_since(asked_at)
             client = self._clients.get(seconds)
             if client is None:
                 client = self._clients[seconds] = self._connect(seconds)
@@ -117,8 +117,8 @@ class Calls:
         try:
             client = docker.APIClient(**arguments)
         except docker.errors.DockerException as error:
-            self._silent_at = self._clock.monotonic()
-            raise self.unavailable(_told(error)) from None
+            self._silent_at = self.now()
+            raise self.unavailable(told(error)) from None
         # The environment's proxies and .netrc are not for the engine, and cost time on every call.
         client.trust_env = False
         return client
@@ -127,7 +127,17 @@ class Calls:
         """To be raised."""
         return errors.ExecutorUnavailable(host=self.host, reason=reason)
 
-    def _give_up_if_silent_since(self, asked_at: float) -> None:
+    def now(self) -> float:
+        """By which silence is timed."""
+        return self._clock.monotonic()
+
+    def silent(self, seconds: float) -> errors.ExecutorUnavailable:
+        """To be raised when the engine has not answered for so long; who asked before now gives up as well."""
+        self._silent_at = self.now()
+        return self.unavailable(f"no answer within {seconds:g} s")
+
+    def give_up_if_silent_since(self, asked_at: float) -> None:
+        """Raises `errors.ExecutorUnavailable` when the engine has kept somebody waiting in vain since then."""
         if self._silent_at > asked_at:
             raise self.unavailable("it does not answer")
 
@@ -145,7 +155,7 @@ class Calls:
             client.close()
 
 
-def _told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """The cause of an error chain, in its own words: libraries wrap it in theirs."""
     seen: BaseException = error
     while (cause := seen.__cause__ or seen.__context__) is not None:

@@ -1,9 +1,9 @@
 """
-What the kernel says of a container's memory.
+What the kernel says of a container, where the engine's host is ours: its memory, and which process is its first.
 
-Only while it runs: its control group is gone with it, so the highest value is sampled now and then, and a container
-that ends sooner has none. Reading is a few microseconds on a pseudo file. Where the engine is on another machine, or
-hides its groups from us, nothing is known.
+Both are read from the container's control group, whose path names the container: what is found there is no other
+machine's and no other container's. The group is gone with the container. Reading is a few microseconds on a pseudo
+file. Where the engine is on another machine, or hides its groups from us, nothing is known.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
+_ID = "{id}"
 
 
 @dataclass(slots=True)
@@ -18,45 +19,86 @@ class Memory:
     """The memory of one container, as far as it was seen."""
 
     peak_bytes: int | None = None
-    """The page cache counts, as it does for the limit."""
+    """The page cache counts, as it does for the limit. The kernel keeps the highest value: the last look tells all."""
     oom_kills: int = 0
-    _group: Path | None = None
-    _version: int = 0
-
-    def find(self, container_id: str, pid: int, *, proc: Path = _PROC, root: Path = _ROOT) -> None:
-        """Looks up the group of the running process; it must name the container, else the pid is another machine's."""
-        if self._group is None and pid:
-            self._version, self._group = _find_group(container_id, pid, proc, root)
+    group: "Group | None" = None
 
     def sample(self) -> None:
         """Reads on."""
-        if self._group is None:
+        if self.group is None:
             return
-        peak, events = (
+        peak, kills = (
             ("memory.max_usage_in_bytes", "memory.oom_control")
-            if self._version == 1
+            if self.group.version == 1
             else ("memory.peak", "memory.events")
         )
-        seen = _read(self._group / peak).strip()
+        seen = _read(self.group.path / peak).strip()
         if seen.isdecimal():
             self.peak_bytes = max(self.peak_bytes or 0, int(seen))
-        for line in _read(self._group / events).splitlines():
+        for line in _read(self.group.path / kills).splitlines():
             name, _, count = line.partition(" ")
             if name == "oom_kill" and count.isdecimal():
                 self.oom_kills = max(self.oom_kills, int(count))
 
 
-def _find_group(container_id: str, pid: int, proc: Path, root: Path) -> tuple[int, Path | None]:
-    """Lines are `9:memory:/docker/<id>` (version 1) or `0::/system.slice/docker-<id>.scope` (version 2)."""
-    for line in _read(proc / str(pid) / "cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if container_id not in path:
-            continue
-        if "memory" in controllers.split(","):
-            return 1, root / "memory" / path.lstrip("/")
-        if not controllers and (root / path.lstrip("/") / "memory.events").exists():
-            return 2, root / path.lstrip("/")
-    return 0, None
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The control group of a running container."""
+
+    version: int
+    path: Path
+
+
+class Groups:
+    """Where an engine keeps the groups of its containers: learnt from one of them, then known for all."""
+
+    def __init__(self, *, proc: Path = _PROC, root: Path = _ROOT) -> None:
+        self._proc = proc
+        self._root = root
+        self._pattern: tuple[int, str] | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether groups are found by the container's id alone."""
+        return self._pattern is not None
+
+    def of(self, container: str, pid: int = 0) -> Group | None:
+        """The group of the running container, of which `pid` is a process by the engine's word; None: not seen."""
+        if self._pattern is None and pid:
+            self._pattern = self._learn(container, pid)
+        if self._pattern is None:
+            return None
+        version, pattern = self._pattern
+        path = Path(pattern.replace(_ID, container))
+        return Group(version, path) if path.exists() else None
+
+    def _learn(self, container: str, pid: int) -> tuple[int, str] | None:
+        """Lines are `9:memory:/docker/<id>` (version 1) or `0::/system.slice/docker-<id>.scope` (version 2)."""
+        for line in _read(self._proc / str(pid) / "cgroup").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if container not in path:
+                continue
+            pattern = path.lstrip("/").replace(container, _ID)
+            if "memory" in controllers.split(","):
+                return 1, str(self._root / "memory" / pattern)
+            if not controllers and (self._root / path.lstrip("/") / "memory.events").exists():
+                return 2, str(self._root / pattern)
+        return None
+
+    def first_process(self, group: Group) -> int:
+        """
+        The pid, here, of the process that is number 1 in the container; 0 where there is none to be seen.
+
+        With exactly one namespace of processes between it and us: a node might make further ones, with a number 1 each.
+        """
+        for pid in _read(group.path / "cgroup.procs").split():
+            for line in _read(self._proc / pid / "status").splitlines():
+                if line.startswith("NSpid:"):
+                    numbers = line.split()[1:]
+                    if len(numbers) == 2 and numbers[1] == "1":
+                        return int(pid)
+                    break
+        return 0
 
 
 def _read(path: Path) -> str:

@@ -8,7 +8,7 @@ signal that it was asked to send, and its times say whether it was restarted abo
 
 import signal
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pupload import ports
@@ -52,6 +52,19 @@ def exit_of(
     )
 
 
+def good(*, started_ns: int, died_ns: int, peak_memory_bytes: int | None) -> ports.Exit:
+    """How a container ended of which the engine's events told all, and nothing but good."""
+    died_at = _at(died_ns)
+    started_at = min(_at(started_ns), died_at) if started_ns else None
+    return ports.Exit(
+        code=0, oom=False, started_at=started_at, finished_at=died_at, peak_memory_bytes=peak_memory_bytes
+    )
+
+
+def _at(nanoseconds: int) -> datetime:
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+
+
 def _went_with(engine_since: datetime | None, started_at: datetime | None, finished_at: datetime | None) -> bool:
     """Whether the container was started by an earlier life of the engine and ended about when this one began."""
     if engine_since is None or started_at is None or started_at >= engine_since:
@@ -61,8 +74,14 @@ def _went_with(engine_since: datetime | None, started_at: datetime | None, finis
 
 def signal_of(event: Mapping[str, Any]) -> int | None:
     """The signal that the engine was asked to send; None for an event of another kind."""
-    told = str((event.get("Actor") or {}).get("Attributes", {}).get("signal", ""))
-    return int(told) if event.get("Action") == "kill" and told.isdecimal() else None
+    if event.get("Action") != "kill":
+        return None
+    return number_of(str((event.get("Actor") or {}).get("Attributes", {}).get("signal", "")))
+
+
+def number_of(told: str) -> int | None:
+    """A signal's number, as events write it."""
+    return int(told) if told.isdecimal() else None
 
 
 def last_signal(happened: Iterable[Mapping[str, Any]]) -> int | None:

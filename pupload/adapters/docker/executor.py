@@ -12,7 +12,6 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -21,41 +20,31 @@ from pupload import errors, ports
 from pupload.adapters.docker import (
     arming,
     armory,
+    asking,
     calls,
-    cgroup,
     confinement,
-    ends,
+    containers,
     events,
     gpus,
     images,
     inspection,
-    logs,
     metadata,
     names,
     probe,
+    reading,
     refusals,
     streams,
+    watching,
 )
 from pupload.domain import run
 
-_LOOK_AGAIN_SECONDS = 10.0
-"""How often who waits inspects without having been woken: the back-up for lost events."""
-_FIRST_SAMPLE_SECONDS, _LAST_SAMPLE_SECONDS = 0.1, 2.0
 _MAKERS_TURN_SECONDS = 2.0
 _VANISHING_SECONDS = 30.0
 _GLANCE_SECONDS = 0.1
-_NEVER_STARTED_SECONDS = 30.0
 _DYING_SECONDS = 10.0
 _KILLS = 3
-_AFTERTHOUGHT_SECONDS = 0.05
-"""So much later than the container ended the engine may tell of the signal that ended it."""
 
-_NOT_FOUND, _CONFLICT = 404, 409
-_ENDED = frozenset({"exited", "dead"})
-_STARTED = frozenset({"running", "paused", "restarting"}) | _ENDED
-
-Inspected = dict[str, Any]
-"""As the engine describes a container."""
+Inspected = containers.Inspected
 
 
 class _Whose(Enum):
@@ -92,12 +81,19 @@ class DockerExecutor:
         self._calls = calls.Calls(
             host=host, pool_size=pool_size, quick_seconds=quick_seconds, slow_seconds=slow_seconds, clock=clock
         )
-        self._streams = streams.Streams(self._calls, answer_seconds=quick_seconds)
-        self._images = images.Images(self._calls, self._streams, pull_seconds=pull_seconds)
-        self._events = events.Events(
-            label=self._names.label, connect=lambda: self._calls.client(quick_seconds), clock=clock
+        self._asking = asking.Asking(
+            self._calls, pool_size=pool_size, quick_seconds=quick_seconds, slow_seconds=slow_seconds
         )
-        self._idle_seconds = max(quick_seconds, _LOOK_AGAIN_SECONDS)
+        self._containers = containers.Containers(self._asking)
+        self._streams = streams.Streams(self._calls, self._asking, answer_seconds=quick_seconds)
+        self._images = images.Images(self._calls, self._asking, self._streams, clock=clock, pull_seconds=pull_seconds)
+        self._events = events.Events(label=self._names.label, stream=self._streams, clock=clock)
+        self._watching = watching.Watching(self._containers, self._events, self._calls)
+        self._reading = reading.Reading(
+            self._containers, self._events, self._streams, self._calls, idle_seconds=quick_seconds
+        )
+        self._made: dict[str, str] = {}
+        """Ids of containers that are about to be started, by name."""
         self._starting: dict[run.AttemptRef, asyncio.Lock] = {}
         self._armory = armory.Armory(
             armory.Hands(
@@ -111,8 +107,11 @@ class DockerExecutor:
                 watch=self._events.watch,
             )
         )
-        self.arms = True
+
+    @property
+    def arms(self) -> bool:
         """See `ports.Executor`."""
+        return self._calls.local and not self._armory.hopeless
 
     # ── images ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -142,6 +141,7 @@ class DockerExecutor:
         image = await self._facts(order.image)
         asked = self._settings(order, image)
         if await self._armory.open(order, image, asked):
+            self._events.opened(name)
             return
         whose = await self._whose_to_start(name, asked, order)
         if whose is _Whose.NOBODYS and await self._is_outdated(name, asked):
@@ -170,7 +170,7 @@ class DockerExecutor:
     async def _remove_unstarted(self, name: str) -> None:
         """Not by force: should its maker have started it after all, it stays."""
         with suppress(calls.Refusal):
-            await self._calls.slow(lambda client: client.remove_container(name, v=True))
+            await self._containers.remove(name, force=False)
 
     async def _facts(self, image: str) -> images.Facts:
         try:
@@ -182,9 +182,9 @@ class DockerExecutor:
         """Whether it was made now; False when there is one of this name. Nothing may change `asked` behind this."""
         self._inspect_settings(asked, order)
         try:
-            await self._calls.slow(lambda client: client.create_container_from_config(asked, name))
+            await self._containers.create(name, asked)
         except calls.Refusal as refusal:
-            if refusal.status == _CONFLICT:
+            if refusal.status == containers.CONFLICT:
                 return False
             if order.secrets is not None and f"does not exist: {order.secrets}" in refusal.reason:
                 raise refusals.cannot_see(order.secrets.parent) from None
@@ -199,7 +199,7 @@ class DockerExecutor:
             raise errors.ContainerRefused(reason=f"it may not be made so: {'; '.join(wrong)}")
 
     def _cannot_create(self, refusal: calls.Refusal, image: str) -> errors.PuploadError:
-        if refusal.status == _NOT_FOUND and "image" in refusal.reason.lower():
+        if refusal.status == containers.NOT_FOUND and "image" in refusal.reason.lower():
             return errors.ImageMissing(image=image, reason="it was removed after it had been found")
         return refusals.meaning(refusal)
 
@@ -213,12 +213,12 @@ class DockerExecutor:
                     if self._names.attempt(found["Config"].get("Labels") or {}) != order.attempt:
                         raise errors.ContainerRefused(reason=f"there is another container named {name}")
                     if arming.never_ran(found):
-                        if _has_ended(found) or makers_turn.over:
+                        if containers.has_ended(found) or makers_turn.over:
                             await self._armory.replace(found)
                         else:
                             await watch.changed(within_seconds=_GLANCE_SECONDS)
                         continue
-                    if _status(found) != "created":
+                    if containers.status(found) != "created":
                         return _Whose.ANOTHERS
                     if makers_turn.over:
                         return _Whose.NOBODYS
@@ -237,11 +237,14 @@ class DockerExecutor:
             await self._discard(name)
             reason = f"the engine would not confine it as ordered: {'; '.join(wrong)}"
             raise errors.ContainerRefused(reason=reason)
-        return str(found["Id"])
+        self._made[name] = str(found["Id"])
+        return self._made[name]
 
     async def _start(self, name: str) -> None:
+        made = self._made.pop(name, "")
         try:
-            await self._calls.slow(lambda client: client.start(name))
+            await self._containers.start(name)
+            self._events.started(name, made)
         except calls.Refusal as refusal:
             await self._discard(name)
             raise refusals.meaning(refusal) from None
@@ -249,7 +252,7 @@ class DockerExecutor:
     async def _discard(self, name: str) -> None:
         """Removes what must not stay; that it failed is no news beside the error that follows."""
         with suppress(errors.ExecutorUnavailable):
-            await self._calls.slow(lambda client: client.remove_container(name, v=True, force=True))
+            await self._containers.remove(name, force=True)
 
     # ── arming ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -270,139 +273,20 @@ class DockerExecutor:
     # ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def ceased(self, attempt: run.AttemptRef) -> None:
-        """See `ports.Executor`."""
-        with suppress(errors.ContainerLost):
-            await self.wait(attempt)
+        """See `ports.Executor`. Where the engine is on this machine the kernel tells, before the engine knows."""
+        await self._watching.ceased(self._names.container(attempt))
 
     async def wait(self, attempt: run.AttemptRef) -> ports.Exit:
-        """
-        See `ports.Executor`.
+        """See `ports.Executor`. Who is created or armed and not let go for half a minute counts as lost."""
+        return await self._watching.wait(self._names.container(attempt), attempt)
 
-        A container that was created and that nobody starts for half a minute counts as lost.
-        """
-        name = self._names.container(attempt)
-        memory = cgroup.Memory()
-        never_started, looked_on = 0.0, False
-        with self._events.watch(name) as watch:
-            while True:
-                found = await self._inspect(name)
-                waits = found is not None and arming.never_ran(found)
-                if found is None or never_started >= _NEVER_STARTED_SECONDS or (waits and _has_ended(found)):
-                    raise errors.ContainerLost(attempt=attempt.id)
-                if _has_ended(found):
-                    return await self._exit(found, memory, oom_seen=watch.oom, looked_on=looked_on)
-                looked_on = True
-                if waits or _status(found) == "created":
-                    if not await watch.changed(within_seconds=_LOOK_AGAIN_SECONDS):
-                        never_started += _LOOK_AGAIN_SECONDS
-                    continue
-                memory.find(found["Id"], found["State"].get("Pid") or 0)
-                await _sampling_until_changed(watch, memory)
-
-    async def _exit(self, found: Inspected, memory: cgroup.Memory, *, oom_seen: bool, looked_on: bool) -> ports.Exit:
-        """The events that were seen suffice for a good end that was looked on at; else the engine is asked for more."""
-        state, since = found["State"], None
-        sent = self._events.signal(found["Name"].lstrip("/"))
-        if state.get("ExitCode") or not looked_on:
-            sent = sent or await self._calls.quick(lambda client: _last_signal(client, found))
-            since = ends.since(await self._calls.quick(lambda client: client.networks(names=["bridge"])))
-        oom = bool(state.get("OOMKilled")) or oom_seen or memory.oom_kills > 0
-        # At the moment of the kill all of it was in use, whether a sample fell into that moment or not.
-        peak = int(found["HostConfig"]["Memory"]) or memory.peak_bytes if oom else memory.peak_bytes
-        ended = ends.exit_of(state, oom=oom, peak_memory_bytes=peak, sent=sent, engine_since=since)
-        return replace(ended, started_at=arming.opened_at(found) or ended.started_at)
-
-    async def logs(self, attempt: run.AttemptRef, *, skip: int = 0) -> AsyncIterator[ports.LogLine]:
-        """
-        See `ports.Executor`.
-
-        Counting with `skip` is exact until several times the order's `log_bytes` were written (as the engine stores
-        them: some 80 bytes more per line); then its oldest lines are gone.
-        """
-        name = self._names.container(attempt)
-        while await self._was_started(name):
-            passed, last = 0, None
-            async for line in self._log_stream(name, follow="1"):
-                passed, last = passed + 1, line
-                if passed > skip:
-                    yield line
-            found = await self._inspect(name)
-            if found is None:
-                return
-            if _has_ended(found):
-                async for line in self._untold(name, passed, last):
-                    passed += 1
-                    if passed > skip:
-                        yield line
-                return
-            skip = max(skip, passed)
+    def logs(self, attempt: run.AttemptRef, *, skip: int = 0) -> AsyncIterator[ports.LogLine]:
+        """See `ports.Executor`, and `reading.Reading.lines` for how long `skip` counts exactly."""
+        return self._reading.lines(self._names.container(attempt), skip)
 
     async def last_line(self, attempt: run.AttemptRef) -> ports.LogLine | None:
         """See `ports.Executor`."""
-        name = self._names.container(attempt)
-        with self._events.watch(name) as watch:
-            while (found := await self._inspect(name)) is not None and not _has_ended(found):
-                await watch.changed(within_seconds=_LOOK_AGAIN_SECONDS)
-        last = None
-        async for line in self._log_stream(name, tail="1"):
-            last = line
-        return last
-
-    async def _untold(self, name: str, passed: int, last: ports.LogLine | None) -> AsyncIterator[ports.LogLine]:
-        """
-        What the engine keeps beyond the `passed` lines that it told, `last` at the end.
-
-        Some engines, when the container ends, leave a reader that follows without what it had not read yet, or
-        without an end that has no newline.
-        """
-        kept = [line async for line in self._log_stream(name, tail="1")]
-        if not kept or kept[-1] == last:
-            return
-        count = 0
-        async for line in self._log_stream(name):
-            count += 1
-            if count > passed:
-                yield line
-        if count <= passed:  # what is kept begins later than what was told: then the end alone
-            for line in kept:
-                yield line
-
-    async def _log_stream(self, name: str, **which: str) -> AsyncIterator[ports.LogLine]:
-        """
-        All lines from the first, or of the entries that the engine's parameters `which` choose.
-
-        Followed, until the engine ends the stream: the container ended, or the engine did.
-        """
-        parser = logs.Parser()
-        query = {"stdout": "1", "stderr": "1", "timestamps": "1", **which}
-        try:
-            async with self._streams.open("GET", f"/containers/{name}/logs", query=query) as body:
-                while not body.at_eof():
-                    try:
-                        async with asyncio.timeout(self._idle_seconds):
-                            data = await body.readany()
-                    except TimeoutError:
-                        # Nothing to say, or nobody there any more? Asking tells.
-                        await self._inspect(name)
-                        continue
-                    for line in parser.feed(data):
-                        yield line
-        except logs.NotALog:
-            raise self._calls.unavailable("its log stream makes no sense") from None
-        except calls.Refusal as refusal:
-            if refusal.status not in (_NOT_FOUND, _CONFLICT):
-                raise
-
-    async def _was_started(self, name: str) -> bool:
-        """Whether it ever ran, waiting for that while it is being started; False when it is gone."""
-        with self._events.watch(name) as watch:
-            while True:
-                found = await self._inspect(name)
-                if found is None or _status(found) in _STARTED:
-                    return found is not None
-                if found["State"].get("Error"):
-                    return False
-                await watch.changed(within_seconds=_LOOK_AGAIN_SECONDS)
+        return await self._reading.last_line(self._names.container(attempt))
 
     # ── ending ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -443,7 +327,7 @@ class DockerExecutor:
                 return True
             if patience.over:
                 return False
-            await watch.changed(within_seconds=min(patience.left, _LOOK_AGAIN_SECONDS))
+            await watch.changed(within_seconds=min(patience.left, watching.LOOK_AGAIN_SECONDS))
 
     async def remove(self, attempt: run.AttemptRef) -> None:
         """See `ports.Executor`."""
@@ -451,20 +335,20 @@ class DockerExecutor:
         name = self._names.container(attempt)
         with self._events.watch(name) as watch:
             patience = _Patience(_DYING_SECONDS)
-            while True:
-                refused = await self._try_remove(name)
+            while (refused := await self._try_remove(name)) is not None:
                 if await self._inspect(name) is None:
                     return
                 if patience.over:
-                    raise refused or self._calls.unavailable(f"container {name} does not go away")
+                    raise refused
                 # Another removal may be under way: its end wakes us.
                 await watch.changed(within_seconds=min(patience.left, 1.0))
 
     async def _try_remove(self, name: str) -> calls.Refusal | None:
+        """None when it is gone."""
         try:
-            await self._calls.slow(lambda client: client.remove_container(name, v=True, force=True))
+            await self._containers.remove(name, force=True)
         except calls.Refusal as refusal:
-            return refusal
+            return None if refusal.status == containers.NOT_FOUND else refusal
         return None
 
     # ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -473,7 +357,7 @@ class DockerExecutor:
         found = await self._inspect(name)
         if found is None:
             return -1
-        return int(found["State"]["ExitCode"]) if _has_ended(found) else None
+        return int(found["State"]["ExitCode"]) if containers.has_ended(found) else None
 
     async def recover(self) -> Sequence[ports.LiveContainer]:
         """See `ports.Executor`. One that was created and not started is listed as not running."""
@@ -544,18 +428,12 @@ class DockerExecutor:
         self._armory.close()
         await self._images.close()
         await self._events.close()
-        await self._streams.close()
+        await self._asking.close()
         await self._calls.close()
 
     async def _inspect(self, name: str) -> Inspected | None:
         """The container as it is now; None when there is none, or it is just going away."""
-        try:
-            found: Inspected = await self._calls.quick(lambda client: client.inspect_container(name))
-        except calls.Refusal as refusal:
-            if refusal.status == _NOT_FOUND:
-                return None
-            raise
-        return None if _status(found) == "removing" else found
+        return await self._containers.inspect(name)
 
 
 class _Patience:
@@ -571,36 +449,6 @@ class _Patience:
     @property
     def over(self) -> bool:
         return self.left <= 0
-
-
-async def _sampling_until_changed(watch: events.Watch, memory: cgroup.Memory) -> None:
-    """Returns when woken, or when it is time to inspect unasked; reads the memory ever more rarely meanwhile."""
-    pause, waited = _FIRST_SAMPLE_SECONDS, 0.0
-    memory.sample()
-    while waited < _LOOK_AGAIN_SECONDS and not await watch.changed(within_seconds=pause):
-        memory.sample()
-        waited += pause
-        pause = min(pause * 2, _LAST_SAMPLE_SECONDS)
-
-
-def _status(found: Inspected) -> str:
-    return str(found["State"]["Status"])
-
-
-def _has_ended(found: Inspected) -> bool:
-    """Whether it ran and does no more, or could not be started at all."""
-    status = _status(found)
-    return status in _ENDED or (status == "created" and bool(found["State"].get("Error")))
-
-
-def _last_signal(client: calls.Sdk, found: Inspected) -> int | None:
-    """From the events that this life of the engine remembers. For the past alone, by the engine's clock: no waiting."""
-    finished_at = ends.moment(found["State"].get("FinishedAt"))
-    if finished_at is None:
-        return None
-    until = f"{finished_at.timestamp() + _AFTERTHOUGHT_SECONDS:.6f}"
-    filters = {"container": [found["Id"]], "event": ["kill", "start"]}
-    return ends.last_signal(client.events(since="1", until=until, filters=filters, decode=True))
 
 
 def _disk_bytes(folder: Path) -> int:

@@ -1,8 +1,9 @@
 """
 Images: from the name a definition gives to an id that never means anything else.
 
-The engine is asked every time: that costs two milliseconds, and a name that was given to a new image a moment ago means
-the new one. Nothing but the named image is ever used in its place.
+A name that was given to a new image a moment ago means the new one: so the engine is asked, and the answer holds for
+others who ask within a moment, if the engine has not told meanwhile that anything happened to an image. Nothing but the
+named image is ever used in its place.
 """
 
 import asyncio
@@ -11,13 +12,16 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import docker
 import docker.auth
+import msgspec
 
-from pupload import errors
-from pupload.adapters.docker import calls, streams
+from pupload import errors, ports
+from pupload.adapters.docker import asking, calls, events, streams
 
 _ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
@@ -47,6 +51,12 @@ _SENTENCES = {
 }
 
 
+_MOMENT_SECONDS = 2.0
+"""
+How long an answer holds at most, should the engine's word that an image changed be late. Of fifty nodes that start at
+once one asks.
+"""
+
 _REMEMBERED = 1000
 """Images about which something is remembered; what is forgotten is asked for again."""
 
@@ -63,12 +73,38 @@ class Facts:
     """Of the processors that it is for, such as `amd64`."""
 
 
+class _Settings(msgspec.Struct):
+    Entrypoint: list[str] | None = None
+    Cmd: list[str] | None = None
+    Volumes: dict[str, Any] | None = None
+
+
+class _Image(msgspec.Struct):
+    """As the engine describes one, as far as it matters."""
+
+    Id: str
+    Architecture: str = ""
+    Config: _Settings | None = None
+
+
 class Images:
     """The engine's images."""
 
-    def __init__(self, asks: calls.Calls, pulls: streams.Streams, *, pull_seconds: float) -> None:
+    def __init__(
+        self,
+        asks: calls.Calls,
+        ask: asking.Asking,
+        stream: streams.Streams,
+        *,
+        clock: ports.Clock,
+        pull_seconds: float,
+    ) -> None:
         self._calls = asks
-        self._streams = pulls
+        self._ask = ask
+        self._streams = stream
+        self._changes = events.Images(stream, clock)
+        self._fresh: dict[str, tuple[int, float, str]] = {}
+        """What names mean: as of which state of the images, until when, the id."""
         self._pull_seconds = pull_seconds
         self._pulling: dict[str, asyncio.Task[None]] = {}
         self._pulled: Counter[str] = Counter()
@@ -79,7 +115,9 @@ class Images:
     async def resolve(self, reference: str) -> str:
         """See `ports.Executor.resolve_image`."""
         name = normalised(reference)
-        before = self._pulled[name]
+        if found := self._fresh_id(name):
+            return found
+        before, state, asked_at = self._pulled[name], self._changes.state, self._calls.now()
         found = await self._local_id(name)
         if found is None:
             # A pull that others wanted may have come to its end between the engine's answer and now.
@@ -91,16 +129,26 @@ class Images:
         while len(self._meant) >= _REMEMBERED and name not in self._meant:
             del self._meant[next(iter(self._meant))]
         self._meant.setdefault(name, set()).add(found)
+        if state is not None:
+            while len(self._fresh) >= _REMEMBERED:
+                del self._fresh[next(iter(self._fresh))]
+            self._fresh[name] = state, asked_at + _MOMENT_SECONDS, found
         return found
+
+    def _fresh_id(self, name: str) -> str | None:
+        state, until, found = self._fresh.get(name, (-1, 0.0, ""))
+        return found if state == self._changes.state and self._calls.now() < until else None
 
     async def _local_id(self, name: str) -> str | None:
         try:
-            found = await self._calls.quick(lambda client: client.inspect_image(name))
+            return (await self._inspect(name)).Id
         except calls.Refusal as refusal:
             if refusal.status == 404:
                 return None
             raise _error(name, str(refusal.reason)) or refusal from None
-        return str(found["Id"])
+
+    async def _inspect(self, image: str) -> "_Image":
+        return await self._ask.quick("GET", f"/images/{quote(image)}/json", into=_Image)
 
     async def _pull_once(self, name: str) -> None:
         """However many want the image there is one pull; it goes on when all of them have given up."""
@@ -142,20 +190,21 @@ class Images:
     async def facts(self, image: str) -> Facts:
         """What the image of this id brings along. Raises `calls.Refusal` when it is not there."""
         if image not in self._facts:
-            found = await self._calls.quick(lambda client: client.inspect_image(image))
-            config = found.get("Config") or {}
+            found = await self._inspect(image)
+            config = found.Config or _Settings()
             while len(self._facts) >= _REMEMBERED:
                 del self._facts[next(iter(self._facts))]
             self._facts[image] = Facts(
-                entry_point=tuple(config.get("Entrypoint") or ()),
-                command=tuple(config.get("Cmd") or ()),
-                volumes=tuple(config.get("Volumes") or ()),
-                architecture=str(found.get("Architecture") or ""),
+                entry_point=tuple(config.Entrypoint or ()),
+                command=tuple(config.Cmd or ()),
+                volumes=tuple(config.Volumes or ()),
+                architecture=found.Architecture,
             )
         return self._facts[image]
 
     async def close(self) -> None:
         """Gives up pulls under way; the engine keeps the layers it has."""
+        await self._changes.close()
         tasks = list(self._pulling.values())
         for task in tasks:
             task.cancel()

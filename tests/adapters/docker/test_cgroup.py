@@ -24,11 +24,23 @@ def has(machine: Path, path: str, text: str) -> None:
     file.write_text(text)
 
 
-def found(machine: Path, container: str = ID) -> cgroup.Memory:
-    memory = cgroup.Memory()
-    memory.find(container, 7, proc=machine / "proc", root=machine / "cgroup")
+def groups(machine: Path) -> cgroup.Groups:
+    return cgroup.Groups(proc=machine / "proc", root=machine / "cgroup")
+
+
+def found(machine: Path) -> cgroup.Memory:
+    memory = cgroup.Memory(group=groups(machine).of(ID, 7))
     memory.sample()
     return memory
+
+
+def runs(machine: Path, pid: int, numbers: str, group: str) -> None:
+    """A process, with its numbers from our namespace inwards, in that group."""
+    (machine / f"proc/{pid}").mkdir(exist_ok=True)
+    (machine / f"proc/{pid}/status").write_text(f"Name:\tsh\nNSpid:\t{numbers}\nThreads:\t1\n")
+    procs = machine / "cgroup" / group / "cgroup.procs"
+    procs.parent.mkdir(parents=True, exist_ok=True)
+    procs.write_text((procs.read_text() if procs.exists() else "") + f"{pid}\n")
 
 
 def test_version_1_has_a_hierarchy_of_its_own_for_memory(machine: Path) -> None:
@@ -71,3 +83,41 @@ def test_the_highest_stays_when_the_group_is_gone(machine: Path) -> None:
 
 def test_without_a_process_nothing_is_known(machine: Path) -> None:
     assert found(machine).peak_bytes is None
+
+
+OTHER = "cd" * 32
+
+
+def test_where_one_container_has_its_group_the_others_have_theirs(machine: Path) -> None:
+    joined(machine, f"9:memory:/docker/{ID}\n")
+    has(machine, f"memory/docker/{ID}/memory.max_usage_in_bytes", "4096")
+    has(machine, f"memory/docker/{OTHER}/memory.max_usage_in_bytes", "8192")
+    there = groups(machine)
+    assert there.of(OTHER) is None
+    assert there.of(ID, 7) is not None
+    assert there.known
+    memory = cgroup.Memory(group=there.of(OTHER))
+    memory.sample()
+    assert memory.peak_bytes == 8192
+    assert there.of("ef" * 32) is None
+
+
+def test_the_first_process_is_number_one_of_the_containers_own_namespace(machine: Path) -> None:
+    """Besides it are another process, one of ours in the group, and number 1 of a namespace that the node made."""
+    joined(machine, f"9:memory:/docker/{ID}\n")
+    there = groups(machine)
+    for pid, numbers in ((40, "40\t9\t1"), (41, "41\t8"), (42, "42"), (43, "43\t1")):
+        runs(machine, pid, numbers, f"memory/docker/{ID}")
+    group = there.of(ID, 7)
+    assert group is not None
+    assert there.first_process(group) == 43
+
+
+@pytest.mark.parametrize("numbers", ["43", "43\t7", "43\t7\t1", ""])
+def test_without_one_there_is_none(machine: Path, numbers: str) -> None:
+    joined(machine, f"9:memory:/docker/{ID}\n")
+    runs(machine, 43, numbers, f"memory/docker/{ID}")
+    there = groups(machine)
+    group = there.of(ID, 7)
+    assert group is not None
+    assert there.first_process(group) == 0

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,11 @@ from typing import Any
 import pytest
 
 from pupload import errors, ports
-from pupload.adapters.docker import executor, inspection, names
+from pupload.adapters.docker import executor, inspection, names, watching
 from pupload.adapters.system import clock
 from pupload.domain import run
 from tests.adapters.docker import lab as labs
+from tests.faults import engine_proxy
 
 pytestmark = pytest.mark.engine
 
@@ -79,8 +82,9 @@ async def fast_exits(lab: labs.Lab, count: int) -> set[int]:
 
 async def test_waiting_does_without_events(lab: labs.Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lost events only make it later."""
-    monkeypatch.setattr(executor, "_LOOK_AGAIN_SECONDS", 0.5)
-    monkeypatch.setattr(lab.executor._events, "_wake", lambda name, action: None)
+    monkeypatch.setattr(watching, "LOOK_AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr(lab.executor._events, "_take", lambda event: None)
+    lab.executor._events._containers._take = lambda event: None
     order = lab.order("sleep", "0.5")
     async with asyncio.timeout(SOON):
         assert (await lab.finish(order))[0].code == 0
@@ -90,14 +94,18 @@ async def test_a_stream_of_events_that_breaks_is_taken_up_again(lab: labs.Lab) -
     order = lab.order("sh", "-c", "echo ready; read code < /pupload/out/gate; exit $code")
     os.mkfifo(order.outputs / "gate")
     await lab.executor.ensure_started(order)
-    waiting = asyncio.create_task(lab.executor.wait(order.attempt))
-    async for _ in lab.executor.logs(order.attempt):
-        break
-    assert lab.executor._events._stream is not None
-    await asyncio.to_thread(lab.executor._events._break_stream)
-    await asyncio.to_thread((order.outputs / "gate").write_text, "7\n")
-    async with asyncio.timeout(SOON):
-        assert (await waiting).code == 7
+    with tempfile.TemporaryDirectory(prefix="pupload-proxy-") as folder, engine_proxy.opened(Path(folder)) as proxy:
+        other = executor.DockerExecutor(instance=lab.instance, clock=clock.SystemClock(), host=proxy.host)
+        waiting = asyncio.create_task(other.wait(order.attempt))
+        async for _ in other.logs(order.attempt):
+            break
+        assert other._events._containers.flows
+        proxy.now("hangs up")
+        proxy.now("works")
+        await asyncio.to_thread((order.outputs / "gate").write_text, "7\n")
+        async with asyncio.timeout(SOON):
+            assert (await waiting).code == 7
+        await other.close()
 
 
 # ── Faults ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -141,8 +149,8 @@ async def died(self: executor.DockerExecutor, name: str) -> None:
 
 
 async def test_what_nobody_ever_starts_is_lost(lab: labs.Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "_LOOK_AGAIN_SECONDS", 0.1)
-    monkeypatch.setattr(executor, "_NEVER_STARTED_SECONDS", 0.2)
+    monkeypatch.setattr(watching, "LOOK_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(watching, "_NEVER_STARTED_SECONDS", 0.2)
     order = lab.order("true")
     lab.engine.create_container(order.image, ["true"], name=lab.name(order))
     with pytest.raises(errors.ContainerLost):
@@ -151,32 +159,16 @@ async def test_what_nobody_ever_starts_is_lost(lab: labs.Lab, monkeypatch: pytes
 
 async def test_an_engine_that_loosens_the_order_is_refused(lab: labs.Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     order = lab.order("true")
-    real = lab.executor._calls.slow
+    real = lab.executor._containers.create
 
-    async def loosening(ask: Any) -> Any:
-        def asked(client: Any) -> Any:
-            return ask(Loosened(client))
+    async def loosening(name: str, settings: Mapping[str, Any]) -> None:
+        """An engine with a plugin that knows better."""
+        await real(name, {**settings, "HostConfig": {**settings["HostConfig"], "ReadonlyRootfs": False}})
 
-        return await real(asked)
-
-    monkeypatch.setattr(lab.executor._calls, "slow", loosening)
+    monkeypatch.setattr(lab.executor._containers, "create", loosening)
     with pytest.raises(errors.ContainerRefused, match="ReadonlyRootfs is False"):
         await lab.executor.ensure_started(order)
     assert lab.left() == []
-
-
-class Loosened:
-    """An engine with a plugin that knows better."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-    def create_container_from_config(self, config: dict[str, Any], name: str) -> Any:
-        loosened = {**config, "HostConfig": {**config["HostConfig"], "ReadonlyRootfs": False}}
-        return self._client.create_container_from_config(loosened, name)
 
 
 async def test_a_paused_container_can_be_stopped(lab: labs.Lab) -> None:
@@ -336,7 +328,7 @@ async def test_many_logs_are_read_at_once(lab: labs.Lab) -> None:
 
 
 async def test_a_silent_container_is_waited_for(lab: labs.Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab.executor, "_idle_seconds", 0.1)
+    monkeypatch.setattr(lab.executor._reading, "_idle_seconds", 0.1)
     order = lab.order("sh", "-c", "sleep 0.5; echo late")
     await lab.executor.ensure_started(order)
     assert [line.message for line in await read(lab, order.attempt)] == ["late"]
