@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 from pupload.domain import delivery, events, flow, nodedef, run, shares, tiers, watermark
 
@@ -719,6 +719,29 @@ class ObjectStore(Protocol):
         """Gives up connections."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A copy that sealing made."""
+
+    stat: ObjectStat
+    """With `sha256` set."""
+    head: bytes
+    """Its first bytes."""
+
+
+@runtime_checkable
+class SealsAtOnce(Protocol):
+    """An `ObjectStore` that does in one step what sealing an upload takes of any other: look, copy, look, read."""
+
+    async def seal(self, source: str, target: str, *, head_bytes: int, most_bytes: int) -> Sealed | None:
+        """
+        Makes a copy inside the store, of the object as it is at this moment. Returns it with so many of its bytes.
+
+        None where it cannot be done so just now: whoever asks takes the steps one by one. Raises as
+        `ObjectStore.copy`; `errors.TooLarge`, and makes no copy, of an object of more than `most_bytes`.
+        """
+
+
 class Stores(Protocol):
     """Makes the stores that flows name."""
 
@@ -841,8 +864,9 @@ class Executor(Protocol):
     make the container.
     """
 
-    arms: bool
-    """Whether `arm` may say yes at all; where it cannot, nothing is got ready for it."""
+    @property
+    def arms(self) -> bool:
+        """Whether `arm` may say yes at all; where it cannot, nothing is got ready for it."""
 
     async def resolve_image(self, reference: str) -> str:
         """

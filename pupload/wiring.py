@@ -45,6 +45,7 @@ from pupload.domain.flow import Store
 from pupload.domain.policy import Policy
 from pupload.domain.reach import Policy as ReachPolicy
 from pupload.engine.admission import Room
+from pupload.engine.arming import Budget
 from pupload.engine.callbacks import Operator
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.orders import Limits as ContainerLimits
@@ -68,6 +69,9 @@ NOBODY = f"65534:{NOBODYS_GROUP}"
 
 _LONGEST_LINE_BYTES = 1 << 20
 """That a builder may print."""
+
+ARMED_BYTES, ARMED_MOST = 256 << 20, 64
+"""Of the engine's memory for one container that waits, and how many wait at most unless the operator says so."""
 
 SHUTDOWN_SECONDS = 5.0
 """What requests under way get to finish when the server goes down."""
@@ -457,6 +461,7 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
             gpus=capacity.gpus,
             attempts=settings.max_attempts_at_once,
         ),
+        armed=Budget(nodes=_armed_nodes(settings, capacity), seconds=settings.armed_seconds),
         limits=ContainerLimits(
             user=node_user(settings, policy),
             cpus=capacity.cpus,
@@ -468,6 +473,12 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
             policy=policy,
         ),
     )
+
+
+def _armed_nodes(settings: Settings, capacity: ports.Capacity) -> int:
+    """How many containers may wait for their nodes."""
+    usual = min(capacity.memory_bytes // ARMED_BYTES, ARMED_MOST)
+    return offline.given(settings.armed_nodes, usual)
 
 
 def node_user(settings: Settings, policy: Policy) -> str:

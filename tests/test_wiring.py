@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,19 @@ def test_what_settings_leave_open_depends_on_the_command(
     assert (limits.clamp, limits.overcommit_cpu) == (clamp, cpus == math.inf)
     assert limits.capacity is not None
     assert limits.capacity.memory_bytes == 500, "what is accepted can be given out"
+
+
+@pytest.mark.parametrize(
+    ("said", "memory_bytes", "nodes"),
+    [(None, 2 << 30, 8), (None, 1 << 40, 64), (None, 100 << 20, 0), (0, 2 << 30, 0), (500, 2 << 30, 500)],
+)
+def test_as_many_containers_are_armed_as_the_engine_has_memory_for_or_the_operator_says(
+    tmp_path: Path, said: int | None, memory_bytes: int, nodes: int
+) -> None:
+    capacity = replace(CAPACITY, memory_bytes=memory_bytes)
+    settings = the_settings(tmp_path, armed_nodes=said, armed_seconds=30)
+    config = wiring._config(settings, tmp_path, capacity, dev=True)
+    assert (config.armed.nodes, config.armed.seconds) == (nodes, 30)
 
 
 def test_without_an_engine_flows_are_held_to_no_machine(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ class _ServiceCollector(Collector):
             runs.add_metric([status], number)
         yield runs
         yield GaugeMetricFamily("pupload_containers", "Attempts that hold resources now.", value=counts.containers)
+        yield GaugeMetricFamily("pupload_armed_containers", "Containers that wait for their nodes.", value=counts.armed)
         yield GaugeMetricFamily("pupload_queued_nodes", "Nodes that wait for room.", value=counts.queued)
         yield _by_resource("pupload_capacity", "What there is in all.", counts.capacity)
         yield _by_resource("pupload_used", "What live attempts hold.", counts.used)

@@ -63,6 +63,7 @@ class Health:
         return Counts(
             runs=Counter(run.status.value for run in engine.driver.live.values()),
             containers=len(held),
+            armed=engine.arming.armed,
             queued=admission.queued,
             capacity={"cpus": room.cpus, "memory_bytes": room.memory_bytes, "attempts": room.attempts},
             used={

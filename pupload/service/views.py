@@ -104,6 +104,8 @@ class Counts:
     used: Mapping[str, float]
     totals: Mapping[str, int]
     """Events since the start, by journal name."""
+    armed: int = 0
+    """Containers that wait for their nodes."""
     standstills: int = 0
     """How often the process took no turns for seconds, since the start."""
     standstill_seconds: float = 0.0

@@ -198,7 +198,7 @@ def _definition(
         max_attempts=chance.choice((0, 1, 2, 3)),
         retry=Retry(more_memory=chance.random() < 0.5, never_on_exit_codes=chance.choice(((), (3,)))),
         timeout=chance.choice(("30m", "1h") if same else ("90s", "10m", "1h")),
-        secrets=(KEY,) if inputs == 1 else (),
+        secrets=(KEY,) if inputs == 1 and outputs != 1 else (),
     )
 
 

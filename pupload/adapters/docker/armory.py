@@ -93,6 +93,11 @@ class Armory:
         self._gates: dict[run.AttemptRef, arming.Gate] = {}
         self._fitness = _Fitness()
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether no container is armed any more."""
+        return self._fitness.hopeless
+
     def may_arm(self, order: ports.ContainerOrder) -> bool:
         """Whether it is worth a question to the engine."""
         return not self._fitness.hopeless and arming.is_plain(order)
