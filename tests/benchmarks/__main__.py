@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.benchmarks import bare, house, latency, report, runs
+from tests.benchmarks import bare, house, latency, others, planes, recovery, report, runs, volumes
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.lab import REPEAT, Lab, Part
 
@@ -25,7 +25,15 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "P2": runs.fan_at_once,
         "P3": latency.after_upload,
         "P4": latency.handing_on,
+        "P5": planes.answers,
+        "P6": planes.transitions,
+        "P7": volumes.handed_over,
+        "P8": planes.large_flows,
+        "P9": planes.idle,
+        "P10": recovery.recovered,
         "CPU": runs.processor,
+        "MEM": planes.memory,
+        "SHAPES": others.shaped,
     }
 )
 """By the name of the measure, in the order in which they are measured."""

@@ -134,14 +134,25 @@ class House:
         """The same of its embedded store's process."""
         return sum(map(processor_ms, self.server.store_pids()))
 
-    def memory_bytes(self, what: str = "VmRSS") -> int:
-        """What the server's process has of the memory; `VmHWM`: the most it ever had since `forget_peak`."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+    @property
+    def pids(self) -> list[int]:
+        """Of the server's process and its store's."""
+        return [self.pid, *self.server.store_pids()]
+
+    def memory_bytes(self, pid: int | None = None, what: str = "VmRSS") -> int:
+        """What a process, by default the server's, has of the memory; `VmHWM`: the most since `forget_peaks`."""
+        lines = Path(f"/proc/{pid or self.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:"))
 
-    def forget_peak(self) -> None:
-        """The most memory it ever had is what it has now."""
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+    def forget_peaks(self) -> None:
+        """The most memory they ever had is what they have now."""
+        for pid in self.pids:
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def written(self) -> str:
+        """Changes whenever something was written to the database."""
+        files = (self.server.data / name for name in ("pupload.db", "pupload.db-wal"))
+        return repr([(found.st_size, found.st_mtime_ns) for file in files if (found := _stat(file))])
 
     # ── What must hold ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -155,10 +166,15 @@ class House:
 
 
 @asynccontextmanager
-async def opened(*, judged: bool = True, **environment: str) -> AsyncIterator[House]:
-    """A server on a data folder of its own, with these settings beside the default ones; nothing is left of it."""
+async def opened(*, ended: bool = True, program: tuple[str, ...] = (), **environment: str) -> AsyncIterator[House]:
+    """
+    A server on a data folder of its own, with these settings beside the default ones; nothing is left of it.
+
+    `ended`: whether every run is over when its user is done. `program` is what Python runs in the place of the server.
+    """
     folder = Path(tempfile.mkdtemp(prefix="pupload-bench-"))
     server = servers.Server(folder, **environment)
+    server.program = program or server.program
     try:
         await asyncio.to_thread(server.start)
         # Not one connection is waited for: users have theirs.
@@ -166,13 +182,13 @@ async def opened(*, judged: bool = True, **environment: str) -> AsyncIterator[Ho
         async with server.client() as client, aiohttp.ClientSession(connector=connector) as session:
             house = House(server, client, session)
             yield house
-            if judged:
+            if ended:
                 await house.settled()
-                await house.judged()
+            await house.judged(ended=ended)
         code = await asyncio.to_thread(server.stop)
         if code or "Traceback" in server.stderr():
             raise Broken(f"the server ended with {code}: {server.stderr()[-2000:]}")
-        if left := server.left():
+        if ended and (left := server.left()):
             raise Broken(f"the server left {left}")
     finally:
         await asyncio.to_thread(_bury, server)
@@ -186,6 +202,13 @@ def _bury(server: servers.Server) -> None:
     if (server.data / "pupload.db").exists():
         server.remove_containers()
     shutil.rmtree(server.folder, ignore_errors=True)
+
+
+def _stat(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except FileNotFoundError:
+        return None
 
 
 def processor_ms(pid: int) -> float:

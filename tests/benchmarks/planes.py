@@ -1,0 +1,215 @@
+"""
+P5, P6, P8, P9 and MEM: what the server does beside the engine, and what it takes while it does nothing.
+"""
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import house, shapes
+from tests.benchmarks.figures import Figure, compared, percentile, slope, spread
+from tests.benchmarks.lab import Lab
+from tests.system import flows
+
+QUICK = str(Path(__file__).with_name("quick.py"))
+"""The server without an engine."""
+
+ROOMY = (str(Path(__file__).parents[1] / "faults" / "dying.py"), "--memory", str(1 << 40))
+"""The server on an engine that tells of more memory than there is: containers need not use what they are promised."""
+
+HELD = 50
+WAITING = 10_000
+FINISHED, WARM, STEP = 10_000, 2_000, 1_000
+AT_ONCE = 16
+
+
+# ── P5 ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def answers(lab: Lab) -> list[Figure]:
+    """P5: a flow of 100 nodes is taken, and the status is told while containers run."""
+    order = shapes.fan_behind_upload(100)
+    posts, gets = list[float](), list[float]()
+    async with house.opened(program=ROOMY, PUPLOAD_GRACE_SECONDS="0") as there:
+        taken = []
+        for _ in range(lab.samples(100)):
+            began = time.perf_counter()
+            taken.append(await there.client.start(order))
+            posts.append((time.perf_counter() - began) * 1e3)
+        lab.say(f"P5: POST {percentile(posts, 50):.1f} ms")
+        await _cancelled(there, taken)
+        run = await there.client.start(_held(HELD))
+        await executing(there, run, HELD)
+        for _ in range(lab.samples(500)):
+            began = time.perf_counter()
+            await there.client.status(run["ID"])
+            gets.append((time.perf_counter() - began) * 1e3)
+        lab.say(f"P5: GET {percentile(gets, 50):.1f} ms while {HELD} containers run")
+        await _cancelled(there, [run])
+    what = f"GET status → answered, {HELD} containers running"
+    return [
+        *spread("P5", "POST of a flow of 100 nodes → answered", posts, p50=10, p99=40),
+        *spread("P5 get", what, gets, p99=5),
+    ]
+
+
+def _held(count: int) -> flows.Json:
+    nodes = [flows.a_node(f"n{i}", "held") for i in range(count)]
+    return flows.an_order(nodes, [flows.a_script("held", "sleep 3600")], name="held")
+
+
+async def executing(there: house.House, run: flows.Json, count: int) -> None:
+    """Returns when the containers of so many nodes of the run were started."""
+    begun = 0
+    async for event in there.client.events(run["ID"]):
+        begun += event.kind == "node.started"
+        if begun == count:
+            return
+    raise house.Broken(f"the run ended before its nodes ran: {(await there.client.status(run['ID']))['Error']}")
+
+
+async def _cancelled(there: house.House, runs: Sequence[flows.Json]) -> None:
+    for run in runs:
+        await there.client.cancel(run["ID"])
+    for run in runs:
+        await there.client.wait(run["ID"])
+    await there.settled()
+
+
+# ── P6, P8 ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def transitions(lab: Lab) -> list[Figure]:
+    """P6: durable transitions of nodes per second, of 64 runs at once."""
+    found = []
+    for place, name, goal in (("sqlite", "SQLite", 3000.0), ("postgres", "PostgreSQL", 2000.0)):
+        key = "P6" if place == "sqlite" else "P6 postgres"
+        for kind, suffix, what, wanted in (
+            ("engine", "", "the whole engine, containers in memory", goal),
+            ("driver", " driver", "decisions and database alone", None),
+        ):
+            runs = [(await worked(f"{kind}-{place}"))["per_second"] for _ in range(lab.samples(3))]
+            lab.say(f"{key}{suffix}: {percentile(runs, 50):.0f} a second")
+            told = f"durable node transitions, {name}, {what}"
+            value = percentile(runs, 50)
+            row = Figure(key=key + suffix, what=told, unit="/s", value=value, goal=wanted, at_least=True, runs=runs)
+            found.append(row)
+    return found
+
+
+async def large_flows(lab: Lab) -> list[Figure]:
+    """P8: flows of 10 000 and of 100 000 nodes."""
+    posted = shapes.chain(10_000, upload=True)
+    judged = list[float]()
+    async with house.opened() as there:
+        for _ in range(lab.samples(5)):
+            began = time.perf_counter()
+            answer = await there.client.validate(posted)
+            judged.append(time.perf_counter() - began)
+            if not answer["Valid"]:
+                raise house.Broken(f"the flow is not valid: {answer['Findings'][:3]}")
+    lab.say(f"P8: 10 000 nodes validated in {percentile(judged, 50):.2f} s")
+    small = [await worked("flow-10000") for _ in range(lab.samples(3))]
+    large = [await worked("flow-100000") for _ in range(lab.samples(3))]
+    took = [one["seconds"] for one in large]
+    lab.say(f"P8: 100 000 nodes run in {percentile(took, 50):.1f} s")
+    ended = "Judged, planned, begun, run to its end with the state in memory and attempts that end at once."
+    flat = "Flat is called what is within a quarter: memory comes in large pieces."
+    few, many = ([float(one["bytes_per_node"]) for one in some] for some in (small, large))
+    what = "flow of 10 000 nodes POSTed → validated"
+    of_run, of_node = "flow of 100 000 nodes run", "memory of a node, of 100 000 over of 10 000"
+    return [
+        Figure(key="P8", what=what, unit="s", value=percentile(judged, 50), goal=1, runs=judged),
+        Figure(key="P8 run", what=of_run, unit="s", value=percentile(took, 50), goal=10, runs=took, note=ended),
+        compared("P8 memory", of_node, many, few, goal=1.25, unit="bytes", note=flat),
+    ]
+
+
+async def worked(name: str) -> dict[str, Any]:
+    """What the worker measured, in a process and a folder of its own."""
+    folder = tempfile.mkdtemp(prefix="pupload-bench-")
+    command = [sys.executable, "-m", "tests.benchmarks.worker", name, folder]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        try:
+            out, wrong = await process.communicate()
+        finally:
+            if process.returncode is None:  # interrupted
+                process.kill()
+                await process.wait()
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    if process.returncode:
+        raise house.Broken(f"{name}: {wrong.decode()[-2000:]}")
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+# ── P9 ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def idle(lab: Lab) -> list[Figure]:
+    """P9: nothing happens, and many runs wait for their uploads."""
+    count, seconds = min(lab.samples(WAITING), WAITING), 20.0
+    async with house.opened(ended=False) as there:
+        await _start_many(there, shapes.chain(1, upload=True), count)
+        lab.say(f"P9: {count} runs wait")
+        await there.prepared()
+        await asyncio.sleep(5)  # whatever follows from that many
+        before, began = there.processor_ms(), time.monotonic()
+        writes, last = 0, there.written()
+        while time.monotonic() - began < seconds:
+            await asyncio.sleep(0.1)
+            found = there.written()
+            writes, last = writes + (found != last), found
+        share = (there.processor_ms() - before) / (time.monotonic() - began) / 10
+    return [
+        Figure(key="P9", what=f"processor, idle with {count} waiting runs", unit="% of one", value=share, goal=1),
+        Figure(key="P9 writes", what=f"writes to the database in {seconds:g} s of it", unit="", value=writes, goal=0),
+    ]
+
+
+async def _start_many(there: house.House, order: flows.Json, count: int, *, ended: bool = False) -> None:
+    numbers = iter(range(count))
+
+    async def start() -> None:
+        for _ in numbers:
+            run = await there.client.start(order)
+            if ended:
+                await there.client.wait(run["ID"])
+
+    await asyncio.gather(*(start() for _ in range(AT_ONCE)))
+
+
+# ── MEM ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def memory(lab: Lab) -> list[Figure]:
+    """MEM: what the server's process grows by while runs end, once it has had as many as it remembers."""
+    step = min(lab.samples(STEP), STEP)
+    points = list[tuple[float, float]]()
+    order = flows.an_order(
+        [flows.a_node("n", outputs={"out": "e"})], [{**flows.a_script("n", "unread"), "Image": "quick"}], name="quick"
+    )
+    async with house.opened(program=(QUICK,)) as there:
+        for done in range(step, step * FINISHED // STEP + 1, step):
+            await _start_many(there, order, step, ended=True)
+            points.append((done / step, there.memory_bytes() / 2**20))
+            lab.say(f"MEM: {points[-1][1]:.0f} MiB after {done} runs")
+    late = [point for point in points if point[0] > WARM // STEP]
+    growth = slope(late)
+    note = (
+        f"{late[0][1]:.0f} MiB after {round(late[0][0]) * step} runs, {late[-1][1]:.0f} MiB after "
+        f"{round(late[-1][0]) * step}. Containers are functions; all else is real."
+    )
+    what = f"growth of the server's memory for {step} finished runs"
+    sizes = [size for _, size in points]
+    return [Figure(key="MEM", what=what, unit="MiB", value=growth, goal=1, runs=sizes, note=note)]
