@@ -23,7 +23,7 @@ from pupload.engine.post import Post
 from pupload.engine.staging import Staging, sha256_of
 from pupload.engine.tasks import Tasks
 from pupload.engine.timers import sleep, sleep_until
-from pupload.ports import Clock, Nudge, ObjectStat, ObjectStore, TypeTeller
+from pupload.ports import Clock, Nudge, ObjectStat, ObjectStore, Sealed, SealsAtOnce, TypeTeller
 
 log = logging.getLogger(__name__)
 
@@ -305,16 +305,7 @@ class Uploads:
         The artifact that the object became. Raises `errors.ObjectAbsent`, `errors.WrongType`, `errors.TooLarge`.
         """
         store = watch.store
-        found = await self._stat(store, watch.key, plan.name)
-        if plan.upload_key:
-            # Two owners of the run, one of them late, may find two uploads here: neither copies over the other.
-            target = keys.of_attempt(run.id, plan, run.fence)
-            await self._lease.sure()
-            if (watch.run, watch.edge) not in self._watches:
-                raise _NoLongerOurs
-            watch.copies.add(target)
-            found = await self._copy(store, found, target, plan.name)
-        head = await store.read(found.key, length=self._teller.head_bytes) if found.size else b""
+        found, head = await self._kept(run, plan, watch)
         content_type = await self._teller.tell(head, size=found.size)
         self._check_type(run, plan, content_type)
         return Artifact(
@@ -328,10 +319,38 @@ class Uploads:
             created_at=self._clock.now() + self._clock.skew(),  # to be compared with its store's
         )
 
+    async def _kept(self, run: Run, plan: EdgePlan, watch: _Watch) -> tuple[ObjectStat, bytes]:
+        """The object, where nobody puts another in its place any more, and its first bytes."""
+        store, head_bytes = watch.store, self._teller.head_bytes
+        at_once = store if plan.upload_key and isinstance(store, SealsAtOnce) else None
+        found = await self._stat(store, watch.key, plan.name) if at_once is None else None
+        if plan.upload_key:
+            # Two owners of the run, one of them late, may find two uploads here: neither copies over the other.
+            target = keys.of_attempt(run.id, plan, run.fence)
+            await self._lease.sure()
+            if (watch.run, watch.edge) not in self._watches:
+                raise _NoLongerOurs
+            watch.copies.add(target)
+            if at_once is not None and (sealed := await self._at_once(at_once, watch.key, target, plan.name)):
+                return sealed.stat, sealed.head
+            found = found or await self._stat(store, watch.key, plan.name)
+            found = await self._copy(store, found, target, plan.name)
+        assert found is not None
+        return found, await store.read(found.key, length=head_bytes) if found.size else b""
+
+    async def _at_once(self, store: SealsAtOnce, key: str, target: str, edge: str) -> Sealed | None:
+        try:
+            return await store.seal(key, target, head_bytes=self._teller.head_bytes, most_bytes=self._max_bytes)
+        except errors.TooLarge as error:
+            raise self._too_large(edge) from error
+
+    def _too_large(self, edge: str) -> errors.TooLarge:
+        return errors.TooLarge(what=f"upload of edge {edge}", limit=self._max_bytes)
+
     async def _stat(self, store: ObjectStore, key: str, edge: str) -> ObjectStat:
         found = await store.stat(key)
         if found.size > self._max_bytes:
-            raise errors.TooLarge(what=f"upload of edge {edge}", limit=self._max_bytes)
+            raise self._too_large(edge)
         return found
 
     async def _copy(self, store: ObjectStore, found: ObjectStat, target: str, edge: str) -> ObjectStat:

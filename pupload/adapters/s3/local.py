@@ -22,6 +22,8 @@ from pupload.adapters.s3 import calls, checksums, client, keys, places, signing
 HEARTBEAT_SECONDS = 15.0
 _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+_LAST_WAIT_SECONDS = 10.0
+"""For a store that is taking over a file nobody wants any more."""
 
 _CORS = (
     b'<CORSConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><CORSRule><ID>pupload</ID>'
@@ -98,6 +100,27 @@ class EmbeddedStore(client.S3Store):
             await asyncio.to_thread(path.unlink)
             await self._control.ask("/link", order)
 
+    async def seal(self, source: str, target: str, *, head_bytes: int, most_bytes: int) -> ports.Sealed | None:
+        """See `ports.SealsAtOnce`."""
+        for key in (source, target):
+            self._calls.path_of(key)
+        order = {
+            "bucket": self.bucket.name,
+            "key": source,
+            "target": target,
+            "head_bytes": str(head_bytes),
+            "most_bytes": str(most_bytes),
+        }
+        try:
+            found, head = await self._control.ask_for_bytes("/seal", order)
+        except ControlSilent:
+            return None
+        except ControlRefused as refused:
+            if refused.code == "EntityTooLarge":
+                raise errors.TooLarge(what="the object", limit=most_bytes) from refused
+            raise self._turn(refused, source, self._control.path) from refused
+        return ports.Sealed(stat=_stat(target, found), head=head)
+
     async def put_file(self, key: str, path: Path, *, content_type: str) -> ports.ObjectStat:
         self._calls.path_of(key)
         order = {
@@ -107,7 +130,7 @@ class EmbeddedStore(client.S3Store):
             "content_type": content_type,
         }
         try:
-            found = await self._control.ask("/adopt", order)
+            found = await self._adopt(order)
         except ControlSilent as silent:
             if await asyncio.to_thread(path.exists):
                 return await super().put_file(key, path, content_type=content_type)
@@ -117,14 +140,17 @@ class EmbeddedStore(client.S3Store):
                 # A file with a second name cannot be taken over: whoever has that name could write to it.
                 return await super().put_file(key, path, content_type=content_type)
             raise self._turn(refused, key, path) from refused
-        return ports.ObjectStat(
-            key=key,
-            size=found["size"],
-            etag=found["etag"].strip('"'),
-            content_type=found.get("content_type") or content_type,
-            modified_at=datetime.fromtimestamp(found["modified_ms"] // 1000, UTC),
-            sha256=found["sha256"],
-        )
+        return _stat(key, found)
+
+    async def _adopt(self, order: Mapping[str, str]) -> dict[str, Any]:
+        """The store's answer. Whoever is cancelled waits for it all the same: the store has the file then, or not."""
+        asking = asyncio.ensure_future(self._control.ask("/adopt", order))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            await asyncio.wait({asking}, timeout=_LAST_WAIT_SECONDS)
+            asking.cancel()
+            raise
 
     async def _adopted_before(self, key: str, silent: "ControlSilent") -> ports.ObjectStat:
         """The store fell silent with the file in its hands: whether it kept it, it tells itself."""
@@ -190,11 +216,19 @@ class Control:
     """The embedded store's control socket: JSON over HTTP over a Unix socket."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, what: str, order: Mapping[str, Any]) -> dict[str, Any]:
         """What it answers. Raises `ControlSilent`, `ControlRefused`."""
+        return _read_object(await self._ask(what, order))
+
+    async def ask_for_bytes(self, what: str, order: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """The same where bytes follow the answer's first line."""
+        line, _, rest = (await self._ask(what, order)).partition(b"\n")
+        return _read_object(line), rest
+
+    async def _ask(self, what: str, order: Mapping[str, Any]) -> bytes:
         # Hashing a file it takes over takes the store as long as the file is large.
         patience = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=900)
         try:
@@ -202,11 +236,11 @@ class Control:
                 f"http://store{what}", data=json.dumps(order).encode(), timeout=patience
             ) as response:
                 body = await response.read()
-                answer = _read_object(body)
                 if response.status >= 300:
+                    answer = _read_object(body)
                     code, message = str(answer.get("code", "")), str(answer.get("message", ""))
                     raise ControlRefused(response.status, code or f"HTTP {response.status}", message)
-                return answer
+                return body
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ControlSilent(str(error)) from error
 
@@ -232,12 +266,23 @@ class Control:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=os.fspath(self._path), limit=64))
+            self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=os.fspath(self.path), limit=64))
         return self._session
 
 
 def _absolute(path: Path) -> str:
     return str(path.absolute())
+
+
+def _stat(key: str, found: Mapping[str, Any]) -> ports.ObjectStat:
+    return ports.ObjectStat(
+        key=key,
+        size=found["size"],
+        etag=found["etag"].strip('"'),
+        content_type=found["content_type"],
+        modified_at=datetime.fromtimestamp(found["modified_ms"] // 1000, UTC),
+        sha256=found["sha256"],
+    )
 
 
 def _read_object(body: bytes) -> dict[str, Any]:

@@ -47,8 +47,27 @@ class Blobs:
             os.fchmod(descriptor, 0o444)
         return Writer(name, path, descriptor)
 
-    def twin(self, name: str) -> str:
-        """A second name for the same bytes: a link where the file system has any left, else a copy. Durable."""
+    def twins(self, names: Iterable[str]) -> list[str]:
+        """
+        A second name for each blob's bytes: a link where the file system has any left, else a copy. Durable.
+
+        Where one of them fails, none is left.
+        """
+        made: list[str] = []
+        directories: set[Path] = set()
+        try:
+            for name in names:
+                made.append(self._twin(name))
+                directories.add(self.path(made[-1]).parent)
+            for directory in directories:
+                sync_directory(directory)
+        except BaseException:
+            self.remove(made)
+            raise
+        return made
+
+    def _twin(self, name: str) -> str:
+        """Not durable yet."""
         twin = secrets.token_hex(16)
         try:
             os.link(self.path(name), self.path(twin))
@@ -56,7 +75,6 @@ class Blobs:
             if error.errno not in (errno.EMLINK, errno.EPERM, errno.ENOTSUP):
                 raise
             return self.cut(name, 0, self.path(name).stat().st_size)
-        sync_directory(self.path(twin).parent)
         return twin
 
     def cut(self, name: str, start: int, length: int) -> str:

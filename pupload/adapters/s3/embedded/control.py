@@ -1,20 +1,21 @@
 """
 The engine's own door: a Unix socket that only our own user can open.
 
-`/arrivals` tells of every object as it comes in, `/link` and `/adopt` pass bytes without copying them, `/stats` counts.
+`/arrivals` tells of every object as it comes in, `/seal` keeps one as it is, `/link` and `/adopt` pass bytes without
+copying them, `/stats` counts.
 Errors are JSON: `{"code", "message"}` with a status that means what it says.
 """
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from pupload.adapters.s3.embedded import arrivals, links
+from pupload.adapters.s3.embedded import arrivals, links, rows, seals
 from pupload.adapters.s3.embedded.address import LONGEST_KEY
 from pupload.adapters.s3.embedded.refusals import Refusal
 from pupload.adapters.s3.embedded.store import Store
@@ -33,6 +34,7 @@ def make(store: Store, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> web.A
     application.add_routes(
         [
             web.get("/arrivals", control.arrivals),
+            web.post("/seal", control.seal),
             web.post("/link", control.link),
             web.post("/adopt", control.adopt),
             web.get("/stats", control.stats),
@@ -76,6 +78,15 @@ class _Control:
                 await response.write("".join(json.dumps(line) + "\n" for line in lines).encode())
         return response
 
+    async def seal(self, request: web.Request) -> web.Response:
+        """What the copy is, as a line of JSON, and its first bytes."""
+        order = await _read(request, "bucket", "key", "target", "head_bytes", "most_bytes")
+        head_bytes, most_bytes = _number(order, "head_bytes"), _number(order, "most_bytes")
+        bucket, source, target = order["bucket"], order["key"], order["target"]
+        done = await seals.seal(self._store, bucket, source, target, head_bytes=head_bytes, most_bytes=most_bytes)
+        line = json.dumps(_told(done.stored, done.sha256)) + "\n"
+        return web.Response(body=line.encode() + done.head, content_type="application/octet-stream")
+
     async def link(self, request: web.Request) -> web.Response:
         order = await _read(request, "bucket", "key", "path")
         if_etag = order.get("if_etag")
@@ -111,9 +122,9 @@ async def _read(request: web.Request, *needed: str) -> dict[str, str]:
         raise Refusal("InvalidArgument", f"{', '.join(missing)} must be given.")
     if not all(isinstance(value, str) and _is_text(value) for value in order.values()):
         raise Refusal("InvalidArgument", "All values must be text.")
-    if not 1 <= len(order["key"].encode()) <= LONGEST_KEY:
+    if not all(1 <= len(order[name].encode()) <= LONGEST_KEY for name in ("key", "target") if name in order):
         raise Refusal("KeyTooLongError")
-    if not Path(order["path"]).is_absolute():
+    if "path" in needed and not Path(order["path"]).is_absolute():
         raise Refusal("InvalidArgument", "path must be absolute.")
     return order
 
@@ -126,17 +137,24 @@ def _is_text(value: str) -> bool:
     return True
 
 
+def _number(order: Mapping[str, str], name: str) -> int:
+    text = order[name]
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise Refusal("InvalidArgument", f"{name} must be a number.")
+    return int(text)
+
+
 def _tell(done: links.Linked) -> web.Response:
-    stored = done.stored
-    return web.json_response(
-        {
-            "bucket": stored.bucket,
-            "key": stored.key,
-            "size": stored.size,
-            "etag": stored.etag,
-            "sha256": done.sha256,
-            "content_type": stored.content_type,
-            "modified_ms": stored.modified_ms,
-            "linked": done.linked,
-        }
-    )
+    return web.json_response({**_told(done.stored, done.sha256), "linked": done.linked})
+
+
+def _told(stored: rows.StoredObject, sha256: str) -> dict[str, Any]:
+    return {
+        "bucket": stored.bucket,
+        "key": stored.key,
+        "size": stored.size,
+        "etag": stored.etag,
+        "sha256": sha256,
+        "content_type": stored.content_type,
+        "modified_ms": stored.modified_ms,
+    }

@@ -5,7 +5,7 @@ Only a part cut from the middle of an object has to be written anew; the kernel 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -31,7 +31,7 @@ async def copy_object(store: Store, call: Call) -> web.StreamResponse:
         headers = _copied_headers(call, source)
         async with store.room.promised(source.size, on_disk=True):
             blobs = [extent.blob for extent in source.extents]
-            twins = await store.in_thread(lambda: _twins(store.blobs, blobs))
+            twins = await store.in_thread(lambda: store.blobs.twins(blobs))
             new = rows.StoredObject(
                 bucket=call.bucket,
                 key=call.key,
@@ -100,17 +100,6 @@ def _copied_headers(call: Call, source: rows.StoredObject) -> Mapping[str, str]:
             "without changing the object's metadata.",
         )
     return source.headers
-
-
-def _twins(blobs: Blobs, names: Sequence[str]) -> list[str]:
-    made: list[str] = []
-    try:
-        for name in names:
-            made.append(blobs.twin(name))  # noqa: PERF401 - what was made must be known when one fails
-    except BaseException:
-        blobs.remove(made)
-        raise
-    return made
 
 
 def _cut(blobs: Blobs, source: rows.StoredObject, start: int, length: int) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from pupload.adapters.s3.embedded.refusals import Refusal
 from pupload.adapters.s3.embedded.store import Store
 
 _STEP = 1 << 20
+_LARGE = 4 << 20
+"""From here on a thread more is worth its while."""
 _NO_LINKS = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP)
 
 
@@ -58,28 +61,33 @@ async def adopt(store: Store, bucket: str, key: str, path: Path, content_type: s
     calls.check_header_text("content_type", content_type)
     if (done := await _adopted_before(store, bucket, key, path)) is not None:
         return done
-    # What a node made is taken in even where no upload would be: it is on this disk, and keeping it out frees nothing.
-    async with store.room.promised((await store.in_thread(lambda: _look(path))).st_size, on_disk=True):
-        blob, size, sha256, linked = await store.in_thread(lambda: _take(store.blobs, path))
-        new = rows.StoredObject(
-            bucket=bucket,
-            key=key,
-            size=size,
-            etag=f"{sha256[:32]}-1",
-            modified_ms=store.now_ms(),
-            sha256=sha256,
-            headers={"content-type": content_type},
-            extents=(rows.Extent(blob, size),),
-        )
-        stored = await store.commit(lambda change: rows.put(change, new, Conditions()), [blob])
+    blob, size, sha256, linked = await store.in_thread(lambda: _take(store.blobs, path))
+    new = rows.StoredObject(
+        bucket=bucket,
+        key=key,
+        size=size,
+        etag=f"{sha256[:32]}-1",
+        modified_ms=store.now_ms(),
+        sha256=sha256,
+        headers={"content-type": content_type},
+        extents=(rows.Extent(blob, size),),
+    )
+    try:
+        # What a node made is taken in even where no upload would be: it is on this disk, and keeping it out frees
+        # nothing.
+        async with store.room.promised(size, on_disk=True):
+            stored = await store.commit(lambda change: rows.put(change, new, Conditions()), [blob])
+    except Refusal:
+        await store.in_thread(lambda: store.blobs.remove([blob]))
+        raise
     await store.in_thread(lambda: path.unlink(missing_ok=True))
     return Linked(stored, sha256, linked)
 
 
 async def _adopted_before(store: Store, bucket: str, key: str, path: Path) -> Linked | None:
     """The object, when the file at `path` is its blob already: a crash came before that name was taken away."""
-    await store.index.read(lambda db: rows.find_bucket(db, bucket))
-    stored = await store.index.read(lambda db: rows.find(db, bucket, key))
+    store.index.look(lambda db: rows.find_bucket(db, bucket))
+    stored = store.index.look(lambda db: rows.find(db, bucket, key))
     if stored is None or stored.sha256 is None or len(stored.extents) != 1:
         return None
     blob = store.blobs.path(stored.extents[0].blob)
@@ -147,20 +155,39 @@ def _take(files: blobs.Blobs, path: Path) -> tuple[str, int, str, bool]:
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise Refusal("InvalidArgument", "Only a regular file with a single name can be adopted.")
         is_ours = _make_ours(descriptor, found)
-        size, sha256 = _hash(descriptor)
+        size, sha256 = _hash_and_flush(descriptor, found.st_size)
         with blobs.refusing_when_full():
-            os.fsync(descriptor)
             blob = _link_blob(files, path, found) if is_ours else None
             return blob or _copy_blob(files, descriptor, size), size, sha256, blob is not None
     finally:
         os.close(descriptor)
 
 
+def _hash_and_flush(descriptor: int, size: int) -> tuple[int, str]:
+    """
+    The file's size and SHA-256; its bytes are on the disk afterwards.
+
+    The disk writes a large file while it is hashed: the one waits for the disk, the other for the processor.
+    """
+    if size < _LARGE:
+        found = _hash(descriptor)
+        with blobs.refusing_when_full():
+            os.fsync(descriptor)
+        return found
+    with ThreadPoolExecutor(1, thread_name_prefix="flush") as beside:
+        flushing = beside.submit(os.fsync, descriptor)
+        found = _hash(descriptor)
+        with blobs.refusing_when_full():
+            flushing.result()
+    return found
+
+
 def _hash(descriptor: int) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    while piece := os.read(descriptor, _STEP):
-        digest.update(piece)
-        size += len(piece)
+    """Bytes and SHA-256, in one buffer however large it is."""
+    digest, size, buffer = hashlib.sha256(), 0, memoryview(bytearray(_STEP))
+    while count := os.readv(descriptor, [buffer]):
+        digest.update(buffer[:count])
+        size += count
     return size, digest.hexdigest()
 
 

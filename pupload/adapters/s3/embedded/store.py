@@ -63,7 +63,11 @@ class Store:
 
     def reading(self, bucket: str, key: str) -> AbstractAsyncContextManager[rows.StoredObject]:
         """The object, whose blobs stay while the block lasts. Raises `Refusal`: NoSuchKey, NoSuchBucket."""
-        return self.pins.hold(lambda: self.index.read(lambda db: rows.must_find(db, bucket, key)))
+
+        async def look() -> rows.StoredObject:
+            return self.index.look(lambda db: rows.must_find(db, bucket, key))
+
+        return self.pins.hold(look)
 
     async def receive(self, call: Call, *, inline: bool, also: str = "") -> bodies.Received:
         """
