@@ -34,6 +34,8 @@ _SETTINGS = {
     "application_name": f"pupload {socket.gethostname()[:32]}/{os.getpid()}",
     "jit": "off",
     "idle_in_transaction_session_timeout": "60s",  # a server stopped in a transaction does not keep its rows locked
+    "default_transaction_isolation": "read committed",  # of what is one statement and says nothing about it
+    "default_transaction_read_only": "off",
     "tcp_keepalives_idle": "30",  # nor does one whose machine is gone
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",

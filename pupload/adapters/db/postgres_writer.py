@@ -1,8 +1,9 @@
 """
 One connection that writes, for everybody, as `pupload.adapters.db.writer` does for SQLite.
 
-Whatever waits is written in one transaction. It is tried without savepoints first, in a few journeys to the server
-for all of them together; when one spoils it for the others, all are done again, each in a savepoint of its own.
+Whatever waits is written in one transaction. Saves of runs, which are most of it, go in one statement and one journey
+to the server (`pupload.adapters.db.postgres_saves`). The rest is tried without savepoints first, in a few journeys for
+all of them together; when one spoils it for the others, all are done again, each in a savepoint of its own.
 
 Others may write to the same database: what may not be written any more, the rows themselves tell (a run's version and
 its fencing token). When the connection is lost, what waits waits for the next one; what was being committed just then
@@ -22,7 +23,8 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pupload import errors
-from pupload.adapters.db import postgres
+from pupload.adapters.db import postgres, postgres_saves
+from pupload.adapters.db.saves import Save
 
 GROUP = 64
 """How many writes share a commit at most."""
@@ -40,9 +42,11 @@ _ANNOUNCE = """
     )
     SELECT count(pg_notify($1, id)) FROM unnest($2::text[]) id
 """
+_BY_KEY = "SET enable_seqscan = off"
+"""A plan is made while the tables are small, and kept: it must not read all of them when they have grown."""
 _LAST_MARK = (
     "INSERT INTO meta (key, value) VALUES ($1, '') ON CONFLICT (key) DO NOTHING",
-    "SELECT split_part(value, ' ', 1) FROM meta WHERE key = $1 FOR UPDATE",
+    "SELECT split_part(value, ' ', 1), split_part(value, ' ', 3) FROM meta WHERE key = $1 FOR UPDATE",
 )
 """Each waits for a transaction that has not ended yet: the first for one that makes the row, the second for others."""
 
@@ -146,6 +150,7 @@ class PostgresWriter:
         try:
             self.pids.append(link.pid)  # before anything is written: what we announce is never news to us
             await self._look_after_doubt(link)
+            await link.driver.execute(_BY_KEY)
         except BaseException:
             await link.drop()
             raise
@@ -160,14 +165,17 @@ class PostgresWriter:
         transaction = link.driver.transaction()
         await transaction.start()
         await link.driver.execute(_LAST_MARK[0], self.row)
-        last = await link.driver.fetchval(_LAST_MARK[1], self.row)
+        last, saved = await link.driver.fetchrow(_LAST_MARK[1], self.row)
         await transaction.rollback()
         self._doubt = None
         log.info("the commit that the database did not answer was %s", "done" if last == mark else "not done")
-        if last == mark:
+        if last != mark:
+            self._orders.extendleft(reversed(group))
+        elif saved in ("", str(len(group))):
             self._settle(group)
         else:
-            self._orders.extendleft(reversed(group))
+            # Which of them were refused nobody can tell any more; a run that was saved is found so by its version.
+            self._fail(group, errors.DatabaseUnavailable(reason=f"{self._name}: it did not answer"))
 
     # ── working ──
 
@@ -188,9 +196,28 @@ class PostgresWriter:
                             await self._closing()
                     pause = min(2 * pause, _LONGEST_PAUSE)
                     continue
-            group = [self._orders.popleft() for _ in range(min(GROUP, len(self._orders)))]
-            if group:
+            if group := self._take():
                 await self._write(group)
+
+    def _take(self) -> list[_Order]:
+        """
+        What is written next, of what waits: saves of different runs, or what is no save, as the first of it is.
+
+        What is passed over stays in its order.
+        """
+        if not self._orders:
+            return []
+        kind = isinstance(self._orders[0].job, Save)
+        taken: list[_Order] = []
+        left: list[_Order] = []
+        there: set[str] = set()
+        for _ in range(min(GROUP, len(self._orders))):
+            order = self._orders.popleft()
+            fits = isinstance(order.job, Save) == kind and not (kind and order.run_id in there)
+            (taken if fits else left).append(order)
+            there.add(order.run_id)
+        self._orders.extendleft(reversed(left))
+        return taken
 
     async def _closing(self) -> None:
         """Returns when there is no reason to wait any more."""
@@ -223,6 +250,12 @@ class PostgresWriter:
         """Every order has its answer afterwards, or waits again at the head of the line."""
         # In one order for all processes: two that lock the same rows do not wait for each other in a circle.
         group.sort(key=lambda order: order.run_id)
+        if isinstance(group[0].job, Save):
+            group = await self._save_at_once(group)
+        if group:
+            await self._write_one_by_one(group)
+
+    async def _write_one_by_one(self, group: list[_Order]) -> None:
         careful = False
         for last in [*[False] * (_TRIES - 1), True]:
             try:
@@ -238,6 +271,29 @@ class PostgresWriter:
                     self._fail(group, self._as_unavailable(error))
                     return
                 careful = True
+
+    async def _save_at_once(self, group: Sequence[_Order]) -> list[_Order]:
+        """Saves all in one statement. Returns those that have no answer by that and are not in doubt either."""
+        assert self._link is not None
+        self._serial += 1
+        mark = str(self._serial)
+        jobs = [order.job for order in group if isinstance(order.job, Save)]
+        for order, job in zip(group, jobs, strict=True):
+            order.result, order.error = job.decision.run, None
+        try:
+            given = postgres_saves.arguments(jobs, row=self.row, mark=mark, channel=self.channel)
+            self._doubt = mark, group  # from here on it may be done without our hearing of it
+            found = await self._link.driver.fetch(postgres_saves.STATEMENT, *given)
+        except Exception as error:  # noqa: BLE001 - one by one it is found whose it is
+            if self._doubt is not None and postgres.is_lost(error):
+                await self._lose(group)
+                return []
+            self._doubt = None
+            return list(group)
+        self._doubt = None
+        saved = {row[0] for row in found}
+        self._settle([order for order in group if order.run_id in saved])
+        return [order for order in group if order.run_id not in saved]
 
     async def _lose(self, group: Sequence[_Order]) -> None:
         """The connection is gone: what has no answer goes to the head of the line, unless it is in doubt."""

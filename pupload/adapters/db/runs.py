@@ -1,17 +1,17 @@
 """
 Runs in the database.
 
-A save is one guarded update, which also takes the sequence numbers for the journal, and one row for each node, edge
-and event that is new. A node to which nothing happened yet has no row, so a big flow costs no more than what moves.
+How a decision is written is in `pupload.adapters.db.saves`. A node to which nothing happened yet has no row, so a big
+flow costs no more than what moves.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, reading, retention, sealed, statements
+from pupload.adapters.db import codec, reading, retention, saves, sealed, statements
 from pupload.adapters.db.me import Me
 from pupload.adapters.db.session import Readers, Session, Writer
 from pupload.domain import events, run
@@ -46,7 +46,7 @@ class Runs(retention.Retention):
     async def save(self, decision: run.Decision, *, if_version: int) -> run.Run:
         """See `ports.RunStore.save`."""
         new = replace(decision, run=replace(decision.run, version=if_version + 1, owner=self._me.id))
-        return await self._writer.do(lambda session: _save(session, new), run_id=decision.run.id)
+        return await self._writer.do(saves.Save(new), run_id=decision.run.id)
 
     async def list(
         self, *, status: run.Status | None = None, flow: str | None = None, limit: int = 100, offset: int = 0
@@ -75,7 +75,7 @@ class Runs(retention.Retention):
 
         def condemn(session: Session) -> None:
             for (seq,) in session.run(statements.CONDEMN_RUN, _GOING | mine | new).fetchall():
-                _append_one(session, run_id, seq, at, events.RunFailed(error=reason))
+                saves.append_one(session, run_id, seq, at, events.RunFailed(error=reason))
                 session.run(statements.REMOVE_LETTERS, mine)
 
         await self._writer.do(condemn, run_id=run_id)
@@ -118,7 +118,7 @@ def _create(session: Session, seal: sealed.Seal, decision: run.Decision, key: st
             "status": new.status.value,
             "version": new.version,
             "created_at": codec.micros(new.created_at),
-            "started_at": _started_at(decision),
+            "started_at": saves.started_at(decision),
             "finished_at": codec.maybe_micros(new.finished_at),
             "error": new.error,
             "idempotency_key": key,
@@ -133,9 +133,9 @@ def _create(session: Session, seal: sealed.Seal, decision: run.Decision, key: st
     retention.adopt(session, new)
     plan = seal.close(codec.PLAN.encode(new.plan), sealed.plan(new.id))
     session.run_many(statements.INSERT_PLAN, [{"run_id": new.id, "blob": plan}])
-    _put_nodes(session, new, (name for name, node in new.nodes.items() if node != run.NodeRun(id=name)))
-    _put_artifacts(session, new, new.artifacts)
-    _append(session, decision, after=0)
+    saves.put_nodes(session, new, (name for name, node in new.nodes.items() if node != run.NodeRun(id=name)))
+    saves.put_artifacts(session, new, new.artifacts)
+    saves.append(session, decision, after=0)
     return new
 
 
@@ -145,71 +145,6 @@ def _earlier(session: Session, seal: sealed.Seal, run_id: str, key: str | None) 
     if found is None:
         raise errors.Broken(reason=f"run {run_id} is there already")
     return reading.load(session, seal, found[0])
-
-
-def _save(session: Session, decision: run.Decision) -> run.Run:
-    new = decision.run
-    moved = session.run(
-        statements.SAVE_RUN,
-        {
-            "run": new.id,
-            "if_version": new.version - 1,
-            "me": new.owner,
-            "if_fence": new.fence,
-            "new_status": new.status.value,
-            "new_started_at": _started_at(decision),
-            "new_finished_at": codec.maybe_micros(new.finished_at),
-            "new_error": new.error,
-            "new_head": codec.encode_head(new),
-            "events": len(decision.events),
-        },
-    ).fetchall()
-    if not moved:
-        raise _why_not(session, new)
-    _put_nodes(session, new, decision.changed_nodes)
-    _put_artifacts(session, new, decision.changed_edges)
-    _append(session, decision, after=moved[0][0] - len(decision.events))
-    return new
-
-
-def _why_not(session: Session, new: run.Run) -> errors.PuploadError:
-    """Why the run was not saved."""
-    found = session.run(statements.GUARD, {"run": new.id}).fetchone()
-    if found is None:
-        return errors.UnknownRun(name=new.id)
-    if tuple(found) != (new.owner, new.fence):
-        return errors.Fenced(run=new.id)
-    return errors.Stale(run=new.id, version=new.version - 1)
-
-
-def _started_at(decision: run.Decision) -> int | None:
-    """A run has started when it was first RUNNING; the database keeps the first time it is told."""
-    return codec.micros(decision.at) if decision.run.status is run.Status.RUNNING else None
-
-
-def _put_nodes(session: Session, whole: run.Run, names: Iterable[str]) -> None:
-    rows = [{"run_id": whole.id, "node_id": name, "blob": codec.NODE.encode(whole.nodes[name])} for name in names]
-    session.run_many(statements.PUT_NODE, rows)
-
-
-def _put_artifacts(session: Session, whole: run.Run, edges: Iterable[str]) -> None:
-    rows = [{"run_id": whole.id, "edge": edge, "blob": codec.ARTIFACT.encode(whole.artifacts[edge])} for edge in edges]
-    session.run_many(statements.PUT_ARTIFACT, rows)
-
-
-def _append(session: Session, decision: run.Decision, *, after: int) -> None:
-    at = codec.micros(decision.at)
-    rows = []
-    for seq, event in enumerate(decision.events, start=after + 1):
-        kind, blob = codec.encode_event(event)
-        rows.append({"run_id": decision.run.id, "seq": seq, "at": at, "kind": kind, "blob": blob})
-    session.run_many(statements.INSERT_EVENT, rows)
-
-
-def _append_one(session: Session, run_id: str, seq: int, at: datetime, event: events.Event) -> None:
-    kind, blob = codec.encode_event(event)
-    row = {"run_id": run_id, "seq": seq, "at": codec.micros(at), "kind": kind, "blob": blob}
-    session.run_many(statements.INSERT_EVENT, [row])
 
 
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,5 +1,6 @@
 """Values as bytes and back."""
 
+import collections.abc
 import dataclasses
 import functools
 import types
@@ -41,7 +42,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(parts)
     if origin is tuple:
         return st.lists(values_of(parts[0]), max_size=3).map(tuple)
-    if origin is frozenset:
+    if origin in (frozenset, collections.abc.Set):
         return st.frozensets(values_of(parts[0]), max_size=3)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return st.dictionaries(values_of(parts[0]), values_of(parts[1]), max_size=3)

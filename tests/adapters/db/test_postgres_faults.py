@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from pupload import errors
-from pupload.adapters.db import postgres
+from pupload.adapters.db import postgres, postgres_saves
 from pupload.adapters.db.database import Database
 from pupload.adapters.db.postgres_home import PostgresHome
 from pupload.adapters.db.postgres_writer import PostgresWriter
@@ -187,7 +187,7 @@ async def test_a_commit_that_never_arrived_is_done_again(
     server: servers.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(await server.new()) as (database, writer):
-        first = await database.runs.create(created(a_run()))
+        await database.runs.create(created(a_run()))
         fill: Callable[..., str] = writer._fill
         frozen = asyncio.Event()
 
@@ -199,11 +199,94 @@ async def test_a_commit_that_never_arrived_is_done_again(
             return number
 
         monkeypatch.setattr(writer, "_fill", fill_and_freeze)
-        saving = asyncio.create_task(step(database, first))
+        writing = asyncio.create_task(database.journal.write_logs("run_a", "resize", 1, [a_line("once")]))
         await frozen.wait()
         os.kill(writer.pids[-1], signal.SIGKILL)  # which restarts the whole server
+        await writing
+        assert [record.number for record in await database.journal.read_logs("run_a")] == [1]
+
+
+async def test_a_save_that_never_arrived_is_done_again(server: servers.Server) -> None:
+    async with opened(await server.new()) as (database, writer):
+        first = await database.runs.create(created(a_run()))
+        server.freeze(writer.pids[-1])  # what comes next is not read any more
+        saving = asyncio.create_task(step(database, first))
+        await servers.wait_until(lambda: asyncio.sleep(0, writer._doubt is not None))
+        os.kill(writer.pids[-1], signal.SIGKILL)
         assert (await saving).version == 2
         await is_sound(database, "run_a", 2)
+
+
+async def test_of_saves_in_doubt_of_which_some_were_refused_all_are_asked_again(server: servers.Server) -> None:
+    """Which of them were done only the runs can tell: whoever waits is told to look."""
+    async with opened(await server.new()) as (database, writer):
+        first, other = [await database.runs.create(created(a_run(name))) for name in ("run_a", "run_b")]
+        await step(database, other)
+        await server.say("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        await server.say("SELECT pg_reload_conf()")
+        try:
+            saving = asyncio.gather(step(database, first), step(database, other), return_exceptions=True)
+
+            async def waits() -> bool:
+                sql = "SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'"
+                return bool(await server.say(sql, writer.pids[-1]))
+
+            await servers.wait_until(waits)
+            await server.say("SELECT pg_terminate_backend($1)", writer.pids[-1])
+            assert [type(one) for one in await saving] == [errors.DatabaseUnavailable] * 2
+        finally:
+            await server.say("ALTER SYSTEM RESET synchronous_standby_names")
+            await server.say("SELECT pg_reload_conf()")
+        await is_sound(database, "run_a", 2)
+        await is_sound(database, "run_b", 2)
+
+
+# ── Many at once ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_many_saves_are_one_statement_and_one_commit(server: servers.Server) -> None:
+    async with opened(await server.new()) as (database, writer):
+        firsts = [await database.runs.create(created(a_run(f"run_{n:02}"))) for n in range(20)]
+        await step(database, await database.runs.create(created(a_run("run_first"))))  # it is prepared then
+        assert writer._link is not None
+        said: list[str] = []
+        with writer._link.driver.query_logger(lambda one: said.append(one.query)):
+            saved = await asyncio.gather(*(step(database, first) for first in firsts))
+        assert [one.version for one in saved] == [2] * 20
+        assert said == [postgres_saves.STATEMENT]
+        for first in firsts:
+            await is_sound(database, first.id, 2)
+
+
+async def test_a_save_that_is_refused_fails_alone(server: servers.Server) -> None:
+    async with opened(await server.new()) as (database, _):
+        good, stale, fenced = [await database.runs.create(created(a_run(name))) for name in ("run_a", "run_b", "run_c")]
+        told = await asyncio.gather(
+            step(database, good),
+            step(database, replace(stale, version=7)),
+            step(database, replace(fenced, fence=7)),
+            step(database, replace(good, id="run_none")),
+            step(database, good),  # of the same version, at the same time
+            return_exceptions=True,
+        )
+        assert [type(one) for one in told] == [run.Run, errors.Stale, errors.Fenced, errors.UnknownRun, errors.Stale]
+        await is_sound(database, "run_a", 2)
+        await is_sound(database, "run_b", 1)
+        await is_sound(database, "run_c", 1)
+
+
+async def test_a_save_that_cannot_be_written_fails_alone(server: servers.Server) -> None:
+    async with opened(await server.new()) as (database, _):
+        good, bad = [await database.runs.create(created(a_run(name))) for name in ("run_a", "run_b")]
+        told = await asyncio.gather(
+            step(database, good),
+            step(database, replace(bad, error="half of a pair: \ud800")),
+            return_exceptions=True,
+        )
+        assert isinstance(told[0], run.Run)
+        assert isinstance(told[1], Exception)
+        await is_sound(database, "run_a", 2)
+        await is_sound(database, "run_b", 1)
 
 
 async def test_a_connection_that_says_nothing_is_given_up(
