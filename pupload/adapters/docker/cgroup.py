@@ -6,6 +6,7 @@ machine's and no other container's. The group is gone with the container. Readin
 file. Where the engine is on another machine, or hides its groups from us, nothing is known.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +33,10 @@ class Memory:
             if self.group.version == 1
             else ("memory.peak", "memory.events")
         )
-        seen = _read(self.group.path / peak).strip()
+        seen = _read(f"{self.group.path}/{peak}").strip()
         if seen.isdecimal():
             self.peak_bytes = max(self.peak_bytes or 0, int(seen))
-        for line in _read(self.group.path / kills).splitlines():
+        for line in _read(f"{self.group.path}/{kills}").splitlines():
             name, _, count = line.partition(" ")
             if name == "oom_kill" and count.isdecimal():
                 self.oom_kills = max(self.oom_kills, int(count))
@@ -46,7 +47,7 @@ class Group:
     """The control group of a running container."""
 
     version: int
-    path: Path
+    path: str
 
 
 class Groups:
@@ -69,12 +70,12 @@ class Groups:
         if self._pattern is None:
             return None
         version, pattern = self._pattern
-        path = Path(pattern.replace(_ID, container))
-        return Group(version, path) if path.exists() else None
+        path = pattern.replace(_ID, container)
+        return Group(version, path) if os.path.exists(path) else None  # noqa: PTH110
 
     def _learn(self, container: str, pid: int) -> tuple[int, str] | None:
         """Lines are `9:memory:/docker/<id>` (version 1) or `0::/system.slice/docker-<id>.scope` (version 2)."""
-        for line in _read(self._proc / str(pid) / "cgroup").splitlines():
+        for line in _read(f"{self._proc}/{pid}/cgroup").splitlines():
             _, controllers, path = line.split(":", 2)
             if container not in path:
                 continue
@@ -86,23 +87,23 @@ class Groups:
         return None
 
     def first_process(self, group: Group) -> int:
+        """The pid, here, of the process that is number 1 in the container; 0 where there is none to be seen."""
+        processes = _read(f"{group.path}/cgroup.procs").split()
+        return next((int(pid) for pid in processes if self._is_first(pid)), 0)
+
+    def _is_first(self, pid: str) -> bool:
         """
-        The pid, here, of the process that is number 1 in the container; 0 where there is none to be seen.
+        Whether exactly one namespace of processes lies between it and us, in which it is number 1.
 
-        With exactly one namespace of processes between it and us: a node might make further ones, with a number 1 each.
+        A node might make further ones, with a number 1 each.
         """
-        for pid in _read(group.path / "cgroup.procs").split():
-            for line in _read(self._proc / pid / "status").splitlines():
-                if line.startswith("NSpid:"):
-                    numbers = line.split()[1:]
-                    if len(numbers) == 2 and numbers[1] == "1":
-                        return int(pid)
-                    break
-        return 0
+        _, _, numbers = _read(f"{self._proc}/{pid}/status").partition("\nNSpid:")
+        return numbers.partition("\n")[0].split()[1:] == ["1"]
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        return path.read_text()
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - a path object costs as much as the reading
+            return file.read()
     except OSError:
         return ""

@@ -180,7 +180,7 @@ def differences(asked: Config, found: Config) -> list[str]:
 
 
 def _difference(key: str, asked: Any, found: Any) -> str:
-    if _plain(asked) == _plain(found):
+    if (asked == found and type(asked) is type(found)) or _plain(asked) == _plain(found):
         return ""
     return f"{key} is {found!r}, not {asked!r}"
 

@@ -82,7 +82,6 @@ class Firsts:
         if group is None:
             return None
         first = First(cgroup.Memory(group=group))
-        first.memory.sample()
         pid = self._groups.first_process(group)
         if pid:
             first.open(pid)
@@ -90,5 +89,7 @@ class Firsts:
         if first.sure and self._groups.first_process(group) != pid:
             first.close()
             first.sure = False
+        if not first.sure:
+            first.memory.sample()
         self._there[container] = first
         return first

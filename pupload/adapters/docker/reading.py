@@ -14,7 +14,7 @@ from pupload import ports
 from pupload.adapters.docker import calls, containers, events, logs, streams
 from pupload.adapters.docker.watching import LOOK_AGAIN_SECONDS
 
-_ENDS_SOON_SECONDS = 0.1
+_ENDS_SOON_SECONDS = 0.25
 """How much later than it was written the first line may be told: it saves most short containers a second reading."""
 
 
