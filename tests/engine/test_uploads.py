@@ -9,6 +9,7 @@ import pytest
 
 from pupload import errors
 from pupload.domain.run import NodeStatus, Status
+from pupload.ports import Sealed
 from tests.bench import PNG, TEXT, Bench, a_bench, copies
 from tests.builders import a_chain, a_definition, a_flow, a_node, a_port, a_well
 from tests.engine.worlds import Faulty, Gate, OneStore, changed, raises
@@ -40,6 +41,58 @@ async def test_a_store_that_tells_nothing_is_asked_less_and_less_often(tmp_path:
             pauses = [round(later - sooner, 2) for sooner, later in itertools.pairwise(asked)]
             assert pauses[:6] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0]
             assert set(pauses[6:]) == {5.0}
+
+
+class SealsAtOnce(Faulty):
+    """A store like the embedded one."""
+
+    silent = False
+    """Whether it cannot do so just now."""
+
+    async def seal(self, source: str, target: str, *, head_bytes: int, most_bytes: int) -> Sealed | None:
+        self.calls.append("seal")
+        if self.silent:
+            return None
+        found = await self._real.stat(source)
+        if found.size > most_bytes:
+            raise errors.TooLarge(what="the object", limit=most_bytes)
+        copied = await self._real.copy(source, target, if_etag=found.etag)
+        return Sealed(stat=copied, head=await self._real.read(target, length=head_bytes))
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_a_store_that_seals_at_once_is_asked_once(tmp_path: Path, silent: bool) -> None:
+    async with a_bench(tmp_path) as first:
+        store = SealsAtOnce(first.store)
+        store.silent = silent
+        async with changed(first, stores=OneStore(store)) as bench:
+            bench.image(IMAGE, copies("image", "resized"))
+            run = await bench.start(a_flow())
+            await bench.clock.run_for(0)
+            store.calls.clear()
+            await bench.upload(run, "resize-in", PNG)
+            await bench.until(lambda: sealed(bench, run.id), step=0)
+            steps = [call for call in store.calls if call in ("seal", "stat", "copy", "read")]
+            assert steps == (["seal", "stat", "copy", "read"] if silent else ["seal"])
+            run = await bench.ended(run)
+            assert run.status is Status.COMPLETE
+            assert await bench.download(run, "resize-out") == PNG
+            assert [found.key async for found in bench.store.list("uploads/")] == []
+
+
+@pytest.mark.parametrize(("data", "reason"), [(PNG * 100, "upload of edge resize-in is larger"), (TEXT, "text/plain")])
+async def test_what_was_sealed_at_once_is_judged_all_the_same(tmp_path: Path, data: bytes, reason: str) -> None:
+    async with (
+        a_bench(tmp_path, max_upload_bytes=1000) as first,
+        changed(first, stores=OneStore(SealsAtOnce(first.store))) as bench,
+    ):
+        definition = a_definition(inputs=[a_port("image", "image/*")], outputs=[a_port("resized")])
+        run = await bench.start(a_flow(), [definition])
+        await bench.upload(run, "resize-in", data)
+        run = await bench.ended(run)
+        assert run.status is Status.ERROR
+        assert reason in run.error
+        await bench.until(lambda: not bench.store._objects)
 
 
 async def test_an_upload_is_noticed_when_the_store_tells_and_not_looked_for_before(tmp_path: Path) -> None:

@@ -180,6 +180,47 @@ async def test_a_path_that_cannot_be_is_refused_and_no_object_is_made(
         await store.stat("k")
 
 
+async def test_an_upload_is_sealed_in_one_step(store: local.EmbeddedStore) -> None:
+    put = await store.put_bytes("there", BODY, content_type="image/png")
+    sealed = await store.seal("there", "kept", head_bytes=1000, most_bytes=len(BODY))
+    assert sealed is not None
+    assert sealed.head == BODY[:1000]
+    assert sealed.stat == await store.stat("kept")
+    assert (sealed.stat.etag, sealed.stat.sha256) == (put.etag, DIGEST)
+    with pytest.raises(errors.ObjectAbsent):
+        await store.seal("nowhere", "kept", head_bytes=1000, most_bytes=len(BODY))
+    with pytest.raises(errors.TooLarge):
+        await store.seal("there", "too-large", head_bytes=1000, most_bytes=len(BODY) - 1)
+    with pytest.raises(errors.ObjectAbsent):
+        await store.stat("too-large")
+
+
+async def test_without_the_socket_nothing_is_sealed_in_one_step(
+    process: supervisor.EmbeddedProcess, store: local.EmbeddedStore, tmp_path: Path
+) -> None:
+    deaf = a_store(process, control=tmp_path / "no-such.sock")
+    await deaf.put_bytes("there", BODY, content_type="image/png")
+    assert await deaf.seal("there", "kept", head_bytes=1000, most_bytes=len(BODY)) is None
+    await deaf.close()
+
+
+async def test_whoever_breaks_off_giving_a_file_knows_afterwards_where_it_is(
+    store: local.EmbeddedStore, tmp_path: Path
+) -> None:
+    (tmp_path / "in").write_bytes(BODY * 50)
+    for steps in range(1, 6):
+        giving = asyncio.ensure_future(store.put_file("k", tmp_path / "in", content_type="a/b"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        giving.cancel()
+        await asyncio.wait({giving})
+        if not is_there(tmp_path / "in"):
+            assert (await store.stat("k")).size == len(BODY) * 50
+            return
+        with pytest.raises(errors.ObjectAbsent):
+            await store.stat("k")
+
+
 # ── Arrivals ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

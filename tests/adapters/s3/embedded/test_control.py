@@ -1,8 +1,9 @@
 """
-The engine's door: arrivals, links, adoption.
+The engine's door: arrivals, seals, links, adoption.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -122,6 +123,67 @@ async def test_the_history_is_bounded_and_says_so(tmp_path: Path, monkeypatch: p
         assert await first(5) == [{}]
     finally:
         await index.close()
+
+
+# ── Seal ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def seal(server: Server, key: str, target: str, **more: str) -> tuple[int, Any, bytes]:
+    order = {"bucket": BUCKET, "key": key, "target": target, "head_bytes": "100", "most_bytes": "1000000", **more}
+    with server.control_connection() as connection:
+        connection.request("POST", "/seal", body=json.dumps(order))
+        response = connection.getresponse()
+        line, _, head = response.read().partition(b"\n")
+        return response.status, json.loads(line), head
+
+
+@pytest.mark.parametrize("size", [0, 7, 100_000])
+def test_what_is_sealed_stays_as_it_was(server: Server, key: str, size: int) -> None:
+    body = os.urandom(size)
+    put = server.call("PUT", f"/{BUCKET}/{key}", body=body, headers={"content-type": "a/b"})
+    status, told, head = seal(server, key, f"{key}-sealed")
+    assert (status, told["key"], told["size"], told["sha256"]) == (200, f"{key}-sealed", size, sha256(body))
+    assert (told["content_type"], f'"{told["etag"]}"') == ("a/b", put.headers["ETag"])
+    assert head == body[:100]
+    server.call("PUT", f"/{BUCKET}/{key}", body=b"another")
+    assert server.call("GET", f"/{BUCKET}/{key}-sealed").body == body
+    server.call("DELETE", f"/{BUCKET}/{key}")
+    assert server.call("GET", f"/{BUCKET}/{key}-sealed").body == body
+
+
+def test_sealing_again_takes_what_is_there_by_then(server: Server, key: str) -> None:
+    for body in (b"one" * 50_000, b"two" * 50_000):
+        server.call("PUT", f"/{BUCKET}/{key}", body=body)
+        assert seal(server, key, f"{key}-sealed")[1]["sha256"] == sha256(body)
+        assert server.call("GET", f"/{BUCKET}/{key}-sealed").body == body
+
+
+def test_what_came_in_parts_is_sealed_with_its_hash(server: Server, s3: "S3Client", key: str) -> None:
+    body = os.urandom(6 << 20)
+    upload = s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+    parts: list[Any] = []
+    for number, piece in enumerate((body[: 5 << 20], body[5 << 20 :]), 1):
+        done = s3.upload_part(Bucket=BUCKET, Key=key, UploadId=upload, PartNumber=number, Body=piece)
+        parts.append({"PartNumber": number, "ETag": done["ETag"]})
+    s3.complete_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+    status, told, head = seal(server, key, f"{key}-sealed", head_bytes=str(5_500_000), most_bytes=str(6 << 20))
+    assert (status, told["sha256"], head) == (200, sha256(body), body[:5_500_000])
+    assert server.call("GET", f"/{BUCKET}/{key}-sealed").body == body
+
+
+def test_what_cannot_be_sealed_leaves_nothing(server: Server, key: str) -> None:
+    assert seal(server, key, f"{key}-sealed")[:2] == (
+        404,
+        {"code": "NoSuchKey", "message": "The specified key does not exist."},
+    )
+    server.call("PUT", f"/{BUCKET}/{key}", body=b"x" * 100_000)
+    blobs = len(list(server.blobs()))
+    status, told, _ = seal(server, key, f"{key}-sealed", most_bytes="99999")
+    assert (status, told["code"]) == (400, "EntityTooLarge")
+    for wrong in ({"target": ""}, {"target": "k" * 1025}, {"head_bytes": "-1"}, {"most_bytes": "many"}):
+        assert seal(server, key, **{"target": f"{key}-sealed", **wrong})[0] == 400, wrong
+    assert server.call("HEAD", f"/{BUCKET}/{key}-sealed").status == 404
+    assert len(list(server.blobs())) == blobs
 
 
 # ── Link ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -88,13 +88,20 @@ def adopting(server: Server, folder: Path) -> Act:
     return lambda: server.control("POST", "/adopt", order)[0]
 
 
+def sealing(server: Server, folder: Path) -> Act:
+    server.call("PUT", f"{PATH}-source", body=NEW)
+    order = {"bucket": BUCKET, "key": "key-source", "target": "key", "head_bytes": "0", "most_bytes": "100000000"}
+    return lambda: server.control("POST", "/seal", order)[0]
+
+
 def has_only_what_it_knows(server: Server) -> bool:
     with closing(sqlite3.connect(server.data / "index.sqlite")) as db:
         return {path.name for path in server.blobs()} == rows.blobs_in_use(db)
 
 
 @pytest.mark.parametrize(
-    ("prepare", "after"), [(putting, NEW), (deleting, None), (copying, NEW), (completing, NEW), (adopting, NEW)]
+    ("prepare", "after"),
+    [(putting, NEW), (deleting, None), (copying, NEW), (sealing, NEW), (completing, NEW), (adopting, NEW)],
 )
 def test_a_kill_at_any_step_leaves_the_old_or_the_new(
     start: Start, tmp_path: Path, prepare: Callable[[Server, Path], Act], after: bytes | None
