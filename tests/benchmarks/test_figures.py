@@ -78,8 +78,8 @@ def test_the_table_says_value_goal_baseline_and_spread() -> None:
 
 
 def test_numbers_have_three_digits_and_no_exponent() -> None:
-    given = (None, 0, 0.00012, 0.17345, 9.876, 99.94, 12345.6)
-    assert [report.number(value) for value in given] == ["-", "0", "0.0001", "0.173", "9.88", "99.9", "12346"]
+    given = (None, 0, 0.00002, 0.17345, 9.876, 99.94, 12345.6)
+    assert [report.number(value) for value in given] == ["-", "0", "0", "0.173", "9.88", "99.9", "12346"]
 
 
 def test_the_json_names_every_measure_with_its_runs() -> None:

@@ -15,8 +15,8 @@ from contextlib import closing
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks import bare, house
-from tests.benchmarks.figures import Figure
+from tests.benchmarks import bare, house, shapes
+from tests.benchmarks.figures import Figure, compared
 from tests.benchmarks.lab import Lab, ms, now
 from tests.system import flows
 
@@ -29,11 +29,12 @@ TAKE = "wc -c"
 
 def _order() -> flows.Json:
     nodes = [
-        flows.a_node("make", outputs={"out": "large"}),
-        flows.a_node("take", inputs={"in": "large"}, outputs={"out": "size"}),
+        flows.a_node("make", outputs={"out": "large", "when": "made"}),
+        flows.a_node("take", inputs={"in": "large"}, outputs={"when": "taken"}),
     ]
-    take = flows.a_script("take", f'{TAKE} < "$INPUT_IN" > "$OUTPUT_OUT"')
-    return flows.an_order(nodes, [flows.a_script("make", f'{MAKE} > "$OUTPUT_OUT"'), take], name="large")
+    make = flows.a_script("make", f'{MAKE} > "$OUTPUT_OUT"; {shapes.CLOCK} > "$OUTPUT_WHEN"')
+    take = flows.a_script("take", f'{shapes.CLOCK} > "$OUTPUT_WHEN"; {TAKE} < "$INPUT_IN"')
+    return flows.an_order(nodes, [make, take], name="large")
 
 
 def bare_ms() -> tuple[float, float]:
@@ -43,7 +44,7 @@ def bare_ms() -> tuple[float, float]:
     try:
         make, take = (
             bare.config(("sh", "-c", script), folder=folder)
-            for script in (f"{MAKE} > /pupload/out/large", f"{TAKE} < /pupload/out/large > /pupload/out/size")
+            for script in (f"{MAKE} > /pupload/out/large", f"{TAKE} < /pupload/out/large")
         )
         with closing(bare.client()) as engine, bare.timed() as took:
             bare.one(engine, make)
@@ -59,6 +60,7 @@ def bare_ms() -> tuple[float, float]:
 async def handed_over(lab: Lab) -> list[Figure]:
     """P7."""
     ours, alone, hashing, growth = list[float](), list[float](), list[float](), list[float]()
+    between = list[float]()
     async with house.opened() as there:
         for number in range(lab.samples(3)):
             took, hashed = await asyncio.to_thread(bare_ms)
@@ -70,6 +72,9 @@ async def handed_over(lab: Lab) -> list[Figure]:
             run = await there.client.start(_order())
             ours.append(ms(began, await there.completed(run)))
             growth.append((_memory(there, lambda pid: there.memory_bytes(pid, "VmHWM")) - before) / MIB)
+            done = await there.client.status(run["ID"])
+            made, taken = [shapes.when(await there.get(done, edge))[0] for edge in ("made", "taken")]
+            between.append(ms(made, taken))
             await there.settled()
             await there.client.purge(run["ID"])
             await asyncio.to_thread(os.sync)
@@ -88,6 +93,7 @@ async def handed_over(lab: Lab) -> list[Figure]:
             baseline=hashing,
             note=note,
         ),
+        compared("P7 handing on", "the first's last instruction → the second's first / sha256sum", between, hashing),
         Figure(
             key="P7 memory",
             what="most that server and store grew by meanwhile",
