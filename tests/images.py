@@ -27,17 +27,21 @@ _CONTENT = "pupload.test.content"
 @functools.cache
 def busybox() -> str:
     """The reference of an image with a busybox; made where the engine does not have it. Raises where none can be."""
-    program = _static_busybox()
-    applets = subprocess.run([str(program), "--list"], check=True, capture_output=True, text=True).stdout.split()
-    return make(BUSYBOX, _busybox_tar(program.read_bytes(), applets), changes=('CMD ["true"]', "ENV PATH=/bin"))
+    return make(BUSYBOX, busybox_tar(), changes=('CMD ["true"]', "ENV PATH=/bin"))
 
 
 def with_volumes(reference: str, *places: str) -> str:
     """The image `reference` with a busybox, which declares these places to be writable."""
+    volumes = [f"VOLUME {place}" for place in places]
+    return make(reference, busybox_tar(), changes=("ENV PATH=/bin", *volumes))
+
+
+@functools.cache
+def busybox_tar() -> bytes:
+    """The files of that image, to which a test may add some."""
     program = _static_busybox()
     applets = subprocess.run([str(program), "--list"], check=True, capture_output=True, text=True).stdout.split()
-    volumes = [f"VOLUME {place}" for place in places]
-    return make(reference, _busybox_tar(program.read_bytes(), applets), changes=("ENV PATH=/bin", *volumes))
+    return _busybox_tar(program.read_bytes(), applets)
 
 
 def make(reference: str, content: bytes, *, changes: Sequence[str] = ()) -> str:

@@ -8,7 +8,7 @@ stands at the head of `arming`.
 import asyncio
 import errno
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,12 @@ _MEETING_SECONDS = 10.0
 _SOON_SECONDS = 0.2
 _LOOK_AGAIN_SECONDS = 1.0
 _MOST_FAILURES = 3
+"""In a row: of gates to come to wait, or of one image's commands to begin."""
 _REMEMBERED = 1000
+_ENDED_BY_OTHERS = frozenset({-1, 137, 143})
+"""Removed, killed or stopped: no fault of the gate's."""
+_THE_ORDERS_FAULT = frozenset({errno.ENOENT, errno.E2BIG})
+"""Such a command does not start plainly either."""
 
 Inspected = Mapping[str, Any]
 
@@ -55,11 +60,11 @@ class _Fitness:
     def __init__(self) -> None:
         self._reason = ""
         self._failures = 0
-        self._odd: dict[tuple[str, str], None] = {}
+        self._odd: dict[str, int] = {}
 
-    def program(self, image: str, facts: images.Facts, argv: Sequence[str]) -> bytes | None:
+    def program(self, image: str, facts: images.Facts) -> bytes | None:
         """The gate for containers of this image; None where they are to be started plainly."""
-        odd = (image, argv[0] if argv else "") in self._odd
+        odd = self._odd.get(image, 0) >= _MOST_FAILURES
         return None if self._reason or odd else gate.program(facts.architecture)
 
     def worked(self) -> None:
@@ -73,11 +78,14 @@ class _Fitness:
             self._reason = reason
             _log.warning("no containers are armed ahead from now on, each node starts when its turn comes: %s", reason)
 
-    def odd(self, image: str, argv: Sequence[str]) -> None:
-        """This program of the image is left to the engine: by the gate it does not start."""
-        while len(self._odd) >= _REMEMBERED:
-            del self._odd[next(iter(self._odd))]
-        self._odd[image, argv[0]] = None
+    def opened(self, image: str, number: int) -> None:
+        """What came of opening a gate: 0, or why the kernel did not execute the image's command."""
+        if not number:
+            self._odd.pop(image, None)
+        elif number not in _THE_ORDERS_FAULT:
+            while len(self._odd) >= _REMEMBERED:
+                del self._odd[next(iter(self._odd))]
+            self._odd[image] = self._odd.get(image, 0) + 1
 
     @property
     def hopeless(self) -> bool:
@@ -110,7 +118,7 @@ class Armory:
 
         When it raises, or is cancelled, something may be left, which does not wait.
         """
-        program = self._fitness.program(order.image, image, arming.command(order, image))
+        program = self._fitness.program(order.image, image)
         if program is None:
             return False
         asked = arming.armed(plain)
@@ -164,7 +172,9 @@ class Armory:
             elif not ending.done():
                 self._fitness.failed(f"the gate was not heard of within {_MEETING_SECONDS:g} s", for_good=False)
             elif ending.result() == gate.GAVE_UP:
-                self._fitness.failed("a program in a container cannot connect to a socket of this one", for_good=True)
+                self._fitness.failed("a program in a container cannot connect to this one's socket", for_good=True)
+            elif ending.result() not in _ENDED_BY_OTHERS:
+                self._fitness.failed(f"the gate ended with exit code {ending.result()}", for_good=True)
         finally:
             for task in (meeting, ending):
                 task.cancel()
@@ -199,14 +209,12 @@ class Armory:
         except BaseException:
             waiting.close()
             raise
+        if not outcome.reason or outcome.errno:
+            self._fitness.opened(order.image, outcome.errno)
         if not outcome.reason:
             waiting.close()
             return True
-        _log.info(
-            "attempt %s does not begin in the container that was armed for it: %s", order.attempt.id, outcome.reason
-        )
-        if outcome.errno not in (0, errno.ENOENT, errno.E2BIG):
-            self._fitness.odd(order.image, arming.command(order, image))
+        _log.info("%s does not begin in the container armed for it: %s", order.attempt.id, outcome.reason)
         return await self._withdraw(waiting)
 
     async def _try(
