@@ -23,6 +23,7 @@ from pupload.domain import flow, nodedef
 from pupload.domain.run import Run
 from pupload.domain.validation.limits import Limits as ValidationLimits
 from pupload.engine.admission import Room
+from pupload.engine.arming import Budget
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.orders import Limits
 from pupload.service.presenting import Presenter
@@ -184,6 +185,7 @@ async def a_bench(
     notifies: bool = True,
     seed: int = 1,
     lease_seconds: float = 1e6,
+    armed: Budget = Budget(),  # noqa: B008 (a frozen value)
 ) -> AsyncIterator[Bench]:
     """The whole, started; closed on the way out. A long lease needs few beats, when days pass."""
     turned = clock.VirtualClock()
@@ -211,7 +213,9 @@ async def a_bench(
         room=room,
         max_upload_bytes=max_upload_bytes,
         lease_seconds=lease_seconds,
+        armed=armed,
     )
+    parts.executor.arms = armed.nodes > 0
     bench = assemble(world, config, parts)
     await bench.engine.start()
     try:

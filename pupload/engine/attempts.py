@@ -166,6 +166,7 @@ class Attempts:
         if self._works.get(work.ref.id) is work:
             del self._works[work.ref.id]
         self._admission.release(work.ref, keeper=work)
+        self._arming.look()
 
     async def settled(self, run_id: str) -> None:
         """

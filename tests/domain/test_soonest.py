@@ -1,0 +1,96 @@
+"""Which nodes are needed soonest."""
+
+from dataclasses import replace
+
+from pupload.domain import artifact, events
+from pupload.domain.decide import begin, decide
+from pupload.domain.flow import Node
+from pupload.domain.run import Run
+from pupload.domain.soonest import LOOK_AHEAD, MANY, from_outside, soonest
+from tests.builders import NOON, a_chain, a_flow, a_node, a_plan
+
+
+def a_run(*nodes: Node) -> Run:
+    return begin("run_1", a_plan(a_flow(*nodes)), now=NOON).run
+
+
+def found(run: Run) -> list[str]:
+    return soonest(run, from_outside(run.plan))
+
+
+def a_step(node: str, inputs: str, output: str) -> Node:
+    """A node that takes edges (named in one word each) and gives one."""
+    taken = {f"in{number}": edge for number, edge in enumerate(inputs.split())}
+    return a_node(node, inputs=taken, outputs={"out": output})
+
+
+def an_artifact(edge: str) -> artifact.Artifact:
+    return artifact.Artifact(
+        edge=edge, store="default", key=edge, size=1, content_type="image/png", sha256="0", etag="", created_at=NOON
+    )
+
+
+def test_behind_an_upload_the_nodes_come_in_their_order() -> None:
+    assert found(a_run(*reversed(a_chain(4)))) == ["n0", "n1", "n2", "n3"]
+
+
+def test_what_follows_on_what_runs_comes_before_what_waits_for_somebody() -> None:
+    run = a_run(
+        a_step("late", "upload", "x"), a_step("later", "x", "y"), a_step("first", "", "a"), a_step("b", "a", "b")
+    )
+    assert run.active == {"first"}
+    assert found(run) == ["b", "late", "later"]
+
+
+def test_what_was_begun_is_not_among_them() -> None:
+    run = decide(a_run(*a_chain(3)), events.UploadSealed(edge="e0", artifact=an_artifact("e0")), now=NOON).run
+    assert found(run) == ["n1", "n2"]
+
+
+def test_a_node_comes_behind_all_that_it_needs_and_not_behind_the_first_of_it() -> None:
+    run = a_run(
+        a_step("join", "short end", "whole"),
+        a_step("start", "", "short"),
+        a_step("one", "short", "long"),
+        a_step("two", "long", "end"),
+    )
+    assert found(run) == ["one", "two", "join"]
+
+
+def test_a_node_that_needs_an_upload_besides_waits_for_that() -> None:
+    run = a_run(a_step("join", "a upload", "whole"), a_step("start", "", "a"), a_step("b", "a", "b"))
+    assert found(run) == ["b", "join"]
+
+
+def test_of_a_large_run_only_the_nearest_are_found_and_only_they_are_looked_at() -> None:
+    run = a_run(*a_chain(10 * LOOK_AHEAD))
+    seen: list[str] = []
+
+    class Watched(dict[str, object]):
+        def __getitem__(self, node: str) -> object:
+            seen.append(node)
+            return super().__getitem__(node)
+
+    awaited = from_outside(run.plan)
+    watched = replace(run, nodes=Watched(run.nodes))  # type: ignore[arg-type]
+    assert soonest(watched, awaited) == [f"n{number}" for number in range(LOOK_AHEAD)]
+    assert len(seen) < 2 * LOOK_AHEAD
+
+
+def test_a_run_with_very_many_nodes_under_way_needs_nothing_soon() -> None:
+    run = a_run(*(a_step(f"n{number}", "", f"e{number}") for number in range(MANY + 1)), a_step("next", "e0", "end"))
+    assert len(run.active) == MANY + 1
+    assert found(run) == []
+
+
+def test_an_edge_with_thousands_of_consumers_is_not_followed_to_its_end() -> None:
+    run = a_run(a_step("first", "", "a"), *(a_step(f"n{number}", "a", f"e{number}") for number in range(5000)))
+    assert len(found(run)) == LOOK_AHEAD
+
+
+def test_uploads_that_came_are_not_looked_at_again() -> None:
+    run = a_run(a_step("n", "one two three", "end"))
+    awaited = from_outside(run.plan)
+    run = replace(run, artifacts={"one": an_artifact("one"), "two": an_artifact("two")})
+    assert soonest(run, awaited) == ["n"]
+    assert list(awaited) == ["three"]
