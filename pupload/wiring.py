@@ -168,6 +168,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         poster = HttpPoster(guard=Guard(offline.callback_reach(settings)), trusted=Guard(ReachPolicy(private=True)))
         stack.push_async_callback(poster.close)
         teller = MagicTeller()
+        teller.warm()
         stack.push_async_callback(teller.close)
         world = World(
             runs=state.runs,

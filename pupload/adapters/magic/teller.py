@@ -43,6 +43,12 @@ class MagicTeller:
     def __init__(self, *, threads: int = 2) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="magic")
         self._own = threading.local()
+        self._threads = threads
+
+    def warm(self) -> None:
+        """Loads the library and its data base beside whatever else goes on: the first file need not wait for it."""
+        for _ in range(self._threads):
+            self._pool.submit(self._tell, b"warm")
 
     async def tell(self, head: bytes, *, size: int) -> str:
         if not size:

@@ -9,11 +9,12 @@ everything.
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 from pupload.adapters.s3.embedded.index import Index
 
-_AT_ONCE = 500
+_AT_ONCE = 100
 
 
 class Bell:
@@ -41,11 +42,12 @@ async def follow(
     Starts behind the number `after`; with None at now, and tells where that is.
     """
     if after is None:
-        after = await index.read(_last)
+        after = index.look(_last)
         yield [{"seq": after}]
     while True:
         rung = bell.next()
-        lines, after = await index.read(lambda db, after=after: _behind(db, after))  # type: ignore[misc]
+        # At once, and not in a thread: it is a line or two, and somebody waits for them.
+        lines, after = index.look(partial(_behind, after=after))
         if lines:
             yield lines
             continue
@@ -56,7 +58,7 @@ async def follow(
             yield [{}]
 
 
-def _behind(db: sqlite3.Connection, after: int) -> tuple[list[Any], int]:
+def _behind(db: sqlite3.Connection, *, after: int) -> tuple[list[Any], int]:
     last = _last(db)
     (oldest,) = db.execute("SELECT COALESCE(MIN(seq), ?) FROM arrivals", (last + 1,)).fetchone()
     if after > last or after < oldest - 1:

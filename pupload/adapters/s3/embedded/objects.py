@@ -33,7 +33,7 @@ _HASH_WAIT_SECONDS = 20.0
 async def put(store: Store, call: Call) -> web.StreamResponse:
     """The body is the object when this returns, and on the disk."""
     headers, conditions = call.kept_headers(), Conditions.read(call.header)
-    await store.index.read(lambda db: rows.check_writing(db, call.bucket, call.key, conditions))
+    store.index.look(lambda db: rows.check_writing(db, call.bucket, call.key, conditions))
     async with store.room.promised(call.length()):
         received = await store.receive(call, inline=True)
         new = rows.StoredObject(
