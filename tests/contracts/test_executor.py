@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,6 +90,7 @@ class MemoryWorld(labs.Orders):
         self.executor = containers.MemoryExecutor(
             clock=clock.SystemClock(), images={images.BUSYBOX: _follow_script, "other:latest": _follow_script}
         )
+        self.executor.arms = True
 
     def another(self) -> ports.Executor:
         return self.executor
@@ -195,6 +197,75 @@ async def test_an_image_has_one_id_which_starts(world: World) -> None:
     assert len(set(found)) == 1
     assert found[0].startswith("sha256:")
     await world.executor.ensure_started(world.order("sh", "-c", QUICK, image=found[0]))
+
+
+# ── Arming ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def armed(world: World, behaviour: str) -> ports.ContainerOrder:
+    """Its container waits, and does not know yet what for."""
+    order = doing(world, behaviour)
+    assert world.executor.arms
+    assert await world.executor.arm(replace(order, argv=None, environment={}))
+    return order
+
+
+async def test_what_is_armed_does_nothing_until_it_is_let_go(world: World) -> None:
+    order = await armed(world, COUNTING)
+    assert list(order.outputs.iterdir()) == []
+    assert {live.attempt: live.running for live in await world.another().recover()} == {order.attempt: False}
+    await world.executor.ensure_started(order)
+    await world.executor.ensure_started(order)
+    assert (await world.executor.wait(order.attempt)).code == 0
+    assert (order.outputs / "starts").read_text() == "started\n"
+
+
+async def test_inputs_that_come_after_the_arming_are_there(world: World) -> None:
+    order = await armed(world, COPYING)
+    (order.inputs / "photo").write_bytes(b"\x89PNG\x00")
+    await world.executor.ensure_started(order)
+    assert (await world.executor.wait(order.attempt)).code == 0
+    assert (order.outputs / "photo").read_bytes() == b"\x89PNG\x00"
+
+
+async def test_what_was_armed_ends_and_talks_like_any_other(world: World) -> None:
+    order = await armed(world, TALKING)
+    await world.executor.ensure_started(order)
+    assert len([line async for line in world.executor.logs(order.attempt)]) == 5
+    failing = await armed(world, FAILING)
+    await world.executor.ensure_started(failing)
+    await world.executor.ceased(failing.attempt)
+    assert (await world.executor.wait(failing.attempt)).code == 3
+    assert {live.attempt for live in await world.executor.recover()} == {order.attempt, failing.attempt}
+
+
+async def test_what_is_armed_and_cannot_be_executed_is_refused_and_leaves_nothing(world: World) -> None:
+    order = await armed(world, MISSING)
+    with pytest.raises(errors.ContainerRefused):
+        await world.executor.ensure_started(order)
+    assert not world.left()
+
+
+async def test_what_is_armed_and_not_wanted_is_removed_like_any_other(world: World) -> None:
+    order = await armed(world, COUNTING)
+    await world.executor.remove(order.attempt)
+    assert not world.left()
+    assert not (order.outputs / "starts").exists()
+
+
+async def test_what_is_armed_and_ordered_otherwise_then_runs_as_ordered_then(world: World) -> None:
+    order = await armed(world, COUNTING)
+    await world.executor.ensure_started(replace(order, labels={"pupload.fence": "2"}))
+    assert (await world.executor.wait(order.attempt)).code == 0
+    assert (order.outputs / "starts").read_text() == "started\n"
+
+
+async def test_what_is_armed_can_be_started_by_another_and_runs_once(world: World) -> None:
+    order = await armed(world, COUNTING)
+    await world.another().ensure_started(order)
+    await world.executor.ensure_started(order)
+    assert (await world.another().wait(order.attempt)).code == 0
+    assert (order.outputs / "starts").read_text() == "started\n"
 
 
 # ── Waiting ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -167,9 +167,9 @@ class MemoryExecutor:
                 raise errors.Broken(reason=f"attempt {order.attempt.id} was ordered twice, and not the same")
             return
         outcome = self._script(order.image)(order)
+        self._forget(order.attempt)  # who looks at it finds the command from now on
         if outcome.refused:
             raise errors.ContainerRefused(reason=outcome.refused)
-        self._forget(order.attempt)  # who looks at it finds the command from now on
         now = self._clock.now()
         self.starts[order.attempt] += 1
         self._boxes[order.attempt] = _Box(
@@ -280,7 +280,10 @@ class MemoryExecutor:
         await self._ask()
         now = self._clock.now()
         return [
-            ports.LiveContainer(attempt=attempt, running=not self._boxes[attempt].ended(now)) for attempt in self.left
+            ports.LiveContainer(
+                attempt=attempt, running=not self._boxes[attempt].waits and not self._boxes[attempt].ended(now)
+            )
+            for attempt in self.left
         ]
 
     async def outputs(self, attempt: run.AttemptRef) -> Path | None:

@@ -1,11 +1,10 @@
 """Armed containers on a real engine: as confined as plain ones, and never taken for one that ran."""
 
 import asyncio
-import functools
 import io
 import logging
 import tarfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -274,23 +273,18 @@ async def test_arming_that_is_given_up_shows_nothing_of_itself(lab: labs.Lab, mo
 
 async def test_an_attempt_removed_while_it_is_armed_is_no_failure_of_gates(lab: labs.Lab) -> None:
     hands, other = lab.executor._armory._hands, lab.another()
-    for step in ("check", "start"):
-        before = getattr(hands, step)
-        for _ in range(armory._MOST_FAILURES):
-            order = counting(lab)
-            removed = functools.partial(_removed_first, before, lambda order=order: other.remove(order.attempt))
-            lab.executor._armory._hands = replace(hands, **{step: removed})
-            assert not await lab.executor.arm(order)
-            assert not lab.left()
+
+    async def removed_first(name: str) -> None:
+        await other.remove(order.attempt)
+        await hands.start(name)
+
+    lab.executor._armory._hands = replace(hands, start=removed_first)
+    for _ in range(armory._MOST_FAILURES):
+        order = counting(lab)
+        assert not await lab.executor.arm(order)
+        assert not lab.left()
     lab.executor._armory._hands = hands
     await armed(lab, counting(lab))
-
-
-async def _removed_first(
-    then: Callable[..., Awaitable[Any]], remove: Callable[[], Awaitable[None]], *given: Any
-) -> Any:
-    await remove()
-    return await then(*given)
 
 
 # ── When it is not what is wanted by then ────────────────────────────────────────────────────────────────────────
