@@ -13,6 +13,13 @@ from pathlib import Path
 _ROOT = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
 _ID = "{id}"
+_USUAL = (
+    (1, f"memory/docker/{_ID}"),
+    (1, f"memory/system.slice/docker-{_ID}.scope"),
+    (2, f"docker/{_ID}"),
+    (2, f"system.slice/docker-{_ID}.scope"),
+)
+"""Where they are by default: by version, and by who keeps them, the engine or systemd."""
 
 
 @dataclass(slots=True)
@@ -51,27 +58,24 @@ class Group:
 
 
 class Groups:
-    """Where an engine keeps the groups of its containers: learnt from one of them, then known for all."""
+    """Where an engine keeps the groups of its containers: as it does by default, or as is learnt from one of them."""
 
     def __init__(self, *, proc: Path = _PROC, root: Path = _ROOT) -> None:
         self._proc = proc
         self._root = root
         self._pattern: tuple[int, str] | None = None
-
-    @property
-    def known(self) -> bool:
-        """Whether groups are found by the container's id alone."""
-        return self._pattern is not None
+        self._usual = [(version, f"{root}/{pattern}") for version, pattern in _USUAL]
 
     def of(self, container: str, pid: int = 0) -> Group | None:
         """The group of the running container, of which `pid` is a process by the engine's word; None: not seen."""
         if self._pattern is None and pid:
             self._pattern = self._learn(container, pid)
-        if self._pattern is None:
-            return None
-        version, pattern = self._pattern
-        path = pattern.replace(_ID, container)
-        return Group(version, path) if os.path.exists(path) else None  # noqa: PTH110
+        for version, pattern in [self._pattern] if self._pattern else self._usual:
+            path = pattern.replace(_ID, container)
+            if os.path.exists(path):  # noqa: PTH110
+                self._pattern = version, pattern
+                return Group(version, path)
+        return None
 
     def _learn(self, container: str, pid: int) -> tuple[int, str] | None:
         """Lines are `9:memory:/docker/<id>` (version 1) or `0::/system.slice/docker-<id>.scope` (version 2)."""

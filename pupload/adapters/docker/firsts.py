@@ -89,7 +89,6 @@ class Firsts:
         if first.sure and self._groups.first_process(group) != pid:
             first.close()
             first.sure = False
-        if not first.sure:
-            first.memory.sample()
+        first.memory.sample()
         self._there[container] = first
         return first

@@ -16,9 +16,10 @@ from pupload.domain import run
 LOOK_AGAIN_SECONDS = 10.0
 """How often who waits inspects without having been woken: the back-up for lost events."""
 
-_FIRST_SAMPLE_SECONDS, _SAMPLE_SECONDS = 0.1, 1.0
+_SAMPLE_SECONDS = 0.25
 """
-The first look at the memory of one whose end will be looked at is late, for that look tells all; of others it is soon.
+After so long the memory is looked at again, and then ever more rarely. The look at the end tells all, but comes too
+late now and then: the engine removes the group within some ten milliseconds.
 """
 _NEVER_STARTED_SECONDS = 30.0
 _AFTERTHOUGHT_SECONDS = 0.05
@@ -58,8 +59,8 @@ class Watching:
                     return ends.good(
                         started_ns=life.started_ns, died_ns=life.died_ns, peak_memory_bytes=memory.peak_bytes
                     )
-                if not look and (running := self._runs(life)):
-                    container, pid = running, 0
+                if life is not None and life.runs and not look:
+                    container, pid = life.id, 0
                 else:
                     found = await self._containers.inspect(name)
                     waits = found is not None and arming.never_ran(found)
@@ -78,18 +79,13 @@ class Watching:
                 first = first or held.enter_context(self._firsts.watched(container, pid))
                 look = not await _changed(watch, first)
 
-    def _runs(self, life: events.Life | None) -> str:
-        """The id of a container that runs, where that is known without a look and nothing else is to be learnt."""
-        known = self._groups.known or not self._calls.local
-        return life.id if life is not None and life.runs and known else ""
-
     async def ceased(self, name: str) -> None:
         """As `ports.Executor.ceased`."""
         with self._events.watch(name) as watch:
             while True:
                 life = self._events.life(name)
-                if container := self._runs(life):
-                    pid = 0
+                if life is not None and life.runs and (self._groups.of(life.id) or not self._calls.local):
+                    container, pid = life.id, 0
                 else:
                     found = await self._containers.inspect(name)
                     if found is None or containers.has_ended(found):
@@ -123,7 +119,7 @@ class Watching:
 async def _changed(watch: events.Watch, first: firsts.First | None) -> bool:
     """Whether it was woken; False: it is time to inspect unasked. The memory is read meanwhile, ever more rarely."""
     waited = 0.0
-    pause = _SAMPLE_SECONDS if first is None or first.sure else _FIRST_SAMPLE_SECONDS
+    pause = _SAMPLE_SECONDS
     while waited < LOOK_AGAIN_SECONDS:
         if await watch.changed(within_seconds=min(pause, LOOK_AGAIN_SECONDS - waited)):
             return True

@@ -89,17 +89,32 @@ OTHER = "cd" * 32
 
 
 def test_where_one_container_has_its_group_the_others_have_theirs(machine: Path) -> None:
-    joined(machine, f"9:memory:/docker/{ID}\n")
-    has(machine, f"memory/docker/{ID}/memory.max_usage_in_bytes", "4096")
-    has(machine, f"memory/docker/{OTHER}/memory.max_usage_in_bytes", "8192")
+    joined(machine, f"9:memory:/own/place/{ID}\n")
+    has(machine, f"memory/own/place/{ID}/memory.max_usage_in_bytes", "4096")
+    has(machine, f"memory/own/place/{OTHER}/memory.max_usage_in_bytes", "8192")
     there = groups(machine)
     assert there.of(OTHER) is None
     assert there.of(ID, 7) is not None
-    assert there.known
     memory = cgroup.Memory(group=there.of(OTHER))
     memory.sample()
     assert memory.peak_bytes == 8192
     assert there.of("ef" * 32) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "version"),
+    [
+        (f"memory/docker/{ID}", 1),
+        (f"memory/system.slice/docker-{ID}.scope", 1),
+        (f"docker/{ID}", 2),
+        (f"system.slice/docker-{ID}.scope", 2),
+    ],
+)
+def test_the_usual_places_need_no_learning(machine: Path, place: str, version: int) -> None:
+    there = groups(machine)
+    assert there.of(ID) is None
+    has(machine, f"{place}/cgroup.procs", "")
+    assert there.of(ID) == cgroup.Group(version, str(machine / "cgroup" / place))
 
 
 def test_the_first_process_is_number_one_of_the_containers_own_namespace(machine: Path) -> None:
