@@ -93,6 +93,8 @@ class _Outlook:
     """When it last came forward, by the monotonic clock."""
     refused: frozenset[str] = frozenset()
     """Images of which nothing can be armed for this run."""
+    inherited: bool = False
+    """It was somebody else's before, or an earlier process's: they may have left something armed for it."""
     paused: bool = False
     """Until it moves: one waited too long, or the engine was away."""
     ahead: deque[str] | None = None
@@ -183,7 +185,7 @@ class Arming:
     # ── What is told ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def moved(self, run: Run, changed: Collection[str] | None = None) -> None:
-        """The run was saved, or taken up, and is so now; only `changed` of its nodes were not so before."""
+        """The run was saved and is so now; only `changed` of its nodes were not so before. None: it was taken up."""
         outlook = self._outlooks.get(run.id)
         if run.status.terminal or run.ending is not None:
             self._dismiss_all(run.id)
@@ -195,6 +197,7 @@ class Arming:
             return
         if outlook is None:
             outlook = self._outlooks[run.id] = _Outlook()
+        outlook.inherited = outlook.inherited or changed is None
         outlook.moved_at, outlook.paused, outlook.ahead = self._clock.monotonic(), False, None
         self._want(run)
 
@@ -403,7 +406,8 @@ class Arming:
     async def _arm(self, run: Run, node: NodePlan, image: str, place: _Place) -> None:
         ref, armed = place.ref, None
         try:
-            armed = await self._try_to_arm(run, node, image, ref)
+            outlook = self._outlooks.get(run.id)
+            armed = await self._try_to_arm(run, node, image, ref, anew=outlook is None or outlook.inherited)
         except (errors.ContainerRefused, errors.ImageMissing) as error:
             log.info("node %s of %s is not armed: %s", node.id, run.id, error)
             armed = False
@@ -429,8 +433,12 @@ class Arming:
         place.unwanted = True
         await self._disarm(place, container=armed is not False)
 
-    async def _try_to_arm(self, run: Run, node: NodePlan, image: str, ref: AttemptRef) -> bool:
+    async def _try_to_arm(self, run: Run, node: NodePlan, image: str, ref: AttemptRef, *, anew: bool) -> bool:
+        """`anew`: whatever there is of it goes first. It never ran: the attempt is still to come."""
         await self._lease.sure()
+        if anew:
+            await self._executor.remove(ref)
+            await self._staging.remove_folder(ref)
         folder = await self._staging.make_folder(ref, owner=orders.owner_of(node.user or self._limits.user))
         order = orders.container(
             run, node, ref, orders.tier_of(node, run.nodes[node.id]), folder, {}, image=image, limits=self._limits

@@ -552,6 +552,28 @@ async def test_what_an_engine_that_is_away_keeps_is_swept_by_the_next_start(
         await again.engine.close()
 
 
+async def test_what_a_process_that_died_had_armed_is_armed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arming, "CLOSING_SECONDS", 0.0)
+    async with an_arming_one(tmp_path) as bench:
+        bench.executor.caller = lambda: "first"
+        run = await bench.start(a_flow(*a_chain(3)))
+        await bench.until(lambda: len(bench.executor.armed) == 3)
+        bench.executor.down = True
+        await bench.engine.close()
+        bench.executor.down = False
+        bench.executor.died("first")
+        bench.executor.caller = lambda: "second"
+        again = assemble(bench.world, bench.config, bench)
+        await again.engine.start()
+        await again.until(lambda: len(again.executor.armed_by("second")) == 3)
+        await again.upload(run, "e0", PNG)
+        await nothing_left(again, await again.ended(run))
+        assert set(again.executor.armings.values()) == {2}
+        await again.engine.close()
+
+
 async def test_a_sweep_leaves_what_waits_here(tmp_path: Path) -> None:
     async with an_arming_one(tmp_path) as bench:
         await bench.start(a_flow(*a_chain(3)))

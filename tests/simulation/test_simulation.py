@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from pupload.adapters.memory import state
+from pupload.adapters.memory import containers, state
 from pupload.domain import events
 from pupload.engine import (
     admission,
+    arming,
     attempts,
     driver,
     lease,
@@ -164,6 +165,39 @@ def lease_for_ever(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(lease.Lease, "valid", property(lambda self: True))
 
 
+def armed_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """What is armed for a run stays when the run is over."""
+    patch.setattr(arming.Arming, "_dismiss", lambda self, place: None)
+
+    async def careless(self: Any, run_id: str) -> None:
+        return
+
+    patch.setattr(arming.Arming, "gone", careless)
+
+
+def armed_and_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """An attempt that is given up before its start does not know that a container was armed for it."""
+    careful = arming.Arming.claim
+
+    async def careless(self: Any, ref: Any) -> bool:
+        await careful(self, ref)
+        return False
+
+    patch.setattr(arming.Arming, "claim", careless)
+
+
+def armed_and_let_go(patch: pytest.MonkeyPatch) -> None:
+    """A container that is armed goes on as soon as it is."""
+    careful = containers.MemoryExecutor.arm
+
+    async def careless(self: Any, order: Any) -> bool:
+        if armed := await careful(self, order):
+            await self.ensure_started(order)
+        return armed
+
+    patch.setattr(containers.MemoryExecutor, "arm", careless)
+
+
 BUGS: dict[Put, int] = {
     start_before_commit: 10,
     any_version: 0,
@@ -177,6 +211,9 @@ BUGS: dict[Put, int] = {
     sweeps_all: 140,
     claims_ignored: 0,
     lease_for_ever: 50,
+    armed_for_ever: 0,
+    armed_and_forgotten: 0,
+    armed_and_let_go: 0,
 }
 """Each with a seed from which on it does not take long to be noticed."""
 
