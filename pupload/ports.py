@@ -656,9 +656,11 @@ class ObjectStore(Protocol):
     def stream(self, key: str, *, if_etag: str | None = None) -> AsyncIterator[bytes]:
         """The object's bytes in pieces. Raises `errors.ObjectAbsent`, `errors.PreconditionFailed`."""
 
-    async def fetch(self, key: str, path: Path, *, if_etag: str | None = None) -> str | None:
+    async def fetch(self, key: str, path: Path, *, if_etag: str | None = None, size: int | None = None) -> str | None:
         """
         Makes the object a new file at `path` (its parent exists), readable by everybody. Constant memory.
+
+        Whoever says `size` knows how many bytes it has: then a large one may come in several ranges at a time.
 
         The file may share its bytes with the store (a hard link): nobody may write to it. Returns the SHA-256 hex of
         the bytes written where they passed through our hands, None where they were linked (and were hashed when they

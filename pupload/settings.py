@@ -134,6 +134,14 @@ class Settings(BaseSettings):
         "machine; strangers could look around in there. Not given: on while `host` is loopback, off otherwise. "
         "Metadata services and link-local addresses are never reached.",
     )
+    store_parallel: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="How many parts of one object of more than 64 MiB are moved at a time, from or to a store that is "
+        "not the embedded one: a single connection to a store far away is slow, however broad the line. Each that "
+        "comes takes 8 MiB of memory. 1: the whole in one go.",
+    )
 
     # ── Containers ───────────────────────────────────────────────────────────────────────────────────────────────
 

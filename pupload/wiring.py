@@ -398,6 +398,7 @@ def _embedded_stores(
         guard=_guard(settings),
         lends_own_keys=is_loopback(settings.host),
         secrets=secrets,
+        parallel=settings.store_parallel,
     )
 
 
@@ -428,6 +429,7 @@ def _other_stores(settings: Settings, clock: ports.Clock, secrets: ports.SecretS
             guard=_guard(settings),
             lends_own_keys=is_loopback(settings.host),
             secrets=secrets,
+            parallel=settings.store_parallel,
         )
     except errors.Refused as error:
         raise errors.Misconfigured(reason=str(error)) from error

@@ -214,7 +214,8 @@ class Staging:
         if there is not None:
             await asyncio.to_thread(path.unlink)  # fetched just before the end of an earlier start, and never looked at
         try:
-            sha256 = await self.store(run, artifact.store).fetch(artifact.key, path, if_etag=artifact.etag)
+            store = self.store(run, artifact.store)
+            sha256 = await store.fetch(artifact.key, path, if_etag=artifact.etag, size=artifact.size)
         except (errors.ObjectAbsent, errors.PreconditionFailed) as error:
             raise errors.StoreIntegrity(edge=artifact.edge, store=artifact.store, reason=str(error)) from error
         if sha256 is not None and sha256 != artifact.sha256:

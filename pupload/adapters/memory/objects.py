@@ -133,7 +133,14 @@ class Objects:
         for start in range(0, len(data), _PIECE_BYTES):
             yield data[start : start + _PIECE_BYTES]
 
-    async def fetch(self, key: str, path: Path, *, if_etag: str | None = None) -> str | None:
+    async def fetch(
+        self,
+        key: str,
+        path: Path,
+        *,
+        if_etag: str | None = None,
+        size: int | None = None,  # noqa: ARG002 - the promise's; all of it is at hand here
+    ) -> str | None:
         found = self._find(key, if_etag=if_etag)
         await asyncio.to_thread(_write, path, found.data)
         return found.stat.sha256

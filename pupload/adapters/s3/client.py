@@ -6,8 +6,9 @@ making the bucket and its rules, once at the start, is left to boto3 (`admin`).
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from pupload.adapters.s3 import (
     large,
     places,
     probe,
+    ranges,
     reach,
     signing,
     transfer,
@@ -31,9 +33,13 @@ from pupload.adapters.s3 import (
     xml,
 )
 
+log = logging.getLogger(__name__)
+
 SINGLE_PUT_BYTES = 5 * 10**9
 PART_BYTES = 16 << 20
 COPY_PART_BYTES = 1 << 30
+PARALLEL = 4
+PARALLEL_BYTES = 64 << 20
 _SMALL_BYTES = 1 << 20
 _BUCKET_SEEN_SECONDS = 60.0
 
@@ -60,12 +66,14 @@ class S3Store(urls.Urls):
         attempts: int = calls.ATTEMPTS,
         patience_seconds: float = 20.0,
         guard: reach.Guard | None = None,
+        parallel: int = PARALLEL,
+        parallel_bytes: int = PARALLEL_BYTES,
     ) -> None:
         """
         `public_endpoint` and `node_endpoint` are the store's names for users and for containers, where they differ.
         `listener` opens the stream of keys as they arrive, where the store tells. Sizes are bytes. A HEAD is given up
         after a silence of `patience_seconds`, a longer work after multiples of it. `guard` is None for a store that the
-        operator named.
+        operator named. Files of more than `parallel_bytes` are moved in parts, `parallel` at a time; 1: in one go.
         """
         known = keys.FixedKeys(credentials) if isinstance(credentials, signing.Credentials) else credentials
         here, public, node = (
@@ -79,6 +87,8 @@ class S3Store(urls.Urls):
         self.single_put_limit = single_put_limit
         self._listener = listener
         self._part_bytes = part_bytes
+        self._parallel = parallel
+        self._parallel_bytes = parallel_bytes
         self._copy_part_bytes = copy_part_bytes
         self._calls = calls.Caller(
             store=name,
@@ -146,7 +156,12 @@ class S3Store(urls.Urls):
             async for piece in pieces:
                 yield piece
 
-    async def fetch(self, key: str, path: Path, *, if_etag: str | None = None) -> str | None:
+    async def fetch(self, key: str, path: Path, *, if_etag: str | None = None, size: int | None = None) -> str | None:
+        if if_etag and size is not None and self._parallel > 1 and size > self._parallel_bytes:
+            with suppress(ranges.NoRanges):
+                ranged = ranges.pieces(self._calls, key, etag=if_etag, size=size, at_once=self._parallel)
+                async with aclosing(ranged) as pieces:
+                    return await transfer.write_file(pieces, path)
         async with aclosing(transfer.pieces(self._calls, key, if_etag=if_etag)) as pieces:
             return await transfer.write_file(pieces, path)
 
@@ -172,16 +187,31 @@ class S3Store(urls.Urls):
     async def put_file(self, key: str, path: Path, *, content_type: str) -> ports.ObjectStat:
         size = (await asyncio.to_thread(path.stat)).st_size
         if size > self.single_put_limit:
-            return await large.put(
-                self, self._calls, key, path, size=size, content_type=content_type, part_bytes=self._part_bytes
-            )
+            return await self._put_in_parts(key, path, size, content_type)
 
         async def put() -> ports.ObjectStat:
+            if self._parallel > 1 and size > self._parallel_bytes:
+                try:
+                    return await self._put_in_parts(key, path, size, content_type)
+                except errors.ObjectAbsent as absent:
+                    why = f"it took all parts of {key}, and has no such object"
+                    raise calls.TryAgain(self._calls.unavailable(why)) from absent
+                except errors.StoreRefused as refused:
+                    log.info("store %s takes no parts, and is given %s whole: %s", self.name, key, refused)
             if size <= _SMALL_BYTES:
                 return await self.put_bytes(key, await asyncio.to_thread(path.read_bytes), content_type=content_type)
             return await self._put_whole(key, path, size, content_type)
 
         return await confirming.confirmed(self, self._calls, put)
+
+    async def _put_in_parts(self, key: str, path: Path, size: int, content_type: str) -> ports.ObjectStat:
+        return await large.put(
+            *(self, self._calls, key, path),
+            size=size,
+            content_type=content_type,
+            part_bytes=self._part_bytes,
+            at_a_time=max(self._parallel, 1),
+        )
 
     async def _put_whole(self, key: str, path: Path, size: int, content_type: str) -> ports.ObjectStat:
         call = calls.Call(

@@ -32,12 +32,13 @@ async def put(
     size: int,
     content_type: str,
     part_bytes: int,
+    at_a_time: int = _AT_A_TIME,
 ) -> ports.ObjectStat:
-    """Makes the file the object. Returns its stat with the SHA-256 of the file."""
+    """Makes the file the object, `at_a_time` of its parts at once. Returns its stat with the SHA-256 of the file."""
     async with _upload(store, key, content_type) as upload_id:
         ranges = transfer.split(size, part_bytes)
         sending = [partial(_put_part, caller, key, upload_id, path, *one) for one in ranges]
-        parts, digest = await transfer.both(transfer.at_most(_AT_A_TIME, sending), transfer.hash_file(path))
+        parts, digest = await transfer.both(transfer.at_most(at_a_time, sending), transfer.hash_file(path))
         return replace(await store.complete_multipart(key, upload_id, parts), sha256=digest)
 
 

@@ -77,7 +77,7 @@ class EmbeddedStore(client.S3Store):
         headers = {"Content-MD5": checksums.content_md5(_CORS), "Content-Type": "application/xml"}
         await self._calls.ask(calls.Call(method="PUT", query=(("cors", ""),), headers=headers, body=_CORS))
 
-    async def fetch(self, key: str, path: Path, *, if_etag: str | None = None) -> str | None:
+    async def fetch(self, key: str, path: Path, *, if_etag: str | None = None, size: int | None = None) -> str | None:
         self._calls.path_of(key)
         order = {"bucket": self.bucket.name, "key": key, "path": _absolute(path)}
         if if_etag is not None:
@@ -85,7 +85,7 @@ class EmbeddedStore(client.S3Store):
         try:
             await self._link(order, path)
         except ControlSilent:
-            return await super().fetch(key, path, if_etag=if_etag)
+            return await super().fetch(key, path, if_etag=if_etag, size=size)
         except ControlRefused as refused:
             raise self._turn(refused, key, path) from refused
         return None

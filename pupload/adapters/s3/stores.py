@@ -33,13 +33,15 @@ class S3Stores:
         guard: reach.Guard | None = None,
         lends_own_keys: bool = True,
         secrets: ports.SecretStore | None = None,
+        parallel: int = client.PARALLEL,
     ) -> None:
         """
         `default` may be described the way flows do. `make_local` is None where there is no embedded store.
         `guard` keeps the stores of flows from addresses that the operator does not let them reach. A flow's store
         without keys is asked with those of this machine (boto3's chain), unless `lends_own_keys` is False. Keys that
-        flows name as secrets are looked up in `secrets`.
+        flows name as secrets are looked up in `secrets`. `parallel` parts of a large object are moved at a time.
         """
+        self._parallel = parallel
         self._clock = clock
         self._make_local = make_local
         self._guard = guard
@@ -112,6 +114,7 @@ class S3Stores:
             node_endpoint=params.endpoint("NodeEndpoint"),
             listener=listener,
             guard=guard,
+            parallel=self._parallel,
         )
 
     def _keys(self, params: "_Params", endpoint: places.Endpoint) -> keys.Keys:

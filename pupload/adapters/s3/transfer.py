@@ -5,7 +5,16 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Sequence,
+)
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -245,7 +254,7 @@ async def both(one: Coroutine[Any, Any, S], other: Coroutine[Any, Any, T]) -> tu
     try:
         return await asyncio.gather(*tasks)
     except BaseException:
-        await _end(tasks)
+        await end(tasks)
         raise
 
 
@@ -261,11 +270,12 @@ async def at_most(limit: int, work: Sequence[Callable[[], Awaitable[T]]]) -> lis
     try:
         return await asyncio.gather(*tasks)
     except BaseException:
-        await _end(tasks)
+        await end(tasks)
         raise
 
 
-async def _end(tasks: Sequence[asyncio.Future[Any]]) -> None:
+async def end(tasks: Collection[asyncio.Future[Any]]) -> None:
+    """They have ended afterwards; what they came to is nobody's concern."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

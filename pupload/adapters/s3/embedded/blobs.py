@@ -90,11 +90,14 @@ class Blobs:
         return writer.name
 
     def link_from(self, path: Path) -> str:
-        """A blob that is a second name of a finished, synced file. Durable. Raises `OSError` where it cannot be."""
+        """A blob that is a second name of a finished file. Not durable yet. Raises `OSError` where it cannot be."""
         name = secrets.token_hex(16)
         os.link(path, self.path(name), follow_symlinks=False)
-        sync_directory(self.path(name).parent)
         return name
+
+    def make_durable(self, name: str) -> None:
+        """The name of a blob whose bytes are on the disk already is so, too, afterwards."""
+        sync_directory(self.path(name).parent)
 
     def remove(self, names: Iterable[str]) -> None:
         """They are gone afterwards, or were."""

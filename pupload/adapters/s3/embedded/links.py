@@ -155,10 +155,18 @@ def _take(files: blobs.Blobs, path: Path) -> tuple[str, int, str, bool]:
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise Refusal("InvalidArgument", "Only a regular file with a single name can be adopted.")
         is_ours = _make_ours(descriptor, found)
-        size, sha256 = _hash_and_flush(descriptor, found.st_size)
         with blobs.refusing_when_full():
+            # Before its bytes are flushed: one journal of the file system then makes both durable.
             blob = _link_blob(files, path, found) if is_ours else None
-            return blob or _copy_blob(files, descriptor, size), size, sha256, blob is not None
+            try:
+                size, sha256 = _hash_and_flush(descriptor, found.st_size)
+                if blob is None:
+                    return _copy_blob(files, descriptor, size), size, sha256, False
+                files.make_durable(blob)
+            except BaseException:
+                files.remove([blob] if blob else [])
+                raise
+            return blob, size, sha256, True
     finally:
         os.close(descriptor)
 
@@ -210,7 +218,7 @@ def _link_blob(files: blobs.Blobs, path: Path, opened: os.stat_result) -> str | 
             raise
         return None
     if not os.path.samestat(opened, files.path(blob).lstat()):
-        # Another file took the name while this one was hashed.
+        # Another file took the name since this one was opened.
         files.remove([blob])
         raise Refusal("InvalidArgument", "The file changed while it was adopted.")
     return blob
