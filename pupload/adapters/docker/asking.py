@@ -10,6 +10,7 @@ The connections serve `streams` as well.
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -26,8 +27,8 @@ _QUICK = 8
 
 _STARTS = 4
 """
-Starts on their way at a time. An engine has no more to gain: what it waits for is the kernel's making of namespaces
-and mounts, which goes one by one. More of them only make each slower, and with it the first to be done.
+Starts on their way at a time, for each processor. Measured on two: 4 in all give 10 to 13 containers a second, 8 give 13
+to 14, and 16 no more than 8, only that each takes twice as long, and with it the first to be done.
 """
 
 _FAILED = 400
@@ -50,7 +51,7 @@ class Asking:
         self._slow_seconds = slow_seconds
         self._quick = asyncio.Semaphore(_QUICK)
         self._slow = asyncio.Semaphore(pool_size)
-        self._starts = asyncio.Semaphore(min(_STARTS, pool_size))
+        self._starts = asyncio.Semaphore(min(_STARTS * (os.cpu_count() or 1), pool_size))
         self._session: aiohttp.ClientSession | None = None
         self._version = ""
         self._closed = False
