@@ -27,8 +27,8 @@ _QUICK = 8
 
 _STARTS = 4
 """
-Starts on their way at a time, for each processor. Measured on two: 4 in all give 10 to 13 containers a second, 8 give 13
-to 14, and 16 no more than 8, only that each takes twice as long, and with it the first to be done.
+Starts on their way at a time, for each processor. Measured on two: 4 in all give 10 to 13 containers a second, 8 give
+13 to 14, and 16 no more than 8, only that each takes twice as long, and with it the first to be done.
 """
 
 _FAILED = 400
