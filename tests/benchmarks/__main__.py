@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.benchmarks import bare, house, latency, others, planes, recovery, report, runs, volumes
+from tests.benchmarks import bare, house, latency, others, peering, planes, recovery, report, runs, volumes
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.lab import REPEAT, Lab, Part
 
@@ -34,15 +34,25 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "CPU": runs.processor,
         "MEM": planes.memory,
         "SHAPES": others.shaped,
+        "P11": peering.beside_peers,
     }
 )
 """By the name of the measure, in the order in which they are measured."""
 
 
+USUAL = tuple(name for name in PARTS if name != "P11")
+"""Those that need nothing to be installed that pupload does not need."""
+
+BASELINES: Mapping[str, Part] = MappingProxyType(
+    {"P1": runs.loop_alone, "P2": runs.best_alone, "P7": volumes.alone},
+)
+"""What the machine does without pupload, by the measure that it is the baseline of."""
+
+
 def arguments() -> argparse.ArgumentParser:
     """What may be said on the command line."""
     given = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    given.add_argument("--only", type=_chosen, default=list(PARTS), metavar="P1,P4", help="these measures alone")
+    given.add_argument("--only", type=_chosen, metavar="P1,P4", help="these measures alone")
     given.add_argument("--repeat", type=_count, default=REPEAT, metavar="N", help=f"rounds of each ({REPEAT})")
     given.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     given.add_argument("--docs", type=Path, metavar="PAGE", help="write the table into the page, between its marks")
@@ -70,34 +80,42 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-async def measure(names: Sequence[str], lab: Lab) -> list[Figure]:
+def chosen(said: argparse.Namespace) -> Mapping[str, Part]:
+    """What is to be measured, in its order."""
+    if said.baseline_only:
+        return {name: part for name, part in BASELINES.items() if name in (said.only or USUAL)}
+    names = {*(said.only or USUAL), *(["P11"] if said.peers else [])}
+    return {name: part for name, part in PARTS.items() if name in names}
+
+
+async def measure(parts: Mapping[str, Part], lab: Lab) -> list[Figure]:
     """The rows of these measures."""
     found: list[Figure] = []
-    for name in names:
+    for name, part in parts.items():
         began = time.monotonic()
-        found += await PARTS[name](lab)
+        found += await part(lab)
         say(f"{name} took {time.monotonic() - began:.0f} s")
     return found
 
 
-async def _until_signal(names: Sequence[str], lab: Lab) -> list[Figure]:
+async def _until_signal(parts: Mapping[str, Part], lab: Lab) -> list[Figure]:
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await measure(names, lab)
+    return await measure(parts, lab)
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """0 where everything could be measured and no promise was broken, whatever the figures are."""
     said = arguments().parse_args(words)
-    lab = Lab(say=say, repeat=said.repeat, baseline_only=said.baseline_only)
+    lab = Lab(say=say, repeat=said.repeat)
     for name in [name for name in os.environ if name.startswith("PUPLOAD_")]:
         del os.environ[name]  # what is measured are the default settings
     about = house.machine()
     bare.sweep()
     try:
-        figures = asyncio.run(_until_signal(said.only, lab))
+        figures = asyncio.run(_until_signal(chosen(said), lab))
     except asyncio.CancelledError:
         say("interrupted; everything is stopped")
         return 130

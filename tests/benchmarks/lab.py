@@ -16,7 +16,6 @@ class Lab:
     say: Callable[[str], None]
     repeat: int = REPEAT
     """Rounds, each of the baseline and of pupload."""
-    baseline_only: bool = False
 
     def samples(self, usual: int) -> int:
         """How many of what is quick: so many usually, fewer or more where there are other rounds than usual."""

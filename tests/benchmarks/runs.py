@@ -73,6 +73,7 @@ async def fan_at_once(lab: Lab) -> list[Figure]:
     tried = await asyncio.to_thread(bare.best_threads, FAN)
     lab.say("P2 bare: " + ", ".join(f"{threads} threads {took:.0f} ms" for threads, took in tried.items()))
     threads = min(tried, key=lambda count: tried[count])
+    best.append(tried[threads])
     async with house.opened() as there:
         for number in range(lab.repeat):
             best.append(await asyncio.to_thread(bare.fan_ms, FAN, threads))
@@ -107,3 +108,27 @@ async def processor(lab: Lab) -> list[Figure]:
     )
     what = "processor time of the server for a node run"
     return [Figure(key="CPU", what=what, unit="ms", value=each, goal=15, runs=per_node, note=told)]
+
+
+# ── Without pupload ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def loop_alone(lab: Lab) -> list[Figure]:
+    """The baseline of P1 and P1b."""
+    took = [await asyncio.to_thread(bare.loop_ms, CHAIN) for _ in range(lab.repeat)]
+    return [Figure(key="P1 bare", what=f"bare loop of {CHAIN}", unit="ms", value=percentile(took, 50), runs=took)]
+
+
+async def best_alone(lab: Lab) -> list[Figure]:
+    """The baseline of P2, by how many threads."""
+    tried = [await asyncio.to_thread(bare.best_threads, FAN) for _ in range(lab.repeat)]
+    return [
+        Figure(
+            key=f"P2 bare {threads}",
+            what=f"{FAN} plain containers, {threads} at once",
+            unit="ms",
+            value=percentile([one[threads] for one in tried], 50),
+            runs=[one[threads] for one in tried],
+        )
+        for threads in bare.THREADS
+    ]

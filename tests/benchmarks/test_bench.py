@@ -11,16 +11,32 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import __main__ as bench
-from tests.benchmarks import bare, shapes, sightings
+from tests.benchmarks import bare, peering, shapes, sightings
 
 WHEN = b"    time.tv_sec:  1795334574\n    time.tv_usec: 573255\n"
 
 
 def test_without_a_word_everything_is_measured() -> None:
     said = bench.arguments().parse_args([])
-    assert said.only == list(bench.PARTS)
+    assert list(bench.chosen(said)) == list(bench.USUAL)
     assert (said.repeat, said.json, said.baseline_only, said.peers) == (5, None, False, False)
-    assert {"P1", "P1b", *(f"P{number}" for number in range(2, 11)), "CPU", "MEM"} <= bench.PARTS.keys()
+    assert {"P1", "P1b", *(f"P{number}" for number in range(2, 11)), "CPU", "MEM"} <= {*bench.USUAL}
+
+
+def test_peers_and_baselines_are_measured_where_that_is_said() -> None:
+    def named(*words: str) -> list[str]:
+        return list(bench.chosen(bench.arguments().parse_args(words)))
+
+    assert named("--peers") == [*bench.USUAL, "P11"]
+    assert named("--only", "P2", "--peers") == ["P2", "P11"]
+    assert named("--baseline-only") == ["P1", "P2", "P7"]
+    assert named("--baseline-only", "--only", "P2,P3") == ["P2"]
+
+
+def test_every_peer_has_its_program_and_a_set_version() -> None:
+    for name, wanted in peering.PEERS.items():
+        assert (peering.PROGRAMS / f"with_{name}.py").is_file()
+        assert all("==" in each for each in wanted)
 
 
 def test_some_are_measured_in_the_usual_order() -> None:

@@ -105,5 +105,15 @@ async def handed_over(lab: Lab) -> list[Figure]:
     ]
 
 
+async def alone(lab: Lab) -> list[Figure]:
+    """The baseline of P7."""
+    both = [await asyncio.to_thread(bare_ms) for _ in range(lab.samples(3))]
+    took, hashing = [one for one, _ in both], [other for _, other in both]
+    return [
+        Figure(key="P7 bare", what="the two nodes of 1 GiB, bare", unit="ms", value=median(took), runs=took),
+        Figure(key="P7 sha256sum", what="sha256sum of the file", unit="ms", value=median(hashing), runs=hashing),
+    ]
+
+
 def _memory(there: house.House, of: Callable[[int], int]) -> int:
     return sum(of(pid) for pid in there.pids)
