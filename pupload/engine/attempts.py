@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 from pupload import errors
 from pupload.domain import events
-from pupload.domain.artifact import Artifact
 from pupload.domain.plan import NodePlan
 from pupload.domain.run import Attempt, AttemptRef, Failure, NodeStatus, Run
 from pupload.domain.tiers import Tier
@@ -31,8 +30,9 @@ from pupload.engine.footprint import Bounds, Footprint
 from pupload.engine.handout import Handout
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.logs import LogPump
+from pupload.engine.outputs import Kept, Outputs
 from pupload.engine.patience import patiently
-from pupload.engine.staging import Folder, Seen, Staging
+from pupload.engine.staging import Folder, Staging
 from pupload.engine.tasks import Tasks, all_of, ended
 from pupload.ports import Clock, Executor, Exit, Journal
 
@@ -75,10 +75,7 @@ class _Work:
     """Whether another process may have begun it: this one after a restart, or another controller."""
     folder: Folder | None = None
     """Its directory, where that is another's: the container says so."""
-    stored: dict[str, Artifact] = field(default_factory=dict)
-    """Outputs that their stores have, by port."""
-    offered: dict[str, datetime] = field(default_factory=dict)
-    """Since when a store may have taken an output's file, whatever it answered; by port."""
+    kept: Kept = field(default_factory=Kept)
 
 
 class Attempts:
@@ -301,57 +298,21 @@ class Attempts:
         pumping = asyncio.ensure_future(self._patiently(pump.run))
         footprint = self._footprint(work, tier)
         watching = asyncio.ensure_future(footprint.watch(partial(self._stop_container, ref, grace_seconds=0.0)))
-        since = attempt.executing_at or attempt.admitted_at
+        outputs = self._outputs(run, node, work, footprint, since=attempt.executing_at or attempt.admitted_at)
         waiting = asyncio.ensure_future(self._patiently(lambda: self._executor.wait(ref)))
-        looking = asyncio.ensure_future(self._look_at_rest(node, work, footprint, waiting))
-        storing = asyncio.ensure_future(self._store_early(run, node, work, footprint, looking, since=since))
+        looking = asyncio.ensure_future(outputs.look(waiting))
+        storing = asyncio.ensure_future(outputs.store_early(looking, wanted=lambda: not work.stopped))
         try:
             exit_ = await waiting
             work.phase, work.moving = Phase.STORING, storing
             await self._pumped(pump, pumping, stopped=work.stopped)
             await looking
             failed = await self._judged(work, exit_, tier, footprint, pump)
-            return failed or await self._succeed(run, node, work, exit_, storing, since=since)
+            return failed or await self._succeed(work, exit_, outputs, storing)
         finally:
             # First: a store that is about to take a file has taken it, or has not, when this returns.
             for task in (storing, looking, waiting, pumping, watching):
                 await ended(task)
-
-    async def _look_at_rest(
-        self, node: NodePlan, work: _Work, footprint: Footprint, waiting: "asyncio.Task[Exit]"
-    ) -> dict[str, Seen]:
-        """What the node left, once nothing writes any more: that may be known before it is known how it ended."""
-        ceasing = asyncio.ensure_future(self._patiently(lambda: self._executor.ceased(work.ref)))
-        try:
-            await asyncio.wait({ceasing, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await ended(ceasing)
-        folder = work.folder or self._staging.folder(work.ref)
-
-        def look() -> dict[str, Seen]:
-            footprint.look_now()  # what it wrote since the last look counts, too
-            return self._staging.look(node, folder)
-
-        return await asyncio.to_thread(look)
-
-    async def _store_early(
-        self,
-        run: Run,
-        node: NodePlan,
-        work: _Work,
-        footprint: Footprint,
-        looking: "asyncio.Task[dict[str, Seen]]",
-        *,
-        since: datetime | None,
-    ) -> None:
-        """
-        Stores the outputs while the engine still finds out how the node ended.
-
-        What is stored so counts only where that was well; else it is withdrawn.
-        """
-        seen = await asyncio.shield(looking)
-        if not work.stopped and not footprint.too_much:
-            await self._store(run, node, work, since=since, seen=seen, own_keys_only=True)
 
     async def _judged(
         self, work: _Work, exit_: Exit, tier: Tier, footprint: Footprint, pump: LogPump
@@ -418,19 +379,12 @@ class Attempts:
         return folder, paths
 
     async def _succeed(
-        self,
-        run: Run,
-        node: NodePlan,
-        work: _Work,
-        exit_: Exit,
-        storing: "asyncio.Task[None]",
-        *,
-        since: datetime | None,
+        self, work: _Work, exit_: Exit, outputs: Outputs, storing: "asyncio.Task[None]"
     ) -> events.NodeSucceeded:
         ref = work.ref
         await storing
         # What was not stored early: the keys that wells name, and all of an attempt that was told to stop.
-        rest = work.moving = asyncio.ensure_future(self._store(run, node, work, since=since))
+        rest = work.moving = asyncio.ensure_future(outputs.store())
         if work.given_up:
             rest.cancel()
         artifacts = await rest
@@ -444,29 +398,20 @@ class Attempts:
             warning=warning,
         )
 
-    async def _store(
-        self,
-        run: Run,
-        node: NodePlan,
-        work: _Work,
-        *,
-        since: datetime | None,
-        seen: dict[str, Seen] | None = None,
-        own_keys_only: bool = False,
-    ) -> tuple[Artifact, ...]:
-        folder = work.folder or self._staging.folder(work.ref)
-        return await self._patiently(
-            lambda: self._staging.store_outputs(
-                run,
-                node,
-                work.ref,
-                folder,
-                stored=work.stored,
-                since=since,
-                offered=work.offered,
-                seen=seen,
-                own_keys_only=own_keys_only,
-            )
+    def _outputs(
+        self, run: Run, node: NodePlan, work: _Work, footprint: Footprint, *, since: datetime | None
+    ) -> Outputs:
+        return Outputs(
+            run=run,
+            node=node,
+            ref=work.ref,
+            folder=work.folder or self._staging.folder(work.ref),
+            kept=work.kept,
+            since=since,
+            footprint=footprint,
+            staging=self._staging,
+            executor=self._executor,
+            clock=self._clock,
         )
 
     def _pump(self, node: NodePlan, work: _Work, mask: Callable[[str], str]) -> LogPump:
@@ -515,7 +460,7 @@ class Attempts:
     async def _try_to_clean(self, run: Run, work: _Work) -> None:
         """The same for a failed attempt, and its outputs go too. What it came to is told even where that fails."""
         await self._lease.sure()
-        await self._staging.withdraw(run, work.stored.values(), ref=work.ref, offered=work.offered)
+        await self._staging.withdraw(run, work.kept.stored.values(), ref=work.ref, offered=work.kept.offered)
         await self._try_to_clean_up(work)
 
     async def _try_to_clean_up(self, work: _Work) -> None:
