@@ -51,7 +51,7 @@ probe "disks" 'for disk in /dev/sda /dev/vda /dev/mem /dev/kmsg; do head -c 1 $d
 probe "processes" 'ls -d /proc/[0-9]* | grep -c .'
 probe "memory of the machine" 'head -c 1 /proc/kcore | wc -c; wc -c < /proc/keys'
 probe "hostname" 'hostname; hostname other && echo done'
-probe "environment" 'env | cut -d= -f1 | grep -v -E "^(PUPLOAD_|FLAG_|PATH|PWD|HOME|SHLVL|HOSTNAME)"'
+probe "environment" 'env | cut -d= -f1 | grep -v -E "^(PUPLOAD_|FLAG_|INPUT_|PATH|PWD|HOME|SHLVL|HOSTNAME)"'
 
 # how much it may take
 probe "open files" 'ulimit -n; ulimit -Hn'

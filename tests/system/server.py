@@ -158,6 +158,11 @@ class Server:
         with closing(engine()) as client:
             client.remove_container(container, force=True)
 
+    def kill_container(self, container: str) -> None:
+        """As somebody might."""
+        with closing(engine()) as client:
+            client.kill(container)
+
     def pause_container(self, container: str) -> None:
         """As somebody might."""
         with closing(engine()) as client:

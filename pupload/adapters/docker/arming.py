@@ -200,17 +200,14 @@ class Gate:
 
         In place of the image's variables those of the environment are put, by their names.
         """
-        assert self._socket is not None
-        loop = asyncio.get_running_loop()
         try:
             arguments = [_encoded(each) for each in argv]
             variables = [_encoded(f"{name}={value}") for name, value in environment.items()]
             text = b"".join([*arguments, *variables])
             head = _HEAD.pack(_MAGIC, len(text), len(arguments), len(variables))
             async with asyncio.timeout(_OPENING_SECONDS):
-                socket.send_fds(self._socket, [head], [self._marker])
-                await loop.sock_sendall(self._socket, text)
-                answer = await loop.sock_recv(self._socket, _REPORT.size)
+                await self._tell(head, text)
+                answer = await self._hear()
         except TimeoutError:
             return Outcome("the gate does not answer")
         except (OSError, ValueError, struct.error) as error:
@@ -219,6 +216,16 @@ class Gate:
             number = _REPORT.unpack(answer)[1]
             return Outcome(f"the gate could not execute it: {os.strerror(number)}", errno=number)
         return Outcome("" if self.opened else "the gate is gone")
+
+    async def _tell(self, head: bytes, text: bytes) -> None:
+        assert self._socket is not None
+        socket.send_fds(self._socket, [head], [self._marker])
+        await asyncio.get_running_loop().sock_sendall(self._socket, text)
+
+    async def _hear(self) -> bytes:
+        """Why the command was not executed. Nothing: the gate is gone, for the command is in its place."""
+        assert self._socket is not None
+        return await asyncio.get_running_loop().sock_recv(self._socket, _REPORT.size)
 
     @property
     def opened(self) -> bool:

@@ -8,13 +8,12 @@ stands at the head of `arming`.
 import asyncio
 import errno
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.docker import arming, confinement, events, gate, images
+from pupload.adapters.docker import arming, confinement, containers, events, gate, images
 from pupload.domain import run
 
 _log = logging.getLogger(__name__)
@@ -30,8 +29,6 @@ _ENDED_BY_OTHERS = frozenset({-1, 137, 143})
 """Removed, killed or stopped: no fault of the gate's."""
 _THE_ORDERS_FAULT = frozenset({errno.ENOENT, errno.E2BIG})
 """Such a command does not start plainly either."""
-
-Inspected = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +46,8 @@ class Hands:
     kill: Callable[[str], Awaitable[object]]
     discard: Callable[[str], Awaitable[None]]
     """It is gone afterwards, whatever it did."""
-    exit_code: Callable[[str], Awaitable[int | None]]
-    """None while it runs; -1 where there is none."""
+    inspect: Callable[[str], Awaitable[containers.Inspected | None]]
+    """As it is now; None where there is none."""
     watch: Callable[[str], AbstractContextManager[events.Watch]]
 
 
@@ -130,7 +127,13 @@ class Armory:
             if await self._withdraw(there):
                 return False
         if not await self._hands.create(name, asked, order):
-            return False
+            # What an earlier process left is in the way of nobody; whatever else there is is.
+            left = await self._hands.inspect(name)
+            if left is None or not arming.never_ran(left) or not containers.has_ended(left):
+                return False
+            await self.replace(left)
+            if not await self._hands.create(name, asked, order):
+                return False
         made = arming.Gate(asked)
         try:
             if not await self._stands(made, name, order, program):
@@ -184,9 +187,9 @@ class Armory:
         # As a rule the gate has come by the time the engine says that it was started.
         await asyncio.sleep(_SOON_SECONDS)
         with self._hands.watch(name) as watch:
-            while (code := await self._hands.exit_code(name)) is None:
+            while (found := await self._hands.inspect(name)) is not None and not containers.has_ended(found):
                 await watch.changed(within_seconds=_LOOK_AGAIN_SECONDS)
-        return code
+        return int(found["State"]["ExitCode"]) if found is not None else -1
 
     # ── and on ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -238,7 +241,7 @@ class Armory:
         await self._hands.discard(waiting.container)
         return False
 
-    async def replace(self, found: Inspected) -> None:
+    async def replace(self, found: containers.Inspected) -> None:
         """The container, armed by somebody else, does not wait any more: it is gone, or its command had begun."""
         await self._hands.kill(str(found["Id"]))
         if arming.never_ran(found):

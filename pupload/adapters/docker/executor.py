@@ -101,9 +101,9 @@ class DockerExecutor:
                 look_over=self._inspect_settings,
                 check=self._check,
                 start=self._start,
-                kill=lambda container: self._signal(container, "SIGKILL"),
+                kill=self._kill,
                 discard=self._discard,
-                exit_code=self._exit_code,
+                inspect=self._inspect,
                 watch=self._events.watch,
             )
         )
@@ -249,6 +249,11 @@ class DockerExecutor:
             await self._discard(name)
             raise refusals.meaning(refusal) from None
 
+    async def _kill(self, name: str) -> None:
+        """Nothing of it runs afterwards. What is frozen is not thawed before: it would go on for a moment."""
+        with suppress(calls.Refusal):
+            await self._calls.slow(lambda client: client.kill(name, "SIGKILL"))
+
     async def _discard(self, name: str) -> None:
         """Removes what must not stay; that it failed is no news beside the error that follows."""
         with suppress(errors.ExecutorUnavailable):
@@ -352,12 +357,6 @@ class DockerExecutor:
         return None
 
     # ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _exit_code(self, name: str) -> int | None:
-        found = await self._inspect(name)
-        if found is None:
-            return -1
-        return int(found["State"]["ExitCode"]) if containers.has_ended(found) else None
 
     async def recover(self) -> Sequence[ports.LiveContainer]:
         """See `ports.Executor`. One that was created and not started is listed as not running."""

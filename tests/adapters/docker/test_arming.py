@@ -363,6 +363,28 @@ async def test_when_its_controller_is_gone_it_ends_and_never_ran(lab: labs.Lab) 
     assert starts(order) == 1
 
 
+async def test_one_that_a_dead_controller_left_is_armed_anew(lab: labs.Lab) -> None:
+    order = counting(lab)
+    made = await armed(lab, order)
+    await lab.executor.close()
+    await ended(lab, order)
+    after = lab.another()
+    assert await after.arm(order)
+    assert lab.inspect(order)["Id"] != made
+    await after.ensure_started(order)
+    assert (await after.wait(order.attempt)).code == 0
+    assert starts(order) == 1
+
+
+async def test_one_that_a_live_controller_armed_is_left_to_it(lab: labs.Lab) -> None:
+    order = counting(lab)
+    made = await armed(lab, order)
+    assert not await lab.another().arm(order)
+    await lab.finish(order)
+    assert lab.inspect(order)["Id"] == made
+    assert starts(order) == 1
+
+
 async def test_once_opened_it_goes_on_without_its_controller(lab: labs.Lab) -> None:
     order = lab.order("sh", "-c", f"{COUNTING}; {ENDLESS}")
     made = await armed(lab, order)
