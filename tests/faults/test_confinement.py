@@ -17,6 +17,7 @@ import docker.errors
 import pytest
 
 from tests import images
+from tests.faults.test_armed import until_armed
 from tests.system import flows
 from tests.system.conftest import only_here
 from tests.system.server import Server, engine
@@ -84,19 +85,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def inside(server: Server) -> Mapping[str, str]:
-    """What came of every probe, from one node that tried them all."""
+@pytest.fixture(scope="module", params=["plain", "armed"])
+def inside(server: Server, request: pytest.FixtureRequest) -> Mapping[str, str]:
+    """What came of every probe, from one node that tried them all; also from one whose container had waited for it."""
     script = Path(__file__).with_name("probes.sh").read_text()
     definition = flows.a_script("step", script, Timeout="60s")
-    order = flows.an_order([flows.a_node("step", flags={"port": server.port})], [definition])
-    return asyncio.run(_tried(server, order))
+    node = flows.a_node("step", flags={"port": server.port}, inputs={"in": "there"} if request.param == "armed" else {})
+    return asyncio.run(_tried(server, flows.an_order([node], [definition])))
 
 
 async def _tried(server: Server, order: Json) -> Mapping[str, str]:
     async with server.client() as client:
-        done = await flows.finish(client, order)
+        run = await client.start(order)
+        if run["WaitingURLs"]:
+            await until_armed(server, run)
+            assert await flows.put(run, "there", b"bytes") == 200
+        done = await client.wait(run["ID"])
         assert done["Status"] == "COMPLETE", done["Error"]
+        assert "does not begin in the container armed for it" not in server.stderr()
         found: dict[str, list[str]] = {}
         for line in await flows.said(client, done):
             if line.startswith("== "):
@@ -163,17 +169,23 @@ def test_system_calls_that_reach_out_are_refused(called: Mapping[str, str], requ
 # ── What the engine made ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(scope="module")
-def made(server: Server) -> Json:
-    """A node's container, as the engine describes it while it runs."""
-    return asyncio.run(_held(server))
+@pytest.fixture(scope="module", params=["plain", "armed"])
+def made(server: Server, request: pytest.FixtureRequest) -> Json:
+    """A node's container, as the engine describes it while it runs; also of one that had waited for its node."""
+    if request.param == "armed":
+        return asyncio.run(_held(server, flows.copying(f"{flows.HOLD} {flows.COPY}")))
+    return asyncio.run(_held(server, flows.one(flows.HOLD)))
 
 
-async def _held(server: Server) -> Json:
+async def _held(server: Server, order: Json) -> Json:
     async with server.client() as client:
-        run = await client.start(flows.one(flows.HOLD))
+        run = await client.start(order)
+        if run["WaitingURLs"]:
+            await until_armed(server, run)
+            assert await flows.put(run, "there", b"bytes") == 200
         await flows.until_line(client, run, "held")
         (found,) = server.containers(run=run["ID"])
+        assert ("pupload.armed" in found["Config"]["Labels"]) == bool(run["WaitingURLs"])
         await flows.let_go(server, run)
         assert (await client.wait(run["ID"]))["Status"] == "COMPLETE"
     return found
@@ -236,7 +248,8 @@ def test_the_engine_is_told_no_secret_and_no_url(server: Server, made: Json) -> 
     for secret in ("X-Amz", *server.credentials.values()):
         assert secret not in told
     names = {each.partition("=")[0] for each in made["Config"]["Env"]}
-    assert names == {"PATH", "PUPLOAD_RUN_ID", "PUPLOAD_NODE_ID", "PUPLOAD_ATTEMPT"}
+    told_later = "pupload.armed" in made["Config"]["Labels"]
+    assert names == {"PATH", *(() if told_later else ("PUPLOAD_RUN_ID", "PUPLOAD_NODE_ID", "PUPLOAD_ATTEMPT"))}
 
 
 def test_the_image_that_a_tests_node_has_is_the_one_it_names(made: Json) -> None:
