@@ -122,7 +122,8 @@ class Asking:
 
     async def _answer(self, method: str, path: str, query: Mapping[str, str] | None, data: bytes | None) -> bytes:
         headers = _JSON if data is not None else None
-        async with self.session().request(method, path, params=query, data=data, headers=headers) as answer:
+        asked = self.session().request(method, path, params=query, data=data, headers=headers, allow_redirects=False)
+        async with asked as answer:
             said = await answer.read()
             if answer.status >= _FAILED:
                 raise self.refusal(answer.status, said, answer.reason)

@@ -36,7 +36,7 @@ class Streams:
         try:
             async with asyncio.timeout(self._answer_seconds) as limit:
                 async with self._connections.session().request(
-                    method, f"/v{version}{path}", params=query, headers=headers
+                    method, f"/v{version}{path}", params=query, headers=headers, allow_redirects=False
                 ) as answer:
                     if answer.status >= 400:
                         raise self._connections.refusal(answer.status, await answer.read(), answer.reason)
