@@ -132,7 +132,8 @@ class Events:
 
     def started(self, name: str, container: str) -> None:
         """The engine has answered that it started this one, which it does not always tell before."""
-        if name not in self._lives and self._containers.flows:
+        life = self._lives.get(name)
+        if self._containers.flows and (life is None or life.id != container):
             self._keep(name, Life(container, whole=True))
 
     def opened(self, name: str) -> None:
@@ -166,6 +167,8 @@ class Events:
             self._note_start(name, life, event)
             return
         if life is None or life.id != event.Actor.ID:
+            if life is not None and life.whole:
+                return  # of an earlier container of that name, told late
             life = self._keep(name, Life(event.Actor.ID))
         if event.Action == "die":
             told = event.Actor.Attributes.get("exitCode", "")

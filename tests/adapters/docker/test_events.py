@@ -180,6 +180,16 @@ async def test_the_engines_answer_to_a_start_is_as_good_as_its_event(told: Told)
     assert (life.ended_well, life.started_ns, life.died_ns) == (True, 1, 2)
 
 
+async def test_a_container_made_in_the_place_of_another_does_not_end_with_it(told: Told) -> None:
+    """The first one was killed and removed; its end is told when the second one runs already."""
+    await told.says("start", 1)
+    told.events.started(NAME, "cd" * 32)
+    for action, at in (("kill", 2), ("die", 3), ("destroy", 4)):
+        life = await told.says(action, at, exitCode="0", signal="9")
+        assert life is not None
+        assert (life.id, life.runs, life.signal) == ("cd" * 32, True, None)
+
+
 async def test_the_answer_to_a_start_hides_no_end_that_was_told_before(told: Told) -> None:
     await told.says("start", 1)
     life = await told.says("die", 2, exitCode="0")
@@ -227,8 +237,10 @@ async def test_an_engine_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyP
 
     stream = type("Stream", (), {"open": staticmethod(away)})()
     changes = events.Images(cast(streams.Streams, stream), clock.SystemClock())
-    assert changes.state is None
+    states = [changes.state]
     async with asyncio.timeout(SOON):
         await engine.opened.wait()
-        assert changes.state is not None
+        states.append(changes.state)
+    assert states[0] is None
+    assert states[1] is not None
     await changes.close()
