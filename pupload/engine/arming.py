@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Self
 
 from pupload import errors
 from pupload.domain import soonest
@@ -52,6 +53,10 @@ LOOKS_AT_ONCE = 16
 """Runs looked at before others have their turn: thousands are taken up at a start."""
 
 
+BYTES_EACH, USUAL_MOST = 256 << 20, 64
+"""Of the engine's memory for one container that waits, and how many wait at most, where nobody says."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """What may be armed."""
@@ -60,6 +65,11 @@ class Budget:
     """How many containers may wait, of all runs; 0: nothing is armed."""
     seconds: float = 600.0
     """How long one may."""
+
+    @classmethod
+    def usual(cls, nodes: int | None, seconds: float, *, memory_bytes: int) -> Self:
+        """So many; None: as many as is usual for an engine with so much memory."""
+        return cls(nodes=min(memory_bytes // BYTES_EACH, USUAL_MOST) if nodes is None else nodes, seconds=seconds)
 
 
 @dataclass(slots=True)

@@ -121,6 +121,20 @@ class Engine:
             max_artifact_bytes=config.limits.policy.max_artifact_bytes,
         )
         self.handout = Handout(secrets=world.secrets, root=config.secrets_root)
+        self._make_things_happen(world, config)
+        self._keep_house(world, config)
+        self.totals: Counter[str] = Counter()
+        """Events since the start, by their journal name."""
+        self.driver.connect(
+            self._carry_out,
+            self._count,
+            on_taken_up=self._taken_up,
+            on_let_go=self._let_go,
+            on_settled=self._settled,
+        )
+
+    def _make_things_happen(self, world: World, config: Config) -> None:
+        """The parts that bring runs forward: what they wait for, what they have done, and who is told."""
         self.arming = Arming(
             executor=world.executor,
             staging=self.staging,
@@ -162,16 +176,6 @@ class Engine:
             clock=world.clock,
             ids=world.ids,
             operator=config.callback,
-        )
-        self._keep_house(world, config)
-        self.totals: Counter[str] = Counter()
-        """Events since the start, by their journal name."""
-        self.driver.connect(
-            self._carry_out,
-            self._count,
-            on_taken_up=self._taken_up,
-            on_let_go=self._let_go,
-            on_settled=self._settled,
         )
 
     def _keep_house(self, world: World, config: Config) -> None:
