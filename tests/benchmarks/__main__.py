@@ -88,17 +88,25 @@ def chosen(said: argparse.Namespace) -> Mapping[str, Part]:
     return {name: part for name, part in PARTS.items() if name in names}
 
 
-async def measure(parts: Mapping[str, Part], lab: Lab) -> list[Figure]:
-    """The rows of these measures."""
+async def measure(parts: Mapping[str, Part], lab: Lab) -> tuple[list[Figure], bool]:
+    """The rows of these measures, and whether all of them could be measured and every promise was kept."""
     found: list[Figure] = []
+    clean = True
     for name, part in parts.items():
         began = time.monotonic()
-        found += await part(lab)
+        try:
+            found += await part(lab)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others can be measured
+            clean = False
+            kind = "a promise was broken" if isinstance(error, house.Broken) else type(error).__name__
+            say(f"{name}: {kind}: {error}")
+            note = f"{kind}: {str(error).strip().splitlines()[-1] if str(error).strip() else 'no word'}"
+            found.append(Figure(key=name, what="could not be measured", unit="", value=None, note=note))
         say(f"{name} took {time.monotonic() - began:.0f} s")
-    return found
+    return found, clean
 
 
-async def _until_signal(parts: Mapping[str, Part], lab: Lab) -> list[Figure]:
+async def _until_signal(parts: Mapping[str, Part], lab: Lab) -> tuple[list[Figure], bool]:
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -115,13 +123,10 @@ def main(words: Sequence[str] | None = None) -> int:
     about = house.machine()
     bare.sweep()
     try:
-        figures = asyncio.run(_until_signal(chosen(said), lab))
+        figures, clean = asyncio.run(_until_signal(chosen(said), lab))
     except asyncio.CancelledError:
         say("interrupted; everything is stopped")
         return 130
-    except house.Broken as broken:
-        say(f"a promise was broken, so nothing is told: {broken}")
-        return 1
     finally:
         bare.sweep()
     print(report.table(figures), flush=True)
@@ -129,7 +134,7 @@ def main(words: Sequence[str] | None = None) -> int:
         said.json.write_text(report.as_json(figures, about), encoding="utf-8")
     if said.docs:
         report.put_into(said.docs, report.markdown(figures, about))
-    return 0
+    return 0 if clean else 1
 
 
 if __name__ == "__main__":

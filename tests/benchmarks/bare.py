@@ -5,6 +5,7 @@ Image, user, limits, confinement and log driver are those of a node, taken from 
 are no mounts and no network, and nobody is told of anything.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from pupload.settings import Settings
 from tests import images
 
 LABEL = "pupload.bench"
+"""Whose they are: the process that measures."""
 
 THREADS = (1, 2, 4, 8, 16)
 """How many of them at once are tried where the engine is to do its best."""
@@ -54,7 +56,7 @@ def config(argv: tuple[str, ...] = NOTHING, *, tier: str = "c-nano", folder: Pat
         file_bytes=size.storage_bytes,
         log_bytes=settings.log_bytes,
     )
-    asked = confinement.config(order, labels={LABEL: "bare"})
+    asked = confinement.config(order, labels={LABEL: str(os.getpid())})
     # As whoever writes such a loop has it: the mode alone, which the confinement of nodes goes beyond.
     del asked["NetworkDisabled"]
     asked["HostConfig"]["Mounts"] = [one for one in asked["HostConfig"]["Mounts"] if folder and one["Source"] != "."]
@@ -133,8 +135,11 @@ def timed() -> Iterator[Took]:
 
 
 def sweep() -> None:
-    """What an interrupted benchmark left is gone."""
+    """What this benchmark left is gone, and what others did that were interrupted."""
     with closing(client()) as engine:
         for each in engine.containers(all=True, filters={"label": LABEL}):
+            owner = each["Labels"][LABEL]
+            if owner != str(os.getpid()) and Path(f"/proc/{owner}").exists():
+                continue
             with suppress(docker.errors.APIError):
                 engine.remove_container(each["Id"], force=True, v=True)

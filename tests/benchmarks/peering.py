@@ -53,11 +53,8 @@ def installed(name: str) -> Path:
         return python
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
-    for command in (
-        (sys.executable, "-m", "venv", str(folder)),
-        (str(python), "-m", "pip", "install", *quiet, *wanted),
-    ):
+    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", *wanted)
+    for command in ((sys.executable, "-m", "venv", str(folder)), (str(python), *install)):
         try:
             made = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -78,7 +75,12 @@ def run_ms(name: str, python: Path, shape: str, count: int) -> float:
     folder.chmod(0o777)
     (folder / "e0").write_text("an upload\n")
     command = [str(python), str(PROGRAMS / f"with_{name}.py"), shape, str(count), images.busybox(), str(folder)]
-    own = {"HOME": str(folder), "PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    own = {
+        "HOME": str(folder),
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    }
     try:
         with bare.timed() as took:
             ended = subprocess.run(
@@ -95,7 +97,8 @@ def run_ms(name: str, python: Path, shape: str, count: int) -> float:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if ended.returncode:
-        raise Missing(f"it ended with {ended.returncode}: {(ended.stderr.strip().splitlines() or ['no word'])[-1]}")
+        words = [line for line in ended.stderr.splitlines() if line.strip() and "| INFO" not in line]
+        raise Missing(f"it ended with {ended.returncode}: {(words or ['no word'])[-1]}")
     return took.ms
 
 

@@ -17,6 +17,8 @@ from tests.benchmarks.figures import Figure, compared, percentile, slope, spread
 from tests.benchmarks.lab import Lab
 from tests.system import flows
 
+ROOT = Path(__file__).parents[2]
+
 QUICK = str(Path(__file__).with_name("quick.py"))
 """The server without an engine."""
 
@@ -94,7 +96,7 @@ async def transitions(lab: Lab) -> list[Figure]:
             ("engine", "", "the whole engine, containers in memory", goal),
             ("driver", " driver", "decisions and database alone", None),
         ):
-            runs = [(await worked(f"{kind}-{place}"))["per_second"] for _ in range(lab.samples(3))]
+            runs = [(await worked(f"{kind}-{place}"))["per_second"] for _ in range(lab.samples(2))]
             lab.say(f"{key}{suffix}: {percentile(runs, 50):.0f} a second")
             told = f"durable node transitions, {name}, {what}"
             value = percentile(runs, 50)
@@ -115,8 +117,8 @@ async def large_flows(lab: Lab) -> list[Figure]:
             if not answer["Valid"]:
                 raise house.Broken(f"the flow is not valid: {answer['Findings'][:3]}")
     lab.say(f"P8: 10 000 nodes validated in {percentile(judged, 50):.2f} s")
-    small = [await worked("flow-10000") for _ in range(lab.samples(3))]
-    large = [await worked("flow-100000") for _ in range(lab.samples(3))]
+    small = [await worked("flow-10000") for _ in range(lab.samples(2))]
+    large = [await worked("flow-100000") for _ in range(lab.samples(2))]
     took = [one["seconds"] for one in large]
     lab.say(f"P8: 100 000 nodes run in {percentile(took, 50):.1f} s")
     ended = "Judged, planned, begun, run to its end with the state in memory and attempts that end at once."
@@ -137,7 +139,7 @@ async def worked(name: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.benchmarks.worker", name, folder]
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
         try:
             out, wrong = await process.communicate()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import __main__ as bench
-from tests.benchmarks import bare, peering, shapes, sightings
+from tests.benchmarks import bare, figures, house, lab, peering, shapes, sightings
 
 WHEN = b"    time.tv_sec:  1795334574\n    time.tv_usec: 573255\n"
 
@@ -95,7 +96,7 @@ def test_a_bare_container_is_held_to_what_nodes_are() -> None:
     assert "NetworkDisabled" not in asked
     with closing(bare.client()) as engine:
         bare.one(engine, asked)
-        assert not engine.containers(all=True, filters={"label": bare.LABEL})
+        assert not engine.containers(all=True, filters={"label": f"{bare.LABEL}={os.getpid()}"})
 
 
 @pytest.mark.engine
@@ -116,3 +117,17 @@ def test_one_measure_from_the_command_line_to_its_figures(tmp_path: Path) -> Non
     assert found["P1b"]["value"] == pytest.approx(found["P1b"]["p50"] / found["P1b"]["baseline"], rel=0.01)
     assert len(found["P1b"]["runs"]) == len(found["P1b"]["baseline_runs"]) == 1
     assert "| P1b |" in page.read_text()
+
+
+async def test_what_cannot_be_measured_keeps_nothing_else_from_it() -> None:
+    async def broken(_: lab.Lab) -> list[figures.Figure]:
+        raise house.Broken("run r: it is lost\n      evidence")
+
+    async def sound(_: lab.Lab) -> list[figures.Figure]:
+        return [figures.Figure(key="P2", what="", unit="x", value=1)]
+
+    said: list[str] = []
+    found, clean = await bench.measure({"P1": broken, "P2": sound}, lab.Lab(say=said.append))
+    assert [(one.key, one.value) for one in found] == [("P1", None), ("P2", 1)]
+    assert "a promise was broken" in found[0].note
+    assert not clean
