@@ -7,7 +7,6 @@ asked often, and need none of it.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import pupload
 from pupload import errors
@@ -20,8 +19,6 @@ from pupload.domain.policy import Policy
 from pupload.domain.tiers import Capacity
 from pupload.domain.validation.limits import Limits
 from pupload.settings import Settings, is_loopback
-
-T = TypeVar("T")
 
 MOST_POLICY_BYTES = 1 << 20
 """Of a policy file; one that says everything has some thousand."""
@@ -84,7 +81,7 @@ def read_policy(path: Path, base: Policy | None = None) -> Policy:
         raise errors.Misconfigured(reason=str(error)) from error
 
 
-def given(said: T | None, otherwise: T) -> T:
+def given(said: bool | None, otherwise: bool) -> bool:
     """What a setting says, or what is so where it says nothing."""
     return otherwise if said is None else said
 

@@ -32,6 +32,7 @@ from pupload.adapters.s3 import local, places, stores, supervisor
 from pupload.adapters.sealing.sealer import FileSealer
 from pupload.adapters.system import files, logs, memory
 from pupload.adapters.system.clock import SystemClock
+from pupload.adapters.system.collector import Collector
 from pupload.adapters.system.disks import SystemDisks
 from pupload.adapters.system.ids import SystemIds
 from pupload.adapters.system.outbound import Guard
@@ -50,6 +51,7 @@ from pupload.engine.callbacks import Operator
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.orders import Limits as ContainerLimits
 from pupload.engine.retention import Keeping
+from pupload.engine.tasks import ended
 from pupload.service import spooling
 from pupload.service.callbacks import Callbacks
 from pupload.service.health import Health
@@ -66,12 +68,6 @@ log = logging.getLogger(__name__)
 
 NOBODYS_GROUP = 65534
 NOBODY = f"65534:{NOBODYS_GROUP}"
-
-_LONGEST_LINE_BYTES = 1 << 20
-"""That a builder may print."""
-
-ARMED_BYTES, ARMED_MOST = 256 << 20, 64
-"""Of the engine's memory for one container that waits, and how many wait at most unless the operator says so."""
 
 SHUTDOWN_SECONDS = 5.0
 """What requests under way get to finish when the server goes down."""
@@ -110,6 +106,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
     """
     open_files = files.raise_limit()  # before there is a store, which is bound by the same
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(ended, asyncio.create_task(Collector().keep(), name="collect cycles"))
         engine = await stack.enter_async_context(running_engine(settings, dev=dev))
         pulse = Watchdog()
         pulse.start()
@@ -464,7 +461,7 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
             gpus=capacity.gpus,
             attempts=settings.max_attempts_at_once,
         ),
-        armed=Budget(nodes=_armed_nodes(settings, capacity), seconds=settings.armed_seconds),
+        armed=Budget.usual(settings.armed_nodes, settings.armed_seconds, memory_bytes=capacity.memory_bytes),
         limits=ContainerLimits(
             user=node_user(settings, policy),
             cpus=capacity.cpus,
@@ -478,12 +475,6 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
     )
 
 
-def _armed_nodes(settings: Settings, capacity: ports.Capacity) -> int:
-    """How many containers may wait for their nodes."""
-    usual = min(capacity.memory_bytes // ARMED_BYTES, ARMED_MOST)
-    return offline.given(settings.armed_nodes, usual)
-
-
 def node_user(settings: Settings, policy: Policy) -> str:
     """Whose uid nodes have that name none. Without root's rights our own: others' files could not be read."""
     own = f"{os.geteuid()}:{os.getegid() or NOBODYS_GROUP}"
@@ -492,50 +483,3 @@ def node_user(settings: Settings, policy: Policy) -> str:
         reason = f"nodes that name no user would run as {user}, which the policy does not allow: {objection}; "
         raise errors.Misconfigured(reason=reason + "change node_user, or Users in the policy file")
     return user
-
-
-# ── Node types ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def build_node(folder: Path, tag: str, on_line: Callable[[str], None]) -> None:
-    """
-    Builds the image of the node type in `folder` and names it `tag`; `on_line` gets the builder's output.
-
-    Raises `errors.Misconfigured` where there is no docker command or no Dockerfile, `errors.Conflict` when the build
-    fails.
-    """
-    if shutil.which("docker") is None:
-        raise errors.Misconfigured(reason="the docker command is not there; install Docker to build images")
-    if not (folder / "Dockerfile").is_file():
-        raise errors.Misconfigured(reason=f"{folder} has no Dockerfile")
-    if await _build(folder, tag, on_line, network="default") is None:
-        return
-    # Some machines let only their own network out to package sources. It comes second, because what is built on it
-    # reaches whatever listens on the machine's loopback; steps that went well are not done again.
-    on_line("once more, on the machine's own network")
-    last = await _build(folder, tag, on_line, network="host")
-    if last is not None:
-        raise errors.Conflict(reason=f"building {tag} failed: {last}")
-
-
-async def _build(folder: Path, tag: str, on_line: Callable[[str], None], *, network: str) -> str | None:
-    """None when the image was built, else the builder's last words."""
-    process = await asyncio.create_subprocess_exec(
-        *("docker", "build", "--tag", tag, "--network", network, str(folder)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        limit=_LONGEST_LINE_BYTES,
-    )
-    assert process.stdout is not None
-    last = ""
-    try:
-        async for line in process.stdout:
-            text = line.decode("utf-8", "replace").rstrip()
-            on_line(text)
-            last = text or last
-        ended = await process.wait()
-    finally:
-        if process.returncode is None:  # interrupted
-            process.kill()
-            await process.wait()
-    return last if ended else None

@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 
 import pupload
-from pupload import doctor, errors, offline, ports, wiring
+from pupload import building, doctor, errors, offline, ports, wiring
 from pupload.adapters.memory.containers import MemoryExecutor
 from pupload.domain.events import RunCompleted
 from pupload.domain.policy import Policy
@@ -340,7 +340,7 @@ async def test_a_node_is_built_and_its_builder_heard(
     a_node_folder: Path, docker_command: Callable[[str], Path]
 ) -> None:
     asked, said = docker_command("echo one; echo two >&2"), list[str]()
-    await wiring.build_node(a_node_folder, "my/node:1", said.append)
+    await building.build_node(a_node_folder, "my/node:1", said.append)
     assert said == ["one", "two"]
     assert asked.read_text() == f"build --tag my/node:1 --network default {a_node_folder}\n"
 
@@ -349,7 +349,7 @@ async def test_a_build_that_fails_is_tried_on_the_machines_network(
     a_node_folder: Path, docker_command: Callable[[str], Path]
 ) -> None:
     asked, said = docker_command('case "$*" in *host*) echo built;; *) echo no route; exit 1;; esac'), list[str]()
-    await wiring.build_node(a_node_folder, "my/node:1", said.append)
+    await building.build_node(a_node_folder, "my/node:1", said.append)
     assert said == ["no route", "once more, on the machine's own network", "built"]
     assert [line.split()[4] for line in asked.read_text().splitlines()] == ["default", "host"]
 
@@ -359,16 +359,16 @@ async def test_a_build_that_fails_for_good_ends_with_the_builders_words(
 ) -> None:
     docker_command("head -c 100000 /dev/zero | tr '\\0' x; echo; echo syntax error; echo; exit 1")
     with pytest.raises(errors.Conflict, match="building my/node:1 failed: syntax error"):
-        await wiring.build_node(a_node_folder, "my/node:1", lambda line: None)
+        await building.build_node(a_node_folder, "my/node:1", lambda line: None)
 
 
 async def test_a_build_that_is_interrupted_is_ended(a_node_folder: Path, docker_command: Callable[[str], Path]) -> None:
     docker_command("echo $$; exec sleep 600")
     pids: asyncio.Queue[str] = asyncio.Queue()
-    building = asyncio.create_task(wiring.build_node(a_node_folder, "my/node:1", pids.put_nowait))
+    under_way = asyncio.create_task(building.build_node(a_node_folder, "my/node:1", pids.put_nowait))
     pid = int(await pids.get())
-    building.cancel()
-    await asyncio.gather(building, return_exceptions=True)
+    under_way.cancel()
+    await asyncio.gather(under_way, return_exceptions=True)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -377,10 +377,10 @@ async def test_what_a_build_needs_is_asked_first(
     tmp_path: Path, a_node_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(errors.Misconfigured, match="has no Dockerfile"):
-        await wiring.build_node(tmp_path, "my/node:1", lambda line: None)
+        await building.build_node(tmp_path, "my/node:1", lambda line: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(errors.Misconfigured, match="docker command is not there"):
-        await wiring.build_node(a_node_folder, "my/node:1", lambda line: None)
+        await building.build_node(a_node_folder, "my/node:1", lambda line: None)
 
 
 def docker(*words: str) -> str:
@@ -392,7 +392,7 @@ async def test_a_node_type_that_ships_is_built(tmp_path: Path) -> None:
     tag = f"pupload-test/wiring-{os.getpid()}:1"
     said: list[str] = []
     try:
-        await wiring.build_node(offline.shipped_nodes() / "pupload" / "resize", tag, said.append)
+        await building.build_node(offline.shipped_nodes() / "pupload" / "resize", tag, said.append)
         assert said
         assert docker("image", "inspect", "-f", "{{.Config.User}}", tag) == "65534:65534"
     finally:

@@ -210,7 +210,7 @@ def list_nodes(out: Output, *, start: Path) -> int:
 
 def build_nodes(out: Output, names: Sequence[str], *, start: Path) -> int:
     """Builds the images of node types that come with a Dockerfile."""
-    from pupload import offline, wiring
+    from pupload import building, offline
 
     folders = dict(_buildable(start))
     unknown = [name for name in names if name not in folders]
@@ -226,7 +226,7 @@ def build_nodes(out: Output, names: Sequence[str], *, start: Path) -> int:
         if not definition.image:
             raise errors.Malformed(reason=f"{folders[name] / 'node.yaml'} names no Image")
         out.say(f"building {name} as {definition.image}")
-        asyncio.run(wiring.build_node(folders[name], definition.image, lambda line: out.note(f"  {line}")))
+        asyncio.run(building.build_node(folders[name], definition.image, lambda line: out.note(f"  {line}")))
         built.append({"Node": name, "Image": definition.image})
     if out.as_json:
         out.json(built)
