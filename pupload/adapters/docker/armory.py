@@ -44,8 +44,8 @@ class Hands:
     start: Callable[[str], Awaitable[None]]
     """Raises `errors.ContainerRefused`, and it is gone, where the engine would not start it."""
     kill: Callable[[str], Awaitable[object]]
-    discard: Callable[[str], Awaitable[None]]
-    """It is gone afterwards, whatever it did."""
+    remove: Callable[[str], Awaitable[object]]
+    """It is gone afterwards, whatever it did, or on its way."""
     inspect: Callable[[str], Awaitable[containers.Inspected | None]]
     """As it is now; None where there is none."""
     watch: Callable[[str], AbstractContextManager[events.Watch]]
@@ -162,7 +162,7 @@ class Armory:
         if made.waits:
             self._fitness.worked()
             return True
-        await self._hands.discard(made.container or name)
+        await self._hands.remove(made.container or name)
         return False
 
     async def _meet(self, made: arming.Gate, name: str) -> None:
@@ -238,14 +238,14 @@ class Armory:
                 return True
         finally:
             waiting.close()
-        await self._hands.discard(waiting.container)
+        await self._hands.remove(waiting.container)
         return False
 
     async def replace(self, found: containers.Inspected) -> None:
         """The container, armed by somebody else, does not wait any more: it is gone, or its command had begun."""
         await self._hands.kill(str(found["Id"]))
         if arming.never_ran(found):
-            await self._hands.discard(str(found["Id"]))
+            await self._hands.remove(str(found["Id"]))
 
     def drop(self, attempt: run.AttemptRef) -> None:
         """The attempt's gate, if one waits, ends; its container stays."""

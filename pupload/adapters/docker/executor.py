@@ -102,7 +102,7 @@ class DockerExecutor:
                 check=self._check,
                 start=self._start,
                 kill=self._kill,
-                discard=self._discard,
+                remove=self._try_remove,
                 inspect=self._inspect,
                 watch=self._events.watch,
             )
@@ -213,10 +213,11 @@ class DockerExecutor:
                     if self._names.attempt(found["Config"].get("Labels") or {}) != order.attempt:
                         raise errors.ContainerRefused(reason=f"there is another container named {name}")
                     if arming.never_ran(found):
+                        if patience.over:
+                            raise self._calls.unavailable(f"container {name} does not go away")
                         if containers.has_ended(found) or makers_turn.over:
                             await self._armory.replace(found)
-                        else:
-                            await watch.changed(within_seconds=_GLANCE_SECONDS)
+                        await watch.changed(within_seconds=_GLANCE_SECONDS)
                         continue
                     if containers.status(found) != "created":
                         return _Whose.ANOTHERS
