@@ -12,7 +12,8 @@ from aiohttp import web
 
 from pupload import errors
 from pupload.api import documents
-from pupload.service import aside, callbacks, health, nodes, projects, runs, secrets, uploads
+from pupload.engine import aside
+from pupload.service import callbacks, health, nodes, projects, runs, secrets, uploads
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

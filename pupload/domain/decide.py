@@ -54,9 +54,12 @@ def begin(
         reaction.take_outputs(turn, node, made)
     for edge in deadlines.awaited(turn.run):
         turn.order(commands.AwaitUpload(edge=edge))
-    for node in plan.nodes:
+    images: set[str] = set()
+    for node, planned in plan.nodes.items():
         if not turn.node(node).status.terminal:
-            turn.order(commands.PrepareNode(node=node))
+            if planned.image not in images:
+                images.add(planned.image)
+                turn.order(commands.PrepareNode(node=node))  # of others with the same image there is nothing to prepare
             reaction.make_ready(turn, node)
     reaction.settle(turn, first=True)
     return turn.decision()

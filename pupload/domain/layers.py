@@ -3,7 +3,7 @@ Large mappings and sets of which a little changes at a time, as values.
 
 Each change makes a new value and leaves the old one as it was. Small ones are plain dicts and frozensets, copied
 whole. A large one is a base, which the values before and after share, and what differs from it; when that has grown
-to the root of the base's size a new base is made. So a change costs the root of the size, and a look-up two.
+to some times the root of the base's size a new base is made. So a change costs the root of the size, and a look-up two.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +14,9 @@ V = TypeVar("V")
 
 SMALL = 256
 """Up to this size copying is cheaper than anything else."""
+
+ROOTS = 4
+"""Times the root of its size, what may differ from a base. Many changes come together, and the base is copied once."""
 
 
 def changed(before: Mapping[str, V], changes: Mapping[str, V]) -> Mapping[str, V]:
@@ -45,7 +48,7 @@ class _Layered(Mapping[str, V]):
     def changed(self, changes: Mapping[str, V]) -> "_Layered[V]":
         """See `changed`."""
         base, over = self._base, {**self._over, **changes}
-        if len(over) ** 2 > len(base):
+        if len(over) ** 2 > ROOTS**2 * len(base):
             return _Layered({**base, **over}, {}, 0)
         more = self._size - len(base)
         more += sum(key not in base and key not in self._over for key in changes)
@@ -87,7 +90,7 @@ class _Members(AbstractSet[str]):
     def moved(self, changes: Mapping[str, bool]) -> AbstractSet[str]:
         """See `moved`."""
         over = {**self._over, **changes}
-        if len(over) ** 2 > len(self._base):
+        if len(over) ** 2 > ROOTS**2 * len(self._base):
             return self._base.difference(over) | {member for member, there in over.items() if there}
         size = self._size + sum(there - (member in self) for member, there in changes.items())
         return _Members(self._base, over, size)

@@ -12,7 +12,7 @@ of, with all that was under way for it here; what was asked of it meanwhile is p
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -25,6 +25,7 @@ from pupload import errors
 from pupload.domain import commands, deadlines, events
 from pupload.domain.decide import decide_all, outstanding
 from pupload.domain.run import Decision, Run
+from pupload.engine.aside import aside
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.post import Post
 from pupload.engine.tasks import Tasks
@@ -43,6 +44,12 @@ READ_AT_ONCE = 32
 
 REPORTS_AT_ONCE = 256
 """Worked in by one decision, and saved in one commit: a run with very many nodes is not to keep up the others."""
+
+STEPS_AT_ONCE = 100
+"""Orders given, or events told of, before others have their turn."""
+
+FAR = 1000
+"""A report that may change so many nodes is thought about beside the event loop."""
 
 SECOND_LOOK_SECONDS = 60.0
 """When a run is looked at again that could not take in a report."""
@@ -95,6 +102,8 @@ class Driver:
         self._finished: OrderedDict[str, Run] = OrderedDict()
         self._finished_nodes = 0
         self._letters: dict[str, deque[_Letter]] = {}
+        self._settling: set[str] = set()
+        """Runs whose orders are being given."""
         self._tasks = Tasks()
         self._timers = Timers(clock, lambda run_id: self.tell(run_id, events.TimePassed()))
 
@@ -148,7 +157,9 @@ class Driver:
             self._tasks.start(self._take_up_if_saved(decision.run.id), name=f"look for {decision.run.id}")
             raise
         if run.id == decision.run.id:
-            self._settle(run, decision)
+            self._letters.setdefault(run.id, deque())  # what is reported meanwhile waits
+            await self._settle(run, decision)
+            self._tasks.start(self._work(run.id), name=f"run {run.id}")
         elif not run.status.terminal and run.id not in self._live and run.owner == self._me:
             run = await self._take_up(run.id)  # saved before, in a commit whose answer was lost
         return run
@@ -217,6 +228,7 @@ class Driver:
         if self._live.pop(run_id, None) is not None:
             log.warning("run %s belongs to another controller by now", run_id)
         self.forget(run_id)
+        self._settling.discard(run_id)
         self._timers.set(run_id, None)
         self._on_let_go(run_id)
 
@@ -309,7 +321,8 @@ class Driver:
         run = self._known(run_id) or await self._take_up(run_id)
         if run.owner != self._me:
             return [await self._pass_on(run, report) for report in reports]
-        decision, meant = decide_all(run, reports, now=self._clock.now(), chance=self._ids.fraction)
+        think = partial(decide_all, run, reports, now=self._clock.now(), chance=self._ids.fraction)
+        decision, meant = await aside(think, large=any(_reaches_far(run, report) for report in reports))
         if decision.idle:
             # Nothing to save; but an alarm that rang too early is set again.
             self._set_alarm(run, ())
@@ -322,7 +335,7 @@ class Driver:
         except errors.Fenced:
             self.let_go(run_id)
             raise
-        self._settle(saved, decision)
+        await self._settle(saved, decision)
         return meant
 
     async def _pass_on(self, run: Run, report: events.Report) -> bool:
@@ -348,15 +361,30 @@ class Driver:
         self.resume(run)
         return run
 
-    def _settle(self, run: Run, decision: Decision) -> None:
-        """What follows once a decision is saved."""
+    async def _settle(self, run: Run, decision: Decision) -> None:
+        """What follows once a decision is saved. Nothing else is decided about the run meanwhile."""
         self._keep(run)
         self._set_alarm(run, decision.changed_nodes)
-        for event in decision.events:
-            self._on_event(event)
-        for command in decision.commands:
-            self._act(run, command)
-        self._on_settled(run, decision)
+        self._settling.add(run.id)
+        try:
+            for some in _batches(decision.events, STEPS_AT_ONCE):
+                for event in some:
+                    self._on_event(event)
+                await self._others_go(some)
+            for orders in _batches(decision.commands, STEPS_AT_ONCE):
+                for command in orders:
+                    self._act(run, command)
+                await self._others_go(orders)
+                if run.id not in self._settling:
+                    return  # it was let go of: who has it now gives the orders
+            self._on_settled(run, decision)
+        finally:
+            self._settling.discard(run.id)
+
+    async def _others_go(self, done: Sequence[object]) -> None:
+        """Before more of the same: thousands at once would keep everybody else waiting."""
+        if len(done) == STEPS_AT_ONCE:
+            await asyncio.sleep(0)
 
     def _set_alarm(self, run: Run, changed: Iterable[str]) -> None:
         """It never rings late, perhaps early: that is found out then, not by looking through the run every time."""
@@ -379,10 +407,26 @@ class Driver:
             self._finished_nodes -= len(oldest.nodes)
 
 
-def _batches(run_ids: Iterable[str], size: int) -> Iterator[list[str]]:
-    left = [*run_ids]
-    for start in range(0, len(left), size):
-        yield left[start : start + size]
+def _batches(some: Iterable[T], size: int) -> Iterator[list[T]]:
+    left = iter(some)
+    while batch := [*islice(left, size)]:
+        yield batch
+
+
+def _reaches_far(run: Run, report: events.Report) -> bool:
+    """Whether thousands of nodes may change by it."""
+    if len(run.nodes) < FAR:
+        return False
+    match report:
+        case events.NodeSucceeded(artifacts=artifacts):
+            edges = [artifact.edge for artifact in artifacts]
+        case events.UploadSealed(edge=edge):
+            edges = [edge]
+        case events.NodeAdmitted() | events.NodeStarted() | events.NodeProgressed():
+            return False
+        case _:
+            return True
+    return any(edge in run.plan.edges and len(run.plan.edges[edge].consumers) >= FAR for edge in edges)
 
 
 def _nothing(*_: object) -> None:

@@ -1,5 +1,6 @@
 """A run made ready to be shown: with URLs signed for this moment and the last lines of its logs."""
 
+import asyncio
 from contextlib import suppress
 from datetime import timedelta
 from urllib.parse import quote
@@ -14,6 +15,9 @@ from pupload.service.views import ArtifactView, RunView, WaitingUpload
 
 URL_SECONDS = 3600
 """How long a presigned URL works; a new one is had by asking again."""
+
+SIGNED_AT_ONCE = 100
+"""URLs signed before others have their turn."""
 
 TAIL = 100
 """Log lines of each node in a run's status."""
@@ -34,7 +38,7 @@ class Presenter:
             run=run,
             logs=await self._journal.log_tails(run.id, lines=TAIL),
             waiting=[self.waiting(run, edge) for edge in deadlines.awaited(run) if _is_given(run.plan.edges[edge])],
-            artifacts={edge: self._artifact(run, artifact) for edge, artifact in run.artifacts.items()},
+            artifacts=await self._artifacts(run),
             warnings=run.plan.warnings,
         )
 
@@ -56,6 +60,14 @@ class Presenter:
             deadline=deadlines.of_uploads(run),
             method="POST" if webhook else "PUT",
         )
+
+    async def _artifacts(self, run: Run) -> dict[str, ArtifactView]:
+        views: dict[str, ArtifactView] = {}
+        for edge, artifact in run.artifacts.items():
+            views[edge] = self._artifact(run, artifact)
+            if len(views) % SIGNED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return views
 
     def _artifact(self, run: Run, artifact: Artifact) -> ArtifactView:
         if artifact.edge in run.gone:

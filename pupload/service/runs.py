@@ -12,9 +12,9 @@ from pupload.domain.run import Run, Status
 from pupload.domain.validation import findings
 from pupload.domain.validation.findings import Finding, in_order
 from pupload.domain.validation.limits import Limits
+from pupload.engine import aside
 from pupload.engine.engine import Engine
 from pupload.ports import Catalogue, Entry, LogRecord, RunPage
-from pupload.service import aside
 from pupload.service.following import Follower
 from pupload.service.presenting import Presenter
 from pupload.service.views import Order, RunView

@@ -13,24 +13,41 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Self
+
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
 
 from pupload.adapters.db.database import Database
 from pupload.adapters.memory import containers, objects, outbox, state
 from pupload.adapters.memory import ids as chance
 from pupload.adapters.system.clock import SystemClock
+from pupload.adapters.system.collector import Collector
+from pupload.api.app import make_app
+from pupload.api.flow import wire
+from pupload.api.web import Services
 from pupload.domain import artifact, commands, events, flow, planning, validation
 from pupload.domain.decide import begin
 from pupload.domain.run import Decision, Run
 from pupload.engine.driver import Driver
 from pupload.engine.engine import Config, Engine, World
+from pupload.engine.tasks import ended as stopped
 from pupload.ports import ContainerOrder, Controller, RunStore
-from tests.bench import LIMITS, ROOM, PlainTeller
+from pupload.service.callbacks import Callbacks
+from pupload.service.health import Health
+from pupload.service.nodes import Nodes
+from pupload.service.presenting import Presenter
+from pupload.service.projects import Projects
+from pupload.service.runs import Runs, Terms
+from pupload.service.secrets import Secrets
+from pupload.service.spooling import Spool
+from pupload.service.uploads import Uploads
+from tests.bench import LIMITS, ROOM, NoCatalogue, PlainTeller
 from tests.builders import a_chain, a_flow, a_node, definitions_for
 
 TRANSITIONS_OF_A_NODE = 4
@@ -177,7 +194,8 @@ def validation_seconds(nodes: int, shape: Callable[[int], flow.Flow] = chain) ->
 async def big_run(nodes: int, shape: Callable[[int], flow.Flow] = layers) -> dict[str, float]:
     """To judge, plan, begin and run a flow with the state in memory, to its end; bytes are of the whole process."""
     clock = time.process_time  # others may use the machine meanwhile
-    gc.collect()
+    collecting = asyncio.create_task(Collector().keep())  # as the server does
+    await asyncio.sleep(0)
     before = rss()
     this = shape(nodes)
     began = clock()
@@ -194,6 +212,7 @@ async def big_run(nodes: int, shape: Callable[[int], flow.Flow] = layers) -> dic
     ended = clock()
     peak = rss()
     await engine.close()
+    await stopped(collecting)
     return {
         "nodes": nodes,
         "validate_seconds": round(judged - began, 3),
@@ -224,20 +243,18 @@ async def transitions_per_second(
     return {"per_second": round(done / took), "seconds": round(took, 3), "cpu_us": round(cpu / done * 1e6, 1)}
 
 
-async def engine_transitions_per_second(
-    where: str | Path, root: Path, *, runs: int = 64, nodes: int = 10
-) -> dict[str, float]:
-    """The same with the whole engine: directories, files, logs and a store in memory, containers that are functions."""
+@asynccontextmanager
+async def an_engine(where: str | Path, root: Path, script: containers.Script) -> AsyncIterator[Engine]:
+    """The whole engine on a real database and clock; containers, which are this function, and the store in memory."""
     clock = SystemClock()
     database = await Database.open(where)
-    executor = containers.MemoryExecutor(clock=clock, images={"pupload/resize:latest": _writes})
     world = World(
         runs=database.runs,
         journal=database.journal,
         flows=database.flows,
         secrets=database.secrets,
         stores=objects.ObjectStores(clock=clock, default=objects.Objects(clock=clock)),
-        executor=executor,
+        executor=containers.MemoryExecutor(clock=clock, images={"pupload/resize:latest": script}),
         teller=PlainTeller(),
         clock=clock,
         ids=chance.SeededIds(1),
@@ -246,35 +263,121 @@ async def engine_transitions_per_second(
         ownership=database.ownership,
     )
     me = Controller(id="bench", name="bench", engine="memory", store="memory")
-    engine = Engine(world, Config(attempts_root=root, limits=LIMITS, room=ROOM, max_upload_bytes=1 << 30, me=me))
+    room = replace(ROOM, memory_bytes=1 << 42)
+    config = Config(attempts_root=root, limits=LIMITS, room=room, max_upload_bytes=1 << 30, me=me)
+    engine = Engine(world, config)
     await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.close()
+        await database.close()
+
+
+async def engine_transitions_per_second(
+    where: str | Path, root: Path, *, runs: int = 64, nodes: int = 10
+) -> dict[str, float]:
+    """The same with the whole engine: directories, files, logs and a store in memory, containers that are functions."""
     this = chain(nodes)
     waiting: dict[str, asyncio.Event] = {}
-    count = engine._carry_out
+    async with an_engine(where, root, _writes) as engine:
+        carry_out = engine._carry_out
 
-    def act(run: Run, command: commands.Command) -> None:
-        count(run, command)
-        if isinstance(command, commands.CloseRun):
-            waiting[run.id].set()
+        def act(run: Run, command: commands.Command) -> None:
+            carry_out(run, command)
+            if isinstance(command, commands.CloseRun):
+                waiting[run.id].set()
 
-    engine.driver._act = act
-    ids = chance.SeededIds(2)
-    decisions = []
-    for _ in range(runs):
-        run_id, now = ids.new_run_id(), clock.now()
-        plan = planning.make_plan(this, definitions_for(this), run_id=run_id, now=now, tokens=ids.token)
-        decisions.append(begin(run_id, plan, now=now))
-        waiting[run_id] = asyncio.Event()
-    try:
+        engine.driver._act = act
+        clock, ids = engine.world.clock, chance.SeededIds(2)
+        decisions = []
+        for _ in range(runs):
+            run_id, now = ids.new_run_id(), clock.now()
+            plan = planning.make_plan(this, definitions_for(this), run_id=run_id, now=now, tokens=ids.token)
+            decisions.append(begin(run_id, plan, now=now))
+            waiting[run_id] = asyncio.Event()
         cpu, began = time.process_time(), time.perf_counter()
         await asyncio.gather(*(engine.driver.begin(decision) for decision in decisions))
         await asyncio.gather(*(one.wait() for one in waiting.values()))
         took, cpu = time.perf_counter() - began, time.process_time() - cpu
-    finally:
-        await engine.close()
-        await database.close()
     done = runs * nodes * TRANSITIONS_OF_A_NODE
     return {"per_second": round(done / took), "seconds": round(took, 3), "cpu_us": round(cpu / done * 1e6, 1)}
+
+
+async def answers(where: str | Path, root: Path, *, posts: int = 100, gets: int = 300) -> dict[str, Spread]:
+    """
+    POST of a flow of 100 nodes, and GET of the status of one of which 50 containers run, through the HTTP server.
+
+    The client is on the same event loop, so that its time is in it.
+    """
+    async with an_engine(where, root, _hangs) as engine, a_server(engine) as url, ClientSession() as http:
+        order = wire.write_order(fan_behind_upload(100), definitions_for(fan(2)))
+        took: dict[str, list[float]] = {"post": [], "get": [], "validate": []}
+        for name, path, times in (("post", "test", posts), ("validate", "validate", posts)):
+            body = json.dumps(order).encode()
+            for _ in range(times):
+                began = time.perf_counter()
+                async with http.post(f"{url}/api/v1/flow/{path}", data=body, headers=_JSON) as answer:
+                    await answer.read()
+                    assert answer.status == 200, await answer.text()
+                took[name].append(time.perf_counter() - began)
+        order = wire.write_order(fan_at_once(50), definitions_for(fan(2)))
+        async with http.post(f"{url}/api/v1/flow/test", json=order) as answer:
+            run_id = (await answer.json())["ID"]
+        with engine.world.journal.subscribe(run_id) as written:
+            while not _all_execute(await engine.driver.look(run_id)):
+                await written.wait()
+        for _ in range(gets):
+            began = time.perf_counter()
+            async with http.get(f"{url}/api/v1/flow/status/{run_id}") as answer:
+                await answer.read()
+            took["get"].append(time.perf_counter() - began)
+        return {name: Spread.of(all_) for name, all_ in took.items()}
+
+
+def _all_execute(run: Run) -> bool:
+    return all(node.last is not None and node.last.executing_at for node in run.nodes.values())
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def fan_behind_upload(nodes: int) -> flow.Flow:
+    """Nodes that all take one upload."""
+    return a_flow(*(a_node(f"n{i}", inputs={"image": "e"}, outputs={"resized": f"e{i}"}) for i in range(nodes)))
+
+
+def fan_at_once(nodes: int) -> flow.Flow:
+    """Nodes that need nothing."""
+    return a_flow(*(a_node(f"n{i}", inputs={}, outputs={"resized": f"e{i}"}) for i in range(nodes)))
+
+
+@asynccontextmanager
+async def a_server(engine: Engine) -> AsyncIterator[str]:
+    """The HTTP server over the engine; its URL."""
+    presenter = Presenter(engine)
+    terms = Terms(limits=validation.Limits(), upload_seconds=86400.0, queue_seconds=86400.0, node_seconds=3600.0)
+    runs = Runs(engine=engine, catalogue=NoCatalogue(), presenter=presenter, terms=terms)
+    spool = Spool(engine.config.attempts_root.parent / "incoming", tokens=engine.world.ids.token)
+    services = Services(
+        runs=runs,
+        uploads=Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=1 << 30, spool=spool),
+        callbacks=Callbacks(engine=engine, runs=runs),
+        projects=Projects(flows=engine.world.flows, runs=runs),
+        nodes=Nodes(NoCatalogue()),
+        secrets=Secrets(secrets=engine.world.secrets, clock=engine.world.clock),
+        health=Health(engine),
+    )
+    server = TestServer(make_app(services, version="0"))
+    await server.start_server()
+    try:
+        yield str(server.make_url("")).rstrip("/")
+    finally:
+        await server.close()
+
+
+def _hangs(order: ContainerOrder) -> containers.Outcome:
+    return containers.Outcome(hangs=True, said=[f"line {i} of some words that a node may say" for i in range(20)])
 
 
 def _writes(order: ContainerOrder) -> containers.Outcome:
@@ -306,16 +409,19 @@ async def latency_of_a_decision(where: str | Path, *, nodes: int = 300) -> dict[
         await database.close()
 
 
-async def cancel_turn_ms(nodes: int) -> float:
+async def cancel_turn_ms(where: str | Path, nodes: int) -> float:
     """The longest that the event loop stands still when a run of so many waiting nodes is cancelled."""
-    kept = state.State()
-    engine = Instant(kept.runs)
+    collecting = asyncio.create_task(Collector().keep())
+    database = await Database.open(where)
+    engine = Instant(database.runs)
     engine.driver.connect(lambda run, command: None, lambda event: None)
     run = await engine.driver.begin(engine.begun(fan(nodes)))
     async with longest_turn() as turns:
         await engine.driver.report(run.id, events.CancelRequested(mode="kill"))
         await asyncio.sleep(0.01)
     await engine.close()
+    await database.close()
+    await stopped(collecting)
     return round(turns.most * 1e3, 1)
 
 
@@ -390,6 +496,12 @@ async def _engine_sqlite() -> Any:
     return await engine_transitions_per_second(folder, folder.parent / "attempts")
 
 
+async def _answers() -> Any:
+    folder = _folder()
+    found = await answers(folder, folder.parent / "attempts")
+    return {name: vars(one) for name, one in found.items()}
+
+
 async def _p6_postgres() -> Any:
     return await transitions_per_second(await _postgres())
 
@@ -411,7 +523,7 @@ async def _p8_run() -> Any:
 
 
 async def _cancel() -> Any:
-    return await cancel_turn_ms(20_000)
+    return await cancel_turn_ms(_folder(), 20_000)
 
 
 _SHAPES: dict[str, Callable[[int], flow.Flow]] = {"chain": chain, "fan": fan, "layers": layers}
@@ -420,6 +532,7 @@ MEASURES: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
     "p6_sqlite": _p6_sqlite,
     "p6_postgres": _p6_postgres,
     "engine_sqlite": _engine_sqlite,
+    "p5": _answers,
     "latency_sqlite": _latency_sqlite,
     "latency_postgres": _latency_postgres,
     "p8_validate": _p8_validate,

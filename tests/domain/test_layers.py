@@ -7,7 +7,7 @@ from pupload.domain import layers
 
 NAMES = [f"n{number}" for number in range(layers.SMALL * 4)]
 
-STEPS = st.lists(st.dictionaries(st.sampled_from([*NAMES, "new", "newer"]), st.integers(), max_size=40), max_size=12)
+STEPS = st.lists(st.dictionaries(st.sampled_from([*NAMES, "new", "newer"]), st.integers(), max_size=60), max_size=12)
 MOVES = st.lists(st.dictionaries(st.sampled_from([*NAMES, "new", "newer"]), st.booleans(), max_size=40), max_size=12)
 
 
@@ -50,8 +50,8 @@ def test_a_change_copies_no_more_than_the_root_of_the_size() -> None:
     size = 100_000
     found = layers.changed(dict.fromkeys(map(str, range(size)), 0), {"0": 1})
     bases = 0
-    for number in range(1000):
+    for number in range(10_000):
         before, found = found, layers.changed(found, {str(number): 2})
         bases += found._base is not before._base  # type: ignore[attr-defined]
-        assert len(found._over) ** 2 <= size  # type: ignore[attr-defined]
-    assert bases <= 1000 / size**0.5 + 1
+        assert len(found._over) <= layers.ROOTS * size**0.5  # type: ignore[attr-defined]
+    assert 0 < bases <= 10_000 / (layers.ROOTS * size**0.5) + 1

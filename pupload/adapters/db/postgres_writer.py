@@ -18,6 +18,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,6 +34,8 @@ _TRIES = 5
 """For a group that gets into another process's way again and again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two tries to connect."""
+_LARGE = 2000
+"""Writing out so many events takes some tens of milliseconds."""
 ROW = "writer "
 """How the keys of writers' rows in `meta` begin."""
 _ANNOUNCE = """
@@ -281,7 +284,9 @@ class PostgresWriter:
         for order, job in zip(group, jobs, strict=True):
             order.result, order.error = job.decision.run, None
         try:
-            given = postgres_saves.arguments(jobs, row=self.row, mark=mark, channel=self.channel)
+            write_out = partial(postgres_saves.arguments, jobs, row=self.row, mark=mark, channel=self.channel)
+            large = sum(len(job.decision.events) for job in jobs) > _LARGE
+            given = await asyncio.to_thread(write_out) if large else write_out()
             self._doubt = mark, group  # from here on it may be done without our hearing of it
             found = await self._link.driver.fetch(postgres_saves.STATEMENT, *given)
         except Exception as error:  # noqa: BLE001 - one by one it is found whose it is

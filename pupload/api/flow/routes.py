@@ -11,7 +11,8 @@ from pupload.api import web as shared
 from pupload.api.flow import models, problems, secrets, stream, wire
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import events, run
-from pupload.service import aside, uploads, views
+from pupload.engine import aside
+from pupload.service import uploads, views
 
 PREFIX = "/api/v1"
 
@@ -84,7 +85,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
     since = _since(request, "since")
     attempt = shared.whole_number(request, "attempt", default=0)
     runs = request.app[SERVICES].runs
-    ended = (await runs.status(run_id)).run.status.terminal
+    ended = (await runs.find(run_id)).status.terminal
     batches = runs.logs(run_id, node=query.get("node"), attempt=attempt or None, since=since, follow=follow)
     if not follow:
         return await stream.listing(
@@ -104,7 +105,7 @@ async def journal(request: web.Request) -> web.StreamResponse:
     after = _since(request, "after")
     follow = shared.flag(request, "follow", default=True)
     runs = request.app[SERVICES].runs
-    ended = (await runs.status(run_id)).run.status.terminal
+    ended = (await runs.find(run_id)).status.terminal
     batches = runs.events(run_id, after=after, follow=follow)
     if ended and _comes_back(request):
         return await _nothing_more_or(request, batches, _entry_frame)

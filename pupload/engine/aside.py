@@ -1,10 +1,11 @@
 """
 Long reckonings, beside the event loop.
 
-Reading and judging a flow of ten thousand nodes takes a second, and everybody else's requests would wait for it. One
-thread does such work, one piece after another: several would only take the interpreter from each other, and each
-holds a large flow in memory. The collector of cycles rests meanwhile: it would stop everything, the event loop as
-well, to look for cycles among a million new values that have none, and takes most of the time if it may.
+Reading and judging a flow of ten thousand nodes takes a second, and so does deciding what becomes of them when they
+are cancelled: everybody else's requests would wait for it. One thread does such work, one piece after another: several
+would only take the interpreter from each other, and each holds a large flow in memory. The collector of cycles rests
+meanwhile: it would stop everything, the event loop as well, to look for cycles among a million new values that have
+none, and takes most of the time if it may.
 """
 
 import asyncio
@@ -31,5 +32,7 @@ def _without_collector(work: Callable[[], T]) -> T:
     try:
         return work()
     finally:
+        if gc.get_freeze_count():
+            gc.freeze()  # a process that takes what is old for granted does so with these, and need not look even once
         if collects:
             gc.enable()
