@@ -213,3 +213,36 @@ async def test_many_outputs_are_all_found(tmp_path: Path) -> None:
         run = await bench.ended(await bench.start(flow, [definition]))
         assert run.status is Status.COMPLETE
         assert sorted(run.artifacts) == sorted(names)
+
+
+async def test_the_steps_of_an_attempt_take_one_trip_to_a_thread_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[str] = []
+    go = asyncio.to_thread
+
+    async def counted(work: Any, *given: Any, **named: Any) -> Any:
+        trips.append(getattr(work, "__name__", repr(work)))
+        return await go(work, *given, **named)
+
+    async with a_bench(tmp_path) as first:
+        journal = Faulty(first.world.journal)
+        async with changed(first, journal=journal) as bench:
+            names = [f"out{number}" for number in range(5)]
+
+            def script(order: ContainerOrder) -> Outcome:
+                for name in names:
+                    (order.outputs / name).write_bytes(PNG)
+                return Outcome(told_after_seconds=0.2)  # no look comes in between
+
+            definition = a_definition(outputs=[a_port(name) for name in names])
+            bench.image(definition.image, script)
+            monkeypatch.setattr(asyncio, "to_thread", counted)
+            run = await bench.start(a_flow(a_node(inputs={}, outputs={name: name for name in names})), [definition])
+            run = await bench.ended(run)
+            assert run.status is Status.COMPLETE
+            assert trips.count("_make") == 1
+            assert trips.count("_look") == 1
+            assert not {"_seen", "_sha256_of_file", "look_now"} & set(trips), "these look for themselves"
+            assert "count_logs" not in journal.calls, "nobody can have written a line of a new attempt"
+            assert "write_logs" not in journal.calls, "an empty log costs no commit"

@@ -159,6 +159,21 @@ def put(change: Change, new: StoredObject, conditions: Conditions) -> StoredObje
     return replace(new, id=cursor.lastrowid or 0)
 
 
+def share(change: Change, source: StoredObject) -> bool:
+    """
+    Another object may name the blobs of `source`, too: they go with the last of them.
+
+    False, and nothing is changed, where that version is there no more: its blobs are on their way out.
+    """
+    if change.db.execute("SELECT 1 FROM objects WHERE id = ?", (source.id,)).fetchone() is None:
+        return False
+    change.db.executemany(
+        "INSERT INTO shared (blob, names) VALUES (?, 2) ON CONFLICT (blob) DO UPDATE SET names = names + 1",
+        [(extent.blob,) for extent in source.extents],
+    )
+    return True
+
+
 def delete(change: Change, bucket: str, key: str, conditions: Conditions) -> None:
     """Nothing happens where there is none. Raises `Refusal`: NoSuchBucket, and what the conditions say."""
     find_bucket(change.db, bucket)
@@ -189,9 +204,17 @@ def blobs_in_use(db: sqlite3.Connection) -> set[str]:
 
 def _drop(change: Change, before: StoredObject) -> None:
     change.db.execute("DELETE FROM objects WHERE id = ?", (before.id,))
-    change.unneeded += (extent.blob for extent in before.extents)
+    change.unneeded += (extent.blob for extent in before.extents if not _is_shared(change, extent.blob))
     change.objects -= 1
     change.bytes -= before.size
+
+
+def _is_shared(change: Change, blob: str) -> bool:
+    """Whether another object names the blob that one names no more."""
+    if not change.db.execute("UPDATE shared SET names = names - 1 WHERE blob = ?", (blob,)).rowcount:
+        return False
+    change.db.execute("DELETE FROM shared WHERE blob = ? AND names = 1", (blob,))
+    return True
 
 
 def _note_arrival(change: Change, new: StoredObject) -> None:
