@@ -23,7 +23,7 @@ AT_ONCE = 4
 
 async def handing_on(lab: Lab) -> list[Figure]:
     """P4: in chains behind an upload, from each node to the next."""
-    by_engine, by_nodes, armed = list[float](), list[float](), 0
+    by_engine, by_nodes, armed, unseen = list[float](), list[float](), 0, 0
     order = shapes.chain(LENGTH, upload=True, script=shapes.TOLD)
     chains = lab.samples(12)
     async with house.opened() as there:
@@ -41,13 +41,16 @@ async def handing_on(lab: Lab) -> list[Figure]:
                 for i in range(LENGTH - 1):
                     here, following = (run["ID"], f"n{i}"), (run["ID"], f"n{i + 1}")
                     armed += following in openings.seen
-                    sent = openings.seen.get(following, engine.started.get(following))
-                    if sent is not None and here in engine.died:
+                    sent = openings.seen.get(following, engine.started.get(following, 0.0))
+                    if sent < engine.died.get(here, sent):
+                        unseen += 1  # it was armed, and its mark was gone before it could be watched
+                    elif here in engine.died:
                         by_engine.append(ms(engine.died[here], sent))
                 lab.say(f"P4 {number + 1}/{chains}: {percentile(by_engine, 50) or 0:.1f} ms so far")
     note = (
-        f"{armed} of {len(by_engine)} were armed: their start is the mark that the server leaves just before it lets "
-        "them go. The others' is the engine's word that they run, the whole start later than it was asked to."
+        f"{armed} of {len(by_engine)} were armed: their start is the mark that their gate makes when it is let go, "
+        "before it becomes the command. The others' is the engine's word that they run, the whole start later than it "
+        f"was asked to. {unseen} more are not counted: neither was seen."
     )
     return [
         *spread("P4", "engine's word of a node's exit → start of the next sent", by_engine, p50=10, p99=50, note=note),

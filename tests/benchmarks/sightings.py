@@ -1,8 +1,9 @@
 """
 When nodes begin and end, as seen from outside: no word of the server's is taken for it.
 
-`Engine` listens to the container engine's own events, with its times. `Openings` sees the marker that the server leaves
-in an attempt's directory just before it lets a container go that waits armed.
+`Engine` listens to the container engine's own events, with its times. `Openings` sees the byte that the gate of a
+container that waits armed writes into the marker in the attempt's directory, when it was let go and before it becomes
+the node's command.
 """
 
 import ctypes
@@ -21,7 +22,7 @@ from tests.benchmarks import bare
 OPENED = "opened"
 """The marker's name."""
 
-_CREATED, _MOVED_TO = 0x100, 0x80
+_MODIFIED, _CREATED = 0x2, 0x100
 _EVENT = struct.Struct("iIII")
 
 Attempt = tuple[str, str]
@@ -88,8 +89,13 @@ class Openings:
             os.close(over)
             os.close(here)
 
+    @property
+    def watched(self) -> list[str]:
+        """The attempts' directories that are watched."""
+        return [folder.name for folder in self._folders.copy().values() if folder != self.root]
+
     def _watch(self, here: int, folder: Path) -> None:
-        number = self._libc.inotify_add_watch(here, os.fsencode(folder), _CREATED | _MOVED_TO)
+        number = self._libc.inotify_add_watch(here, os.fsencode(folder), _CREATED | _MODIFIED)
         if number >= 0:  # else it is gone again
             self._folders[number] = folder
 
@@ -100,18 +106,14 @@ class Openings:
         while over not in [descriptor for descriptor, _ in poll.poll()]:
             data, at = os.read(here, 1 << 16), time.time()
             while data:
-                number, _, _, length = _EVENT.unpack_from(data)
+                number, kind, _, length = _EVENT.unpack_from(data)
                 name = data[_EVENT.size : _EVENT.size + length].rstrip(b"\0").decode()
                 data = data[_EVENT.size + length :]
-                self._take_in(here, self._folders.get(number), name, at)
-
-    def _take_in(self, here: int, folder: Path | None, name: str, at: float) -> None:
-        if folder == self.root:
-            self._watch(here, folder / name)
-            if (folder / name / OPENED).exists():
-                self._note(folder / name, at)
-        elif folder is not None and name == OPENED:
-            self._note(folder, at)
+                folder = self._folders.get(number)
+                if folder == self.root:
+                    self._watch(here, folder / name)
+                elif folder is not None and kind & _MODIFIED and name == OPENED:
+                    self._note(folder, at)
 
     def _note(self, folder: Path, at: float) -> None:
         run, node, _ = folder.name.split(".")

@@ -70,8 +70,13 @@ def test_a_mark_in_an_attempts_directory_is_seen(tmp_path: Path) -> None:
     with openings.watching():
         for name in ("run_1.n0.1", "run_1.n1.1"):
             (tmp_path / name).mkdir()
-            (tmp_path / name / sightings.OPENED).touch()
             (tmp_path / name / "in").mkdir()
+        _until(lambda: len(openings.watched) == 2)
+        for name in openings.watched:
+            (tmp_path / name / sightings.OPENED).touch()
+        assert not openings.seen
+        for name in openings.watched:
+            (tmp_path / name / sightings.OPENED).write_bytes(b"1")
         _until(lambda: len(openings.seen) == 2)
     assert set(openings.seen) == {("run_1", "n0"), ("run_1", "n1")}
 
