@@ -99,12 +99,15 @@ class Engine:
     def __init__(self, world: World, config: Config) -> None:
         self.world = world
         self.config = config
+        self._closing = False
         self.lease = Lease(world.clock, seconds=config.lease_seconds)
         self.post = Post(ownership=world.ownership, journal=world.journal, clock=world.clock)
         self.driver = Driver(
             runs=world.runs, clock=world.clock, ids=world.ids, me=config.me.id, lease=self.lease, post=self.post
         )
-        self.admission = Admission(config.room, is_open=lambda: self.lease.valid and self.disks.enough)
+        self.admission = Admission(
+            config.room, is_open=lambda: not self._closing and self.lease.valid and self.disks.enough
+        )
         self.disks = DiskRoom(
             world.disks,
             clock=world.clock,
@@ -237,6 +240,7 @@ class Engine:
 
     async def close(self) -> None:
         """Stops accepting and deciding; containers go on, and the next start takes them up."""
+        self._closing = True
         await self.leases.close()
         await self.sweep.close()
         await self.retention.close()
@@ -250,6 +254,8 @@ class Engine:
         await self.leases.sign_out()  # last: from now on others go on with what is ours
 
     def _carry_out(self, run: Run, command: commands.Command) -> None:
+        if self._closing:
+            return  # the attempts gave their room back, but their containers hold it; the next start gives this order
         self._effects.carry_out(run, command)
         if isinstance(command, commands.CloseRun):
             self.retention.ended(run)

@@ -1,9 +1,10 @@
 """One run at a time, many runs at once: decided, saved, then done."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypeVar
 
 import pytest
 
@@ -17,6 +18,8 @@ from pupload.engine import driver as drivers
 from pupload.engine.driver import Driver
 from tests.builders import a_chain, a_flow, a_node, a_plan
 from tests.engine.worlds import Faulty, Gate, raises
+
+T = TypeVar("T")
 
 AWAY = errors.DatabaseUnavailable(reason="it is locked")
 
@@ -358,3 +361,82 @@ async def test_a_run_saved_elsewhere_is_taken_as_it_is_there(desk: Desk) -> None
     await desk.clock.run_for(1)
     assert not await telling
     assert run.id not in desk.driver.live
+
+
+# ── Large runs ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+MANY = 5 * drivers.STEPS_AT_ONCE
+
+
+def a_wide_run(desk: Desk, name: str = "run_01HZX3K9T8Q2B7M4N6P5R1S0VC") -> Decision:
+    """Of nodes that need nothing: they start at once."""
+    nodes = (a_node(f"n{i}", inputs={}, outputs={"resized": f"e{i}"}) for i in range(MANY))
+    return begin(name, a_plan(a_flow(*nodes), run_id=name), now=desk.clock.now())
+
+
+async def first_orders(desk: Desk) -> None:
+    """Returns when some orders were given, and not all."""
+    for _ in range(1000):
+        if desk.orders(commands.StartNode):
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("no order was given")
+
+
+async def test_others_have_their_turn_between_the_orders_of_a_large_run(desk: Desk) -> None:
+    beginning = asyncio.create_task(desk.driver.begin(a_wide_run(desk)))
+    seen: set[int] = set()
+    while not beginning.done():
+        await asyncio.sleep(0)
+        seen.add(len(desk.orders(commands.StartNode)))
+    assert len(seen) > MANY / drivers.STEPS_AT_ONCE
+    assert len(desk.orders(commands.StartNode)) == MANY
+
+
+async def test_nothing_is_decided_before_all_orders_of_the_last_decision_are_given(desk: Desk) -> None:
+    decision = a_wide_run(desk)
+    beginning = asyncio.create_task(desk.driver.begin(decision))
+    await first_orders(desk)
+    assert not beginning.done()
+    assert await desk.driver.report(decision.run.id, events.CancelRequested(mode="kill"))
+    orders = desk.orders()
+    assert [type(one) for one in orders[-MANY - 1 :]] == [commands.StopNode] * MANY + [commands.CloseRun]
+    assert len(desk.orders(commands.StartNode)) == MANY
+    assert (await beginning).status is Status.RUNNING
+
+
+async def test_a_run_that_is_let_go_of_gets_no_more_orders(desk: Desk) -> None:
+    decision = a_wide_run(desk)
+    beginning = asyncio.create_task(desk.driver.begin(decision))
+    await first_orders(desk)
+    desk.driver.let_go(decision.run.id)
+    await beginning
+    assert 0 < len(desk.orders(commands.StartNode)) < MANY
+
+
+async def test_a_report_that_reaches_far_is_thought_about_beside_the_loop(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drivers, "FAR", MANY)
+    told: list[bool] = []
+    aside = drivers.aside
+
+    async def noted(work: Callable[[], T], *, large: bool) -> T:
+        told.append(large)
+        return await aside(work, large=large)
+
+    monkeypatch.setattr(drivers, "aside", noted)
+    decision = a_wide_run(desk)
+    await desk.driver.begin(decision)
+    await desk.driver.report(decision.run.id, events.NodeAdmitted(node="n0", attempt=1))
+    await desk.driver.report(decision.run.id, events.CancelRequested(mode="drain"))
+    assert told == [False, True]
+    assert desk.driver.live[decision.run.id].unfinished == 1
+
+
+async def test_runs_that_wait_write_nothing(desk: Desk) -> None:
+    for number in range(100):
+        await desk.begin(f"run_{number:026}")
+    desk.runs.calls.clear()
+    await desk.clock.run_for(timedelta(hours=23).total_seconds())
+    assert not desk.runs.calls
