@@ -93,7 +93,9 @@ async def handed_over(lab: Lab) -> list[Figure]:
             baseline=hashing,
             note=note,
         ),
-        compared("P7 handing on", "the first's last instruction → the second's first / sha256sum", between, hashing),
+        compared(
+            "P7 handing on", "the first's last instruction → the second's first / sha256sum", between, hashing, goal=1
+        ),
         Figure(
             key="P7 memory",
             what="most that server and store grew by meanwhile",
