@@ -103,8 +103,6 @@ class _Outlook:
     """When it last came forward, by the monotonic clock."""
     refused: frozenset[str] = frozenset()
     """Images of which nothing can be armed for this run."""
-    inherited: bool = False
-    """It was somebody else's before, or an earlier process's: they may have left something armed for it."""
     paused: bool = False
     """Until it moves: one waited too long, or the engine was away."""
     ahead: deque[str] | None = None
@@ -142,6 +140,8 @@ class Arming:
         """By run."""
         self._places: dict[str, _Place] = {}
         """By attempt; those that were claimed are not among them."""
+        self._inherited: set[str] = set()
+        """Runs that an earlier process had, or somebody else: they may have left something armed for them."""
         self._claimed: dict[str, _Place] = {}
         """Those that were claimed while they were being armed."""
         self._moving: OrderedDict[str, None] = OrderedDict()
@@ -197,8 +197,12 @@ class Arming:
     def moved(self, run: Run, changed: Collection[str] | None = None) -> None:
         """The run was saved and is so now; only `changed` of its nodes were not so before. None: it was taken up."""
         outlook = self._outlooks.get(run.id)
+        if changed is None:
+            self._inherited.add(run.id)
         if run.status.terminal or run.ending is not None:
             self._dismiss_all(run.id)
+            if run.status.terminal:
+                self._inherited.discard(run.id)
             return
         for node, place in list(outlook.places.items()) if outlook else ():
             if (changed is None or node in changed) and not _may_need(run.nodes[node], place.ref):
@@ -207,7 +211,6 @@ class Arming:
             return
         if outlook is None:
             outlook = self._outlooks[run.id] = _Outlook()
-        outlook.inherited = outlook.inherited or changed is None
         outlook.moved_at, outlook.paused, outlook.ahead = self._clock.monotonic(), False, None
         self._want(run)
 
@@ -217,6 +220,7 @@ class Arming:
 
     def let_go(self, run_id: str) -> None:
         """The run is another's: what is armed for it is not ours to remove, and nobody's to let go; it is swept."""
+        self._inherited.discard(run_id)
         outlook = self._forget(run_id)
         claimed = [place for place in self._claimed.values() if place.ref.run == run_id]
         for place in [*(outlook.places.values() if outlook else ()), *claimed]:
@@ -239,7 +243,7 @@ class Arming:
             else:
                 break
         if place is None:
-            return ref.id in self._claimed
+            return ref.id in self._claimed or ref.run in self._inherited
         place.claimed = True
         self._drop(place)
         if place.busy:
@@ -416,8 +420,7 @@ class Arming:
     async def _arm(self, run: Run, node: NodePlan, image: str, place: _Place) -> None:
         ref, armed = place.ref, None
         try:
-            outlook = self._outlooks.get(run.id)
-            armed = await self._try_to_arm(run, node, image, ref, anew=outlook is None or outlook.inherited)
+            armed = await self._try_to_arm(run, node, image, ref)
         except (errors.ContainerRefused, errors.ImageMissing) as error:
             log.info("node %s of %s is not armed: %s", node.id, run.id, error)
             armed = False
@@ -443,10 +446,10 @@ class Arming:
         place.unwanted = True
         await self._disarm(place, container=armed is not False)
 
-    async def _try_to_arm(self, run: Run, node: NodePlan, image: str, ref: AttemptRef, *, anew: bool) -> bool:
-        """`anew`: whatever there is of it goes first. It never ran: the attempt is still to come."""
+    async def _try_to_arm(self, run: Run, node: NodePlan, image: str, ref: AttemptRef) -> bool:
         await self._lease.sure()
-        if anew:
+        if run.id in self._inherited:
+            # Whatever there is never ran: the attempt is still to come.
             await self._executor.remove(ref)
             await self._staging.remove_folder(ref)
         folder = await self._staging.make_folder(ref, owner=orders.owner_of(node.user or self._limits.user))

@@ -127,6 +127,11 @@ class Attempts:
         """The same, by the attempt's id."""
         return attempt_id in self._works
 
+    def is_queued(self, attempt_id: str) -> bool:
+        """Whether the attempt is under way here, and still waits for room: no container of it ever ran."""
+        work = self._works.get(attempt_id)
+        return work is not None and work.phase is Phase.QUEUED
+
     async def close(self) -> None:
         """Lets go of all attempts; their containers go on, and the next start takes them up."""
         await self._tasks.close()

@@ -143,7 +143,8 @@ class Sweep:
     async def _remove_container(self, ref: AttemptRef, seen: "_Seen") -> None:
         outputs = await patiently(self._clock, partial(self._executor.outputs, ref))
         own = outputs is None or outputs == self._staging.folder(ref).outputs
-        if self._is_seen_to(ref.id) or (not own and await self._is_armed_elsewhere(ref, seen)):
+        seen_to = self._is_seen_to(ref.id) and not self._is_left_armed(ref.id)
+        if seen_to or (not own and await self._is_armed_elsewhere(ref, seen)):
             return
         log.info("removing the container of %s: no run waits for it", ref.id)
         seen.count(ref.run)
@@ -154,12 +155,16 @@ class Sweep:
     def _is_seen_to(self, attempt_id: str) -> bool:
         return self._attempts.has_id(attempt_id) or self._arming.has(attempt_id)
 
+    def _is_left_armed(self, attempt_id: str) -> bool:
+        """Whether a container of the attempt can only be one that an earlier process armed."""
+        return self._attempts.is_queued(attempt_id) and not self._arming.has(attempt_id)
+
     async def _is_armed_elsewhere(self, ref: AttemptRef, seen: "_Seen") -> bool:
         """Whether another controller on this engine may have armed the container for what is to come in its run."""
         run = await seen.find(ref.run)
         here = {other.id for other in self._others() if other.engine == self._me.engine}
         node = run.nodes.get(ref.node) if run is not None and run.owner in here else None
-        return node is not None and node.status is NodeStatus.IDLE
+        return node is not None and node.status in (NodeStatus.IDLE, NodeStatus.READY)
 
     async def _sweep_folders(self, seen: "_Seen") -> None:
         wanted = set()
@@ -173,10 +178,12 @@ class Sweep:
     async def _is_wanted(self, ref: AttemptRef, seen: "_Seen", *, here: bool = True) -> bool:
         """Whether somebody sees to the attempt, or will; `here`: on this controller's container engine."""
         if self._is_seen_to(ref.id):
-            return True
+            return not (here and self._is_left_armed(ref.id))
         run = await seen.find(ref.run)
         if run is None or not _is_current(run, ref):
             return False
+        if here and run.nodes[ref.node].status is NodeStatus.READY:
+            return False  # it was never admitted: its container can only have been armed
         owner = next((other for other in self._others() if other.id == run.owner), None)
         # One that lives elsewhere has lost this container, and makes the attempt anew.
         return not here or owner is None or owner.engine == self._me.engine

@@ -574,6 +574,35 @@ async def test_what_a_process_that_died_had_armed_is_armed_anew(
         await again.engine.close()
 
 
+async def test_what_a_process_that_died_had_armed_goes_also_where_its_attempt_waits_for_room_and_never_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arming, "CLOSING_SECONDS", 0.0)
+    async with an_arming_one(tmp_path, room=replace(ROOM, attempts=1)) as bench:
+        bench.image("made/up:latest", _writes("out", hangs=True))
+        run = await bench.start(a_flow(*a_chain(1)))
+        await bench.until(lambda: len(bench.executor.armed) == 1)
+        busy = await bench.start(a_flow(a_node("lone", uses="made/up", inputs={}, outputs={"out": "made"})))
+        await bench.until(lambda: bool(bench.executor.alive))
+        await bench.upload(run, "e0", PNG)
+        await bench.until(lambda: bench.engine.admission.crowded)
+        assert len(bench.executor.armed) == 1, "it waits on while its attempt does"
+        bench.executor.down = True
+        await bench.engine.close()
+        bench.executor.down = False
+        bench.executor.died()
+        again = assemble(bench.world, replace(bench.config, armed=Budget()), bench)
+        await again.engine.start()
+        await again.until(lambda: len(left(again)) == 1)
+        assert again.engine.driver.live[run.id].nodes["n0"].status is NodeStatus.READY
+        await again.runs.cancel(run.id)
+        await nothing_left_of(again, run)
+        assert nodes_of(again.executor.left) == ["lone"]
+        await again.runs.cancel(busy.id)
+        await nothing_left(again, busy)
+        await again.engine.close()
+
+
 async def test_a_sweep_leaves_what_waits_here(tmp_path: Path) -> None:
     async with an_arming_one(tmp_path) as bench:
         await bench.start(a_flow(*a_chain(3)))
