@@ -15,6 +15,7 @@ from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin, decide, decide_all
 from pupload.domain.run import Decision, NodeStatus, Run, Status
 from pupload.engine import driver as drivers
+from pupload.engine.aside import aside
 from pupload.engine.driver import Driver
 from tests.builders import a_chain, a_flow, a_node, a_plan
 from tests.engine.worlds import Faulty, Gate, raises
@@ -419,7 +420,6 @@ async def test_a_report_that_reaches_far_is_thought_about_beside_the_loop(
 ) -> None:
     monkeypatch.setattr(drivers, "FAR", MANY)
     told: list[bool] = []
-    aside = drivers.aside
 
     async def noted(work: Callable[[], T], *, large: bool) -> T:
         told.append(large)
