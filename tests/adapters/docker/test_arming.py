@@ -1,6 +1,7 @@
 """Armed containers on a real engine: as confined as plain ones, and never taken for one that ran."""
 
 import asyncio
+import hashlib
 import io
 import logging
 import tarfile
@@ -76,15 +77,16 @@ IMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...] | None, dict[str, Any]]
 """What the image says, what is ordered of it, and with which settings."""
 
 
-def an_image(name: str, *settings: str) -> str:
-    """A busybox with the script of everything, in an image with these settings."""
+def an_image(*settings: str) -> str:
+    """A busybox with the script of everything, in an image with these settings: one for each, made once."""
     script = tarfile.TarInfo("script/everything")
     script.size, script.mode = len(EVERYTHING), 0o755
     content = io.BytesIO(images.busybox_tar())
     with tarfile.open(fileobj=content, mode="a") as tar:
         tar.addfile(script, io.BytesIO(EVERYTHING))
     basis = ("ENV PATH=/nowhere:/script:/bin", "ENV A=of-the-image", "ENV EMPTY=")
-    return images.make(f"pupload-test/{name}:1", content.getvalue(), changes=(*basis, *settings))
+    tag = hashlib.sha256("\n".join(settings).encode()).hexdigest()[:12]
+    return images.make(f"pupload-test/everything:{tag}", content.getvalue(), changes=(*basis, *settings))
 
 
 async def told(lab: labs.Lab, order: ports.ContainerOrder) -> list[str]:
@@ -97,7 +99,7 @@ async def told(lab: labs.Lab, order: ports.ContainerOrder) -> list[str]:
 @pytest.mark.parametrize("what", IMAGES)
 async def test_a_command_finds_everything_as_after_a_plain_start(lab: labs.Lab, what: str) -> None:
     settings, argv, changes = IMAGES[what]
-    image = await lab.executor.resolve_image(an_image("everything", *settings))
+    image = await lab.executor.resolve_image(an_image(*settings))
     environment = {"PUPLOAD_RUN_ID": "run_1", "FLAG_Z": "a\nb=c ü", "FLAG_EMPTY": ""}
     order = replace(lab.order(), image=image, argv=argv, environment=environment, **changes)
     plain = await told(lab, order)
