@@ -27,11 +27,11 @@ async def all_held(client: Client, run: Json) -> None:
     await asyncio.gather(*(flows.until_line(client, run, "held", node=node) for node in run["NodeState"]))
 
 
-def ids(server: Server) -> dict[str, str]:
-    """The engine's ids of its containers, by node, and when each was started."""
+def ids(server: Server, run: Json) -> dict[str, str]:
+    """The engine's ids of the run's containers, by node, and when each was started."""
     return {
         each["Config"]["Labels"]["pupload.node"]: each["Id"] + each["State"]["StartedAt"]
-        for each in server.containers()
+        for each in server.containers(run=run["ID"])
     }
 
 
@@ -56,7 +56,7 @@ async def test_containers_outlive_a_killed_server_and_none_runs_twice(own_server
         run = await client.start(held())
         waiting = await client.start(flows.copying())
         await all_held(client, run)
-        before = ids(server)
+        before = ids(server, run)
         assert len(before) == MANY
 
         server.kill()
@@ -64,7 +64,7 @@ async def test_containers_outlive_a_killed_server_and_none_runs_twice(own_server
         server.start()
 
         assert (await client.status(run["ID"]))["Status"] == "RUNNING"
-        assert ids(server).items() <= before.items()
+        assert ids(server, run).items() <= before.items()
         for node in list(run["NodeState"])[1:]:
             await flows.let_go(server, run, node)
         await ended_once_each(client, run)
@@ -77,10 +77,10 @@ async def test_a_stopped_server_leaves_its_containers_to_the_next_one(own_server
     async with server.client() as client:
         run = await client.start(held(2))
         await all_held(client, run)
-        before = ids(server)
+        before = ids(server, run)
         assert server.stop() == 0
         assert server.pids() == []
-        assert ids(server) == before
+        assert ids(server, run) == before
         assert all(each["State"]["Running"] for each in server.containers())
         server.start()
         for node in run["NodeState"]:
