@@ -357,7 +357,6 @@ class _Runs(_Gate):
 
         return await self._world.call(self._port, "save", real, (decision,), named)
 
-
     async def close(self, run_id: str) -> None:
         async def real(run_id: str) -> None:
             left = sorted(ref.id for ref in self._world.executor.armed_by(Process.current()) if ref.run == run_id)
