@@ -54,6 +54,8 @@ class Ownership:
     async def renew(self) -> Sequence[ports.Controller]:
         """See `ports.Ownership.renew`."""
         controller, lease = self._me.signed_in(), self._me.lease_micros
+        if self._alone:
+            return []  # nobody is there to be told, and a server with nothing to do leaves the disk alone
         if self._me.out:
             return await self._readers.do(lambda session: _others(session, controller))
         return await self._writer.do(lambda session: _renew(session, controller, lease))
@@ -80,6 +82,8 @@ class Ownership:
         controller = self._me.signed_in()
         if self._me.out:
             return ports.Share()
+        if self._alone:
+            return shares.granted(wanted, held=held, hungry=hungry, of=of, others=())
 
         def granted(others: Sequence[shares.Claim]) -> ports.Share:
             return shares.granted(wanted, held=held, hungry=hungry, of=of, others=others)
