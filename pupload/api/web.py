@@ -19,7 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 T = TypeVar("T")
 
-SMALL_BYTES = 8 * 1024
+SMALL_BYTES = 32 * 1024
 """A body up to here is read in a few milliseconds, and so at once; others beside the event loop."""
 
 LARGE_BYTES = 256 * 1024

@@ -16,6 +16,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_SELDOM = 1_000_000
+"""Whoever has the oldest values looked through so seldom takes them for granted."""
+
+_MANY = 100_000
+"""New values that it would take milliseconds to look through; with fewer there may be as many that are to go."""
+
 _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pupload-aside")
 
 
@@ -32,7 +38,9 @@ def _without_collector(work: Callable[[], T]) -> T:
     try:
         return work()
     finally:
-        if gc.get_freeze_count():
-            gc.freeze()  # a process that takes what is old for granted does so with these, and need not look even once
+        if gc.get_threshold()[2] > _SELDOM and gc.get_count()[0] > _MANY:
+            # A process that takes what is old for granted does so with these, and need not look even once. By its
+            # thresholds one knows it: counting what is frozen takes as long as looking through it.
+            gc.freeze()
         if collects:
             gc.enable()

@@ -35,8 +35,14 @@ NOTHING = ("sh", "-c", ":")
 Config = dict[str, Any]
 
 
-def config(argv: tuple[str, ...] = NOTHING, *, tier: str = "c-nano", folder: Path | None = None) -> Config:
-    """What a node of the tier would be, run bare; with `folder` as its outputs where it needs one."""
+def config(
+    argv: tuple[str, ...] = NOTHING, *, tier: str = "c-nano", folder: Path | None = None, cheap: bool = False
+) -> Config:
+    """
+    What a node of the tier would be, run bare; with `folder` as its outputs where it needs one.
+
+    `cheap`: with the network as nodes have it, which is what the engine makes soonest.
+    """
     settings, size = _default_settings(), tiers.TABLE[tier]
     with closing(client()) as engine:
         cpus = float(engine.info()["NCPU"])
@@ -58,7 +64,8 @@ def config(argv: tuple[str, ...] = NOTHING, *, tier: str = "c-nano", folder: Pat
     )
     asked = confinement.config(order, labels={LABEL: str(os.getpid())})
     # As whoever writes such a loop has it: the mode alone, which the confinement of nodes goes beyond.
-    del asked["NetworkDisabled"]
+    if not cheap:
+        del asked["NetworkDisabled"]
     asked["HostConfig"]["Mounts"] = [one for one in asked["HostConfig"]["Mounts"] if folder and one["Source"] != "."]
     return asked
 
@@ -93,9 +100,9 @@ def loop_ms(count: int) -> float:
     return took.ms
 
 
-def fan_ms(count: int, threads: int) -> float:
-    """So many containers by so many threads, each with its own connection."""
-    asked = config()
+def fan_ms(count: int, threads: int, *, cheap: bool = False) -> float:
+    """So many containers by so many threads, each with its own connection; `cheap` as for `config`."""
+    asked = config(cheap=cheap)
     engines = [client() for _ in range(threads)]
     free = list(engines)
 

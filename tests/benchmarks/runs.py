@@ -69,7 +69,7 @@ async def chain_at_once(lab: Lab) -> list[Figure]:
 
 async def fan_at_once(lab: Lab) -> list[Figure]:
     """P2."""
-    ours, best, cleared = list[float](), list[float](), list[float]()
+    ours, best, cleared, floor = list[float](), list[float](), list[float](), list[float]()
     tried = await asyncio.to_thread(bare.best_threads, FAN)
     lab.say("P2 bare: " + ", ".join(f"{threads} threads {took:.0f} ms" for threads, took in tried.items()))
     threads = min(tried, key=lambda count: tried[count])
@@ -77,14 +77,19 @@ async def fan_at_once(lab: Lab) -> list[Figure]:
     async with house.opened() as there:
         for number in range(lab.repeat):
             best.append(await asyncio.to_thread(bare.fan_ms, FAN, threads))
+            floor.append(await asyncio.to_thread(bare.fan_ms, FAN, threads, cheap=True))
             ours.append(await from_post(there, shapes.fan(FAN)))
             cleared.append(await there.settled() * 1e3)
-            lab.round("P2", number, bare=best[-1], pupload=ours[-1], cleared=cleared[-1])
+            lab.round("P2", number, bare=best[-1], floor=floor[-1], pupload=ours[-1], cleared=cleared[-1])
     note = (
         f"The engine's best: {threads} threads of {', '.join(map(str, bare.THREADS))}, removal included. "
         f"pupload removes when the end is told: {percentile(cleared, 50):.0f} ms later nothing is left."
     )
-    return [compared("P2", "fan of 50 / the engine's best", ours, best, goal=0.5, note=note)]
+    return [
+        compared("P2", "fan of 50 / the engine's best", ours, best, goal=0.5, note=note),
+        compared("P2 floor", "the engine alone, its network left out / the same", floor, best),
+        compared("P2 own", "fan of 50 / that floor", ours, floor),
+    ]
 
 
 async def processor(lab: Lab) -> list[Figure]:

@@ -401,7 +401,9 @@ class DockerExecutor:
     async def data_folder(self) -> Path | None:
         """See `ports.Executor`."""
         info = await self._calls.quick(lambda client: client.info())
-        return Path(info["DockerRootDir"]) if self._calls.local else None
+        folder = Path(info["DockerRootDir"]) if self._calls.local else None
+        self._reading.files = folder and folder / "containers"
+        return folder
 
     async def probe(self) -> Sequence[ports.ProbeLine]:
         """See `ports.Executor`. An engine that does not answer is a line, not an error."""
