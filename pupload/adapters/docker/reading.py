@@ -6,8 +6,9 @@ followed. What is followed is not all of it with every engine: those before 23 l
 ends, without what it had not read yet, by chance (they choose between "there is more" and "it is over"). So what was
 followed is compared with what is kept, by its last line.
 
-A container that said nothing is not asked, where the engine's files are to be seen: it writes the log before it tells of
-the end, so that an empty file says so, some ten milliseconds sooner than the engine, which is still taking down mounts.
+A container that said nothing is not asked, where the engine's files are to be seen: the engine writes the log before it
+tells of the end, so that an empty file says so, some ten milliseconds sooner than the engine, which then still takes
+down mounts.
 """
 
 import asyncio
