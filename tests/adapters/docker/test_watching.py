@@ -222,6 +222,30 @@ async def test_a_container_that_ends_well_costs_five_questions(lab: labs.Lab, mo
 
 
 @on_engine
+async def test_a_log_is_read_only_where_something_was_said(lab: labs.Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's own file tells, where it can be seen: to whoever may look into the engine's folder."""
+    monkeypatch.setattr(reading, "_ENDS_SOON_SECONDS", SOON)
+    folder = await lab.executor.data_folder()
+    assert folder is not None
+    await lab.finish(lab.order("true"))
+    asked: list[dict[str, str]] = []
+    real = reading.Reading._stream
+
+    def stream(self: reading.Reading, name: str, **which: str) -> Any:
+        asked.append(which)
+        return real(self, name, **which)
+
+    monkeypatch.setattr(reading.Reading, "_stream", stream)
+    _, lines = await lab.finish(lab.order("true"))
+    assert (lines, asked) == ([], [])
+    _, lines = await lab.finish(lab.order("sh", "-c", "printf nothing-but-this"))
+    assert ([line.message for line in lines], asked) == (["nothing-but-this"], [{}])
+    lab.executor._reading.files = folder / "elsewhere"
+    _, lines = await lab.finish(lab.order("true"))
+    assert (lines, asked) == ([], [{}, {}])
+
+
+@on_engine
 async def test_a_good_end_that_the_events_tell_is_the_one_that_the_engine_has(lab: labs.Lab) -> None:
     await lab.finish(lab.order("true"))
     order = lab.order("sleep", "0.2")
