@@ -1,11 +1,13 @@
 """
 Plays schedules: `python -m tests.simulation --seeds 1000 --start 0`, or one with a trace: `--seed 1234 -v`.
 
-Prints every seed that breaks a promise, with as few faults as that takes, and the line that plays it again.
+Prints every seed that breaks a promise, with as few faults as that takes, and the line that plays it again. The order
+of sets is part of a schedule, and another one for each `PYTHONHASHSEED`: 0 where none is set.
 """
 
 import argparse
 import gc
+import os
 import sys
 import time
 
@@ -65,8 +67,13 @@ def tell(played: Played) -> None:
     print(f"seed {played.seed}: {describe(played.broken[:8])}")
     if played.broken:
         faults = ",".join(str(one) for one in played.chosen) or "-"
-        print(f"  again: python -m tests.simulation --seed {played.seed} --faults {faults} -v\n", flush=True)
+        order = os.environ.get("PYTHONHASHSEED", "0")
+        again = f"python -m tests.simulation --seed {played.seed} --faults {faults} -v"
+        print(f"  again: PYTHONHASHSEED={order} {again}\n", flush=True)
 
 
 if __name__ == "__main__":
+    if "PYTHONHASHSEED" not in os.environ:  # Python reads it when it starts
+        again = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
+        os.execve(sys.executable, again, os.environ | {"PYTHONHASHSEED": "0"})
     sys.exit(main())
