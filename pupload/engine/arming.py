@@ -86,6 +86,8 @@ class _Place:
     """It is its attempt's."""
     problem: Exception | None = None
     """Why it could not be removed."""
+    cleared: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when nothing of an earlier process is removed any more: before that nothing may be put there."""
 
     @property
     def busy(self) -> bool:
@@ -232,7 +234,8 @@ class Arming:
         """
         What is armed for the attempt is its own from now on. Returns whether there may be a container.
 
-        What is just being removed is waited for; what is being armed is not (`making`).
+        What is just being removed is waited for, what an earlier process left of it included; what is being armed is
+        not (`making`).
         """
         while True:
             place, kept_off = self._places.get(ref.id), self._kept_off.get(ref.id)
@@ -240,6 +243,8 @@ class Arming:
                 await kept_off.wait()
             elif place is not None and place.unwanted and place.task is not None and place.busy:
                 await asyncio.wait({place.task})
+            elif place is not None and place.busy and not place.cleared.is_set():
+                await place.cleared.wait()
             else:
                 break
         if place is None:
@@ -420,7 +425,7 @@ class Arming:
     async def _arm(self, run: Run, node: NodePlan, image: str, place: _Place) -> None:
         ref, armed = place.ref, None
         try:
-            armed = await self._try_to_arm(run, node, image, ref)
+            armed = await self._try_to_arm(run, node, image, place)
         except (errors.ContainerRefused, errors.ImageMissing) as error:
             log.info("node %s of %s is not armed: %s", node.id, run.id, error)
             armed = False
@@ -429,6 +434,7 @@ class Arming:
         except Exception:
             log.exception("node %s of %s could not be armed for a reason of ours", node.id, run.id)
         finally:
+            place.cleared.set()
             self._making -= 1
             self._unclaim(place)
             self._look.set()
@@ -446,12 +452,14 @@ class Arming:
         place.unwanted = True
         await self._disarm(place, container=armed is not False)
 
-    async def _try_to_arm(self, run: Run, node: NodePlan, image: str, ref: AttemptRef) -> bool:
+    async def _try_to_arm(self, run: Run, node: NodePlan, image: str, place: _Place) -> bool:
+        ref = place.ref
         await self._lease.sure()
         if run.id in self._inherited:
             # Whatever there is never ran: the attempt is still to come.
             await self._executor.remove(ref)
             await self._staging.remove_folder(ref)
+        place.cleared.set()
         folder = await self._staging.make_folder(ref, owner=orders.owner_of(node.user or self._limits.user))
         order = orders.container(
             run, node, ref, orders.tier_of(node, run.nodes[node.id]), folder, {}, image=image, limits=self._limits
