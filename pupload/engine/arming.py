@@ -292,8 +292,11 @@ class Arming:
                 await asyncio.wait(works)
             elif problem := next((place.problem for place in places if place.problem is not None), None):
                 raise problem
-            else:
+            elif self._open:
                 self._dismiss_all(run_id)
+            else:
+                # The next start finds what is left; whoever waits for it is about to be told to stop.
+                await asyncio.get_running_loop().create_future()
 
     # ── Which ────────────────────────────────────────────────────────────────────────────────────────────────────
 
