@@ -221,9 +221,11 @@ class Decision:
     changed_nodes: frozenset[str] = frozenset()
     changed_edges: frozenset[str] = frozenset()
     """Edges that have an artifact now and had none before."""
+    changed_head: bool = False
+    """Whether the run itself is another, beside its nodes and artifacts: it is to end, say."""
     at: datetime
 
     @property
     def idle(self) -> bool:
         """Whether nothing changed, so that there is nothing to save."""
-        return not self.events and not self.commands
+        return not self.events and not self.commands and not self.changed_head

@@ -32,6 +32,7 @@ class Turn:
         """Nodes whose state changed: whether they are active now."""
         self._active = len(run.active)
         self._unfinished = run.unfinished
+        self._head_changed = False
         self._events: list[Event] = []
         self._commands: list[Command] = []
 
@@ -76,6 +77,7 @@ class Turn:
         if status is not self._run.status and status not in RUN_MOVES[self._run.status]:
             raise errors.Broken(reason=f"a run cannot go from {self._run.status} to {status}")
         self._run = replace(self._run, **fields)
+        self._head_changed = True
 
     def put_artifact(self, artifact: Artifact) -> None:
         """The artifact lies on its edge from now on."""
@@ -117,6 +119,7 @@ class Turn:
             commands=tuple(self._commands),
             changed_nodes=frozenset(self._touched),
             changed_edges=frozenset(self._edges),
+            changed_head=self._head_changed,
             at=self.now,
         )
 
