@@ -233,6 +233,22 @@ def test_a_stop_that_is_not_answered_is_ordered_again() -> None:
     assert after(run, events.TimePassed(), now=due).commands == (commands.StopNode(node="resize", attempt=1),)
 
 
+def test_a_flow_that_takes_too_long_while_its_node_is_being_stopped_is_to_end_all_the_same() -> None:
+    """There is nothing to order and nothing to tell, but it is to be saved, and the next alarm is a later one."""
+    plan = a_plan(a_flow(timeout="2m"), definitions=[a_definition(timeout="90s")])
+    run = after(begun(plan), uploaded(), admitted(), started()).run
+    run = after(run, events.TimePassed(), now=NOON + timedelta(seconds=90)).run
+    late = NOON + timedelta(minutes=2)
+    assert deadlines.due(run) == late
+    decision = after(run, events.TimePassed(), now=late)
+    assert (decision.events, decision.commands) == ((), ())
+    assert not decision.idle
+    again = deadlines.due(decision.run)
+    assert again is not None
+    assert again > late
+    assert after(decision.run, events.TimePassed(), now=late).idle
+
+
 def test_a_flow_that_takes_too_long_ends_with_its_reason() -> None:
     run = after(begun(a_plan(a_flow(timeout="5m"))), uploaded(), admitted(), started()).run
     decision = after(run, events.TimePassed(), now=NOON + timedelta(minutes=5))
