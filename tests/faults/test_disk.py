@@ -129,7 +129,7 @@ async def test_f12_a_full_disk_loses_nothing_and_all_goes_on_when_there_is_room(
         assert await flows.put(waiting, "there", b"another") == 507
         assert (await client.status(waiting["ID"]))["Status"] == "WAITING", "what was accepted can be looked at"
         await flows.let_go(server, running)
-        await until(lambda: _none_runs(server), "the node did not end")
+        await until(lambda: _none_runs(server, running), "the node did not end")
         assert (await client.status(running["ID"]))["Status"] == "RUNNING", "it cannot be written down yet"
         ballast.unlink()
         ended = await client.wait(running["ID"])
@@ -191,5 +191,6 @@ async def _not(answer: Awaitable[bool]) -> bool:
     return not await answer
 
 
-async def _none_runs(server: Server) -> bool:
-    return not any(each["State"]["Running"] for each in await asyncio.to_thread(server.containers))
+async def _none_runs(server: Server, run: flows.Json) -> bool:
+    found = await asyncio.to_thread(server.containers, run=run["ID"])
+    return not any(each["State"]["Running"] for each in found)
