@@ -8,9 +8,11 @@ out to have ended badly it is withdrawn (`pupload.engine.attempts`).
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pupload import errors
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import NodePlan
 from pupload.domain.run import AttemptRef, Run
@@ -77,7 +79,9 @@ class Outputs:
         """Stores what `looking` saw under keys of the attempt's own, if it is `wanted` then and is not too much."""
         seen = await asyncio.shield(looking)
         if wanted() and not self._footprint.too_much:
-            await self._store(seen, own_keys_only=True)
+            # There may be room by the time that it counts: storing what is left then says so if there is none.
+            with suppress(errors.DiskFull):
+                await self._store(seen, own_keys_only=True)
 
     async def store(self) -> tuple[Artifact, ...]:
         """Stores what is not stored yet. Returns the artifacts of all, and raises as `Staging.store_outputs`."""
