@@ -19,17 +19,16 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential
-
 from pupload import errors
 from pupload.domain import commands, deadlines, events
 from pupload.domain.decide import decide_all, outstanding
 from pupload.domain.run import Decision, Run
 from pupload.engine.aside import aside
 from pupload.engine.lease import Lease, for_ever
+from pupload.engine.patience import again
 from pupload.engine.post import Post
 from pupload.engine.tasks import Tasks
-from pupload.engine.timers import Timers, sleep
+from pupload.engine.timers import Timers
 from pupload.ports import Clock, Ids, RunStore
 
 log = logging.getLogger(__name__)
@@ -300,22 +299,8 @@ class Driver:
         return await self._insist(partial(self._try_to_save, run_id, reports))
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await ask()  # what goes well at once, as nearly all does, never pays for the machinery
-        except _PASSING as error:
-            first = [error]
-        async for attempt in AsyncRetrying(
-            # A database that is away for a while must not lose what a node came to: this waits as long as it takes.
-            retry=retry_if_exception_type(_PASSING),
-            wait=wait_exponential(multiplier=0.05, max=5.0),
-            before_sleep=before_sleep_log(log, logging.WARNING),
-            sleep=partial(sleep, self._clock),
-        ):
-            with attempt:
-                if first:
-                    raise first.pop()
-                return await ask()
-        raise AssertionError("unreachable: the retrying has no end")
+        # A database that is away for a while must not lose what a node came to: this waits as long as it takes.
+        return await again(self._clock, ask, _PASSING, pauses=(0.05, 5.0), log=log)
 
     async def _try_to_save(self, run_id: str, reports: list[events.Report]) -> list[bool]:
         run = self._known(run_id) or await self._take_up(run_id)

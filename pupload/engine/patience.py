@@ -24,22 +24,39 @@ AWAY = (errors.StoreUnavailable, errors.ExecutorUnavailable, errors.DatabaseUnav
 
 async def patiently(clock: Clock, ask: Callable[[], Awaitable[T]]) -> T:
     """What `ask` comes to, asked again while it raises one of `AWAY`; for `PATIENCE_SECONDS`, then that comes out."""
+    return await again(clock, ask, AWAY, pauses=(0.2, 10.0), seconds=PATIENCE_SECONDS, log=log)
+
+
+async def again(
+    clock: Clock,
+    ask: Callable[[], Awaitable[T]],
+    passing: tuple[type[Exception], ...],
+    *,
+    pauses: tuple[float, float],
+    seconds: float = float("inf"),
+    log: logging.Logger,
+) -> T:
+    """
+    What `ask` comes to, asked again while it raises what is `passing`.
+
+    `pauses` are the first, in seconds, from which they double, and the longest. `seconds` after the first failure what
+    it raises comes out.
+    """
     try:
-        return await ask()
-    except AWAY as error:
+        return await ask()  # what goes well at once, as nearly all does, never pays for the machinery
+    except passing as error:
         first = [error]
-    until = clock.monotonic() + PATIENCE_SECONDS
+    until, (multiplier, longest) = clock.monotonic() + seconds, pauses
 
     async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(AWAY),
-        wait=wait_exponential(multiplier=0.2, max=10.0),
+        retry=retry_if_exception_type(passing),
+        wait=wait_exponential(multiplier=multiplier, max=longest),
         stop=lambda _: clock.monotonic() >= until,
         before_sleep=before_sleep_log(log, logging.WARNING),
         sleep=partial(sleep, clock),
         reraise=True,
     ):
         with attempt:
-            # What goes well at once, as nearly all does, never pays for the machinery.
             if first:
                 raise first.pop()
             return await ask()

@@ -87,11 +87,13 @@ def artifact_rows(whole: run.Run, edges: Iterable[str]) -> list[dict[str, Any]]:
 def event_rows(decision: run.Decision, *, after: int) -> list[dict[str, Any]]:
     """The journal's rows; their sequence numbers follow `after`."""
     at = codec.micros(decision.at)
-    rows = []
-    for seq, event in enumerate(decision.events, start=after + 1):
-        kind, blob = codec.encode_event(event)
-        rows.append({"run_id": decision.run.id, "seq": seq, "at": at, "kind": kind, "blob": blob})
-    return rows
+    numbered = enumerate(decision.events, start=after + 1)
+    return [_event_row(decision.run.id, seq, at, event) for seq, event in numbered]
+
+
+def _event_row(run_id: str, seq: int, at: int, event: events.Event) -> dict[str, Any]:
+    kind, blob = codec.encode_event(event)
+    return {"run_id": run_id, "seq": seq, "at": at, "kind": kind, "blob": blob}
 
 
 def put_nodes(session: Session, whole: run.Run, names: Iterable[str]) -> None:
@@ -111,6 +113,4 @@ def append(session: Session, decision: run.Decision, *, after: int) -> None:
 
 def append_one(session: Session, run_id: str, seq: int, at: datetime, event: events.Event) -> None:
     """Writes one event that no decision made."""
-    kind, blob = codec.encode_event(event)
-    row = {"run_id": run_id, "seq": seq, "at": codec.micros(at), "kind": kind, "blob": blob}
-    session.run_many(statements.INSERT_EVENT, [row])
+    session.run_many(statements.INSERT_EVENT, [_event_row(run_id, seq, codec.micros(at), event)])

@@ -74,6 +74,11 @@ class Life:
         return self.whole and self.code is None
 
     @property
+    def ended(self) -> bool:
+        """For sure, however."""
+        return self.whole and self.code is not None
+
+    @property
     def ended_well(self) -> bool:
         """For sure: of itself, with nothing to remark."""
         return self.whole and self.code == 0 and not self.oom and self.signal is None

@@ -108,7 +108,7 @@ class Reading:
     def _has_ended(self, name: str) -> bool:
         """Whether that is known without asking."""
         life = self._events.life(name)
-        return life is not None and life.whole and life.code is not None
+        return life is not None and life.ended
 
     def _said_nothing(self, name: str) -> bool:
         """Whether its log is an empty file; False for one that cannot be seen. Some microseconds."""

@@ -97,7 +97,7 @@ class Watching:
                         return
                 await watch.changed(within_seconds=LOOK_AGAIN_SECONDS)
                 life = self._events.life(name)
-                if life is not None and life.whole and life.code is not None:
+                if life is not None and life.ended:
                     return
 
     async def _exit(

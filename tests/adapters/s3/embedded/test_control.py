@@ -158,7 +158,8 @@ def test_sealing_again_takes_what_is_there_by_then(server: Server, key: str) -> 
         assert server.call("GET", f"/{BUCKET}/{key}-sealed").body == body
 
 
-def test_what_came_in_parts_is_sealed_with_its_hash(server: Server, s3: "S3Client", key: str) -> None:
+def put_in_parts(s3: "S3Client", key: str) -> bytes:
+    """An object of two parts; returns its bytes."""
     body = os.urandom(6 << 20)
     upload = s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
     parts: list[Any] = []
@@ -166,6 +167,11 @@ def test_what_came_in_parts_is_sealed_with_its_hash(server: Server, s3: "S3Clien
         done = s3.upload_part(Bucket=BUCKET, Key=key, UploadId=upload, PartNumber=number, Body=piece)
         parts.append({"PartNumber": number, "ETag": done["ETag"]})
     s3.complete_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+    return body
+
+
+def test_what_came_in_parts_is_sealed_with_its_hash(server: Server, s3: "S3Client", key: str) -> None:
+    body = put_in_parts(s3, key)
     status, told, head = seal(server, key, f"{key}-sealed", head_bytes=str(5_500_000), most_bytes=str(6 << 20))
     assert (status, told["sha256"], head) == (200, sha256(body), body[:5_500_000])
     assert server.call("GET", f"/{BUCKET}/{key}-sealed").body == body
@@ -211,13 +217,7 @@ def test_a_link_is_the_object_and_nobody_can_write_to_it(
 
 
 def test_an_object_in_parts_is_copied_and_hashed(server: Server, s3: "S3Client", key: str, folder: Path) -> None:
-    body = os.urandom(6 << 20)
-    upload = s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
-    parts: list[Any] = []
-    for number, piece in enumerate((body[: 5 << 20], body[5 << 20 :]), 1):
-        done = s3.upload_part(Bucket=BUCKET, Key=key, UploadId=upload, PartNumber=number, Body=piece)
-        parts.append({"PartNumber": number, "ETag": done["ETag"]})
-    s3.complete_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+    body = put_in_parts(s3, key)
     status, told = link(server, key, folder / "whole")
     assert (status, told["linked"], told["sha256"]) == (200, False, sha256(body))
     assert (folder / "whole").read_bytes() == body
