@@ -13,7 +13,7 @@ COMMANDS = sorted(path for path in (*Path("scripts").iterdir(), Path(".ci/run"))
 SHELL = [
     *(path for path in COMMANDS if path.read_text().startswith(("#!/usr/bin/env bash", "#!/bin/sh"))),
     Path("scripts/lib.sh"),
-    *sorted(Path("nodes").glob("*/*/*.sh")),
+    *sorted((*Path("nodes/base").glob("*.sh"), *Path("nodes").glob("*/*/*.sh"))),
 ]
 
 
