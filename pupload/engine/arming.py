@@ -28,6 +28,7 @@ from pupload.engine import orders
 from pupload.engine.admission import Admission
 from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
+from pupload.engine.images import Images
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.patience import patiently
 from pupload.engine.staging import Staging
@@ -39,12 +40,6 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 4
 """Containers that are made at a time, plain starts included: with more the engine does not get more done."""
-
-IMAGES_KEPT = 128
-"""Images of which the id is known."""
-
-IMAGE_SECONDS = 30.0
-"""How long an image's id is taken for that of its name. An attempt looks for itself, and replaces what is not its."""
 
 CLOSING_SECONDS = 5.0
 """What disarming gets when the engine is closed; what is left ends with this process."""
@@ -151,10 +146,6 @@ class Arming:
         """Runs to be looked at: those with something under way, and those that wait."""
         self._hungry: dict[str, None] = {}
         """Runs that have as many places as they may, and would take more."""
-        self._images: dict[str, tuple[str, float]] = {}
-        """Ids by name, and when they were looked up."""
-        self._resolving: dict[str, dict[str, None]] = {}
-        """The runs that wait for an image's id, by its name."""
         self._making = 0
         """Containers that are being made now."""
         self._kept_off: dict[str, asyncio.Event] = {}
@@ -162,6 +153,7 @@ class Arming:
         self._timers = Timers(clock, self._waited_too_long)
         self._tasks = Tasks()
         self._works = Tasks()
+        self._images = Images(executor=executor, clock=clock, works=self._works, heard=self._has_heard_of)
         self._open = False
 
     @property
@@ -326,11 +318,10 @@ class Arming:
     def _has_room(self) -> bool:
         """Whether something may be armed now: attempts that are ready go first, and so does whoever needs the disk."""
         free = self._budget.nodes - len(self._places)
-        parked = sum(len(runs) for runs in self._resolving.values())
         return (
             self._on
             and self._making < AT_ONCE
-            and free > parked
+            and free > self._images.waiting
             and self._lease.valid
             and self._disks.enough
             and not self._admission.crowded
@@ -348,16 +339,16 @@ class Arming:
     def _look_at(self, run: Run) -> None:
         """Arms the next of the run's nodes, if there is one, and lets the others have their turn."""
         outlook = self._outlooks[run.id]
-        if (node := self._choose(run, outlook)) is not None:
-            image, _ = self._images[node.image]
+        if (chosen := self._choose(run, outlook)) is not None:
+            node, image = chosen
             place = _Place(AttemptRef(run=run.id, node=node.id, number=1))
             self._places[place.ref.id] = outlook.places[node.id] = place
             self._making += 1
             place.task = self._works.start(self._arm(run, node, image, place), name=f"arm {place.ref.id}")
             self._want(run)
 
-    def _choose(self, run: Run, outlook: _Outlook) -> NodePlan | None:
-        """The next of the run's nodes to be armed."""
+    def _choose(self, run: Run, outlook: _Outlook) -> tuple[NodePlan, str] | None:
+        """The next of the run's nodes to be armed, and the id of its image."""
         if outlook.paused or run.ending is not None:
             return None
         if self._clock.monotonic() >= outlook.moved_at + self._budget.seconds:
@@ -375,9 +366,9 @@ class Arming:
             free = node.id not in outlook.places and ref.id not in self._claimed and ref.id not in self._kept_off
             idle = run.nodes[node.id].status is NodeStatus.IDLE
             if idle and free and node.image not in outlook.refused and _can_wait(node):
-                if self._is_at_hand(node.image):
-                    return node
-                self._find(node.image, run.id)
+                if image := self._images.id_of(node.image):
+                    return node, image
+                self._images.find(node.image, run.id)
         return None
 
     def _is_free_for(self, outlook: _Outlook) -> bool:
@@ -386,34 +377,8 @@ class Arming:
         left = self._budget.nodes - len(self._places) + own
         return own < max(left // 2, 1)
 
-    def _is_at_hand(self, image: str) -> bool:
-        _, since = self._images.get(image, ("", float("-inf")))
-        return self._clock.monotonic() < since + IMAGE_SECONDS
-
-    def _find(self, image: str, run_id: str) -> None:
-        """The run is looked at again when the image is at hand."""
-        waiting = self._resolving.get(image)
-        if waiting is not None:
-            waiting[run_id] = None
-            return
-        self._resolving[image] = {run_id: None}
-        self._works.start(self._resolve(image), name=f"have {image} at hand for arming")
-
-    async def _resolve(self, image: str) -> None:
-        found = ""
-        try:
-            found = await self._executor.resolve_image(image)
-            self._images[image] = found, self._clock.monotonic()
-        except errors.PuploadError as error:
-            log.info("nothing is armed of image %s: %s", image, error)
-        finally:
-            for run_id in self._resolving.pop(image):
-                self._has_heard_of(run_id, image, found)
-            while len(self._images) > IMAGES_KEPT:
-                del self._images[next(iter(self._images))]
-            self._look.set()
-
-    def _has_heard_of(self, run_id: str, image: str, found: str) -> None:
+    def _has_heard_of(self, run_id: str, image: str, found: bool) -> None:
+        self._look.set()
         run, outlook = self._driver.live.get(run_id), self._outlooks.get(run_id)
         if run is None or outlook is None:
             return

@@ -160,7 +160,8 @@ class House:
         """Raises `Broken` where the checker finds that a promise was not kept."""
         where = check.Where(data=self.server.data, store_url=f"http://127.0.0.1:{self.server.store_port}")
         async with check.opened(where) as left:
-            broken = await left.judge(ended=ended, output=self.server.stderr().splitlines())
+            said = self.server.stderr().splitlines()
+            broken = await (left.settled(output=said) if ended else left.judge(ended=False, output=said))
         if broken:
             raise Broken(describe(broken))
 

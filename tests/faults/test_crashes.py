@@ -168,7 +168,7 @@ def ids(server: Server) -> set[str]:
 async def broken_in(server: Server) -> list[Violation]:
     """What the checker finds wrong with what a running server leaves when all is over."""
     async with check.opened(kept_in(server, running=True)) as left:
-        return await left.judge(ended=True, output=server.stderr().splitlines())
+        return await left.settled(output=server.stderr().splitlines())
 
 
 # ── F05 ──────────────────────────────────────────────────────────────────────────────────────────────────────────

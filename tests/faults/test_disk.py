@@ -107,7 +107,7 @@ async def judged(server: Server) -> None:
     """Holds what is left to what was promised."""
     where = check.Where(data=server.data, store_url=f"http://127.0.0.1:{server.store_port}")
     async with check.opened(where) as left:
-        broken = await left.judge(ended=True, output=server.stderr().splitlines())
+        broken = await left.settled(output=server.stderr().splitlines())
     assert not broken, describe(broken)
 
 

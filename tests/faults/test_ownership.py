@@ -158,11 +158,11 @@ async def clients(pair: Pair) -> AsyncIterator[tuple[Client, Client]]:
         yield one, two
 
 
-def ids(server: Server) -> dict[str, str]:
-    """The engine's ids of all containers, by node, and when each was started."""
+def ids(server: Server, run: Json) -> dict[str, str]:
+    """The engine's ids of the run's containers, by node, and when each was started."""
     return {
         each["Config"]["Labels"]["pupload.node"]: each["Id"] + each["State"]["StartedAt"]
-        for each in server.containers()
+        for each in server.containers(run=run["ID"])
     }
 
 
@@ -210,14 +210,14 @@ async def test_f04_a_server_that_was_frozen_finds_its_runs_with_another(pairs: C
     async with clients(pair) as (one, two):
         run, waiting = await two.start(held(2)), await two.start(flows.copying())
         await all_held(two, run)
-        before = ids(pair.first)
+        before = ids(pair.first, run)
         assert pair.second.process is not None
         pid = pair.second.process.pid
         os.kill(pid, signal.SIGSTOP)
         await pair.until_owned_by(pair.first, run)
         await flows.let_go(pair.second, run, "n0")
         await flows.until_event(one, run, "node.succeeded")
-        assert ids(pair.first).items() <= before.items()
+        assert ids(pair.first, run).items() <= before.items()
         os.kill(pid, signal.SIGCONT)
         await flows.let_go(pair.second, run, "n1")  # while both look at it
         await came_to_the_same(run, one, two)
@@ -233,11 +233,11 @@ async def test_what_a_killed_server_had_another_finishes(pairs: Callable[..., Aw
     async with clients(pair) as (one, two):
         run = await two.start(held(3))
         await all_held(two, run)
-        before = ids(pair.first)
+        before = ids(pair.first, run)
         pair.second.kill()
         await flows.let_go(pair.second, run, "n0")  # ends while nobody looks
         await pair.until_owned_by(pair.first, run)
-        assert ids(pair.first).items() <= before.items()
+        assert ids(pair.first, run).items() <= before.items()
         for node in ("n1", "n2"):
             await flows.let_go(pair.second, run, node)
         await came_to_the_same(run, one)
@@ -250,10 +250,10 @@ async def test_a_server_that_is_stopped_hands_over_at_once(pairs: Callable[..., 
     async with clients(pair) as (one, two):
         run = await two.start(held(2))
         await all_held(two, run)
-        before = ids(pair.first)
+        before = ids(pair.first, run)
         assert await asyncio.to_thread(pair.second.stop) == 0
         await pair.until_owned_by(pair.first, run)
-        assert ids(pair.first) == before
+        assert ids(pair.first, run) == before
         for node in run["NodeState"]:
             await flows.let_go(pair.second, run, node)
         await came_to_the_same(run, one)

@@ -67,7 +67,7 @@ async def test_f01_killed_while_it_purges_nothing_is_left_and_nothing_else_is_lo
     async with check.opened(check.Where(data=server.data, store_url=f"http://127.0.0.1:{server.store_port}")) as left:
         keys = [each.key async for each in left.checker.stores.default().list()]
         assert keys == [f"{kept['ID']}/here", f"{kept['ID']}/there"]
-        broken = await left.judge(ended=True, output=server.stderr().splitlines())
+        broken = await left.settled(output=server.stderr().splitlines())
     assert not broken, describe(broken)
 
 
