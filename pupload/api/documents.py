@@ -75,7 +75,9 @@ def parse_json(body: bytes) -> Any:
         raise errors.Malformed(reason=f"the body is not JSON: {error.msg} ({where})") from error
     except RecursionError as error:
         raise errors.Malformed(reason="the body is nested too deeply") from error
-    _check(value, "", 0, texts="\\u" in text)
+    _check_depth(value)
+    if "\\u" in text:
+        _check_texts(value, "")
     return value
 
 
@@ -103,21 +105,27 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _check(value: Any, pointer: str, depth: int, *, texts: bool) -> None:
-    """Refuses nesting that is too deep and, where escapes can have made any, text that is no Unicode."""
-    if depth > MAX_DEPTH:
-        raise errors.Malformed(reason=f"the body is nested too deeply ({MAX_DEPTH} levels at most)")
+def _check_depth(value: Any) -> None:
+    """Refuses nesting that is too deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inner = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        level = [item for items in inner for item in items if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise errors.Malformed(reason=f"the body is nested too deeply ({MAX_DEPTH} levels at most)")
+
+
+def _check_texts(value: Any, pointer: str) -> None:
+    """Refuses text that is no Unicode, which escapes can make."""
     if isinstance(value, dict):
         for name, item in value.items():
-            if texts:
-                _check_text(name, pointer)
-            if isinstance(item, dict | list) or texts:
-                _check(item, f"{pointer}/{name}", depth + 1, texts=texts)
+            _check_text(name, pointer)
+            _check_texts(item, f"{pointer}/{name}")
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            if isinstance(item, dict | list) or texts:
-                _check(item, f"{pointer}/{index}", depth + 1, texts=texts)
-    elif texts and isinstance(value, str):
+            _check_texts(item, f"{pointer}/{index}")
+    elif isinstance(value, str):
         _check_text(value, pointer)
 
 

@@ -12,7 +12,7 @@ import gc
 import time
 from collections.abc import Callable
 
-THRESHOLDS = (5_000, 10, 1 << 30)
+THRESHOLDS = (25_000, 2, 1 << 30)
 """New values before the youngest are looked through, how often that is done before the next, and: never by itself."""
 
 OLD = 10

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from pupload import errors
 from pupload.api import documents
-from pupload.api.flow import models
+from pupload.api.flow import models, plainly
 
 M = TypeVar("M", bound=models.Request)
 Tidier = Callable[["_Reading", Any, str], Any]
@@ -54,6 +54,8 @@ def read(model: type[M], document: Any, *, warnings: list[str], yaml: bool = Fal
     With `yaml` a number or boolean is taken where a text is due, as it was written. Raises `errors.Malformed` with
     `problems`, the `Wrong` places, all of them.
     """
+    if not yaml and (plain := plainly.read(model, document)) is not None:
+        return plain
     reading = _Reading(yaml=yaml)
     tidy = reading.tidy(model, document, "")
     made: M | None = None
