@@ -106,3 +106,33 @@ EOF
     *) echo $(((cpu_quota + cpu_period - 1) / cpu_period)) ;;
     esac
 }
+
+# size FILE: its bytes.
+size() { stat -Lc %s "$1"; }
+
+# attended SIZE MESSAGE COMMAND...: runs the command, which reads a file of SIZE bytes from its standard input, and tells
+# every two seconds how much of it is read. Ends as the command ends. Needs no tool that can tell progress.
+attended() {
+    attended_size=$1 attended_message=$2
+    shift 2
+    # What runs in the background has no standard input of its own accord.
+    exec 3<&0
+    "$@" <&3 3<&- &
+    attended_command=$!
+    exec 3<&-
+    trap 'kill "$attended_command" 2>/dev/null; exit 143' TERM INT
+    (
+        trap 'exit 0' TERM
+        while sleep 2 & wait $! && attended_at=$(awk '$1 == "pos:" { print $2 }' "/proc/$attended_command/fdinfo/0" 2>/dev/null); do
+            if [ "$attended_size" = 0 ] || [ -z "$attended_at" ]; then continue; fi
+            say "$attended_message" "$(awk -v at="$attended_at" -v all="$attended_size" 'BEGIN { printf "%.3f", at < all ? at / all : 1 }')"
+        done
+    ) </dev/null &
+    attended_teller=$!
+    attended_code=0
+    wait "$attended_command" || attended_code=$?
+    kill "$attended_teller" 2>/dev/null
+    wait "$attended_teller" 2>/dev/null || :
+    trap - TERM INT
+    return "$attended_code"
+}
