@@ -1,9 +1,9 @@
 """
 Who may hold resources: a place in the queue, and room when there is some.
 
-Capacity in use is the sum over the attempts that hold a place, computed when it is asked for, never counted up and
-down. The queue is fair among runs: they take turns, each with its oldest attempt. An attempt that does not fit yet is
-passed by smaller ones, but only so often: then the others wait for it.
+Capacity in use is the sum over the attempts that hold a place, never counted up and down: it is computed when it is
+asked for, and somebody came or went since. The queue is fair among runs: they take turns, each with its oldest
+attempt. An attempt that does not fit yet is passed by smaller ones, but only so often: then the others wait for it.
 
 What there is to give out may change (`pupload.engine.sharing`): other controllers may use the same container engine.
 """
@@ -54,6 +54,8 @@ class Admission:
         self._holders: dict[str, Tier] = {}
         self._keepers: dict[str, object] = {}
         """On whose behalf each of them holds it."""
+        self._known: Room | None = None
+        """What is free; None where that is to be computed anew."""
         self.moved = asyncio.Event()
         """Set when somebody has to wait, or room came free; cleared by whoever cares."""
         self._queues: OrderedDict[str, deque[_Place]] = OrderedDict()
@@ -90,7 +92,7 @@ class Admission:
 
     def limit_to(self, share: Room) -> None:
         """So much may be given out from now on. Who holds more keeps it."""
-        self._room = share
+        self._room, self._known = share, None
         self._give_out()
 
     @asynccontextmanager
@@ -126,6 +128,7 @@ class Admission:
         """The attempt holds nothing any more, where this is its keeper; others may go."""
         if ref.id in self._holders and self._keepers[ref.id] is keeper:
             del self._holders[ref.id], self._keepers[ref.id]
+            self._known = None
             self.moved.set()
             self._give_out()
 
@@ -156,7 +159,7 @@ class Admission:
 
     def _give_out(self) -> None:
         """Gives room to whoever's turn it is, until nobody who may go fits."""
-        while self._is_open() and (place := self._next()) is not None:
+        while self._queues and self._is_open() and (place := self._next()) is not None:
             self._leave(place)
             if place.ref.run in self._queues:
                 self._queues.move_to_end(place.ref.run)  # the others' turn
@@ -183,21 +186,28 @@ class Admission:
         return None
 
     def _hold(self, ref: AttemptRef, tier: Tier) -> None:
-        free = self._free()
-        self._holders[ref.id] = replace(tier, gpu_vendor=_vendor(tier, free.gpus)) if tier.gpus else tier
+        self._holders[ref.id] = replace(tier, gpu_vendor=_vendor(tier, self._free().gpus)) if tier.gpus else tier
+        self._known = None
 
     def _free(self) -> Room:
         """What nobody holds."""
-        held, room = list(self._holders.values()), self._room
+        if self._known is None:
+            self._known = self._left()
+        return self._known
+
+    def _left(self) -> Room:
+        room, cpus, memory_bytes = self._room, 0.0, 0
         gpus = dict(room.gpus)
-        for tier in held:
+        for tier in self._holders.values():
+            cpus += tier.cpus
+            memory_bytes += tier.memory_bytes
             if tier.gpus:
                 gpus[tier.gpu_vendor] = gpus.get(tier.gpu_vendor, 0) - tier.gpus
         return Room(
-            cpus=room.cpus - sum(tier.cpus for tier in held),
-            memory_bytes=room.memory_bytes - sum(tier.memory_bytes for tier in held),
+            cpus=room.cpus - cpus,
+            memory_bytes=room.memory_bytes - memory_bytes,
             gpus=gpus,
-            attempts=room.attempts - len(held),
+            attempts=room.attempts - len(self._holders),
         )
 
 
