@@ -12,7 +12,7 @@ Every function is total: a report that comes late, twice or for something unknow
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from pupload.domain import artifact, commands, deadlines, events, reaction
+from pupload.domain import artifact, commands, deadlines, events, reaction, values
 from pupload.domain.plan import Plan
 from pupload.domain.run import Decision, NodeRun, NodeStatus, Run, Status
 from pupload.domain.turn import Turn
@@ -45,21 +45,21 @@ def begin(
         resumed_from=resumed_from,
     )
     turn = Turn(run, now)
-    turn.happened(events.RunCreated(flow=plan.flow.name, nodes=len(nodes), resumed_from=resumed_from))
+    turn.happened.append(events.RunCreated(flow=plan.flow.name, nodes=len(nodes), resumed_from=resumed_from))
     for edge, found in (inputs or {}).items():
         turn.put_artifact(found)
-        turn.happened(events.UploadSealed(edge=edge, artifact=found))
+        turn.happened.append(events.UploadSealed(edge=edge, artifact=found))
     for node, made in done.items():
-        turn.happened(events.NodeReused(node=node, artifacts=made))
+        turn.happened.append(events.NodeReused(node=node, artifacts=made))
         reaction.take_outputs(turn, node, made)
     for edge in deadlines.awaited(turn.run):
-        turn.order(commands.AwaitUpload(edge=edge))
+        turn.orders.append(commands.AwaitUpload(edge=edge))
     images: set[str] = set()
     for node, planned in plan.nodes.items():
         if not turn.node(node).status.terminal:
             if planned.image not in images:
-                images.add(planned.image)
-                turn.order(commands.PrepareNode(node=node))  # of others with the same image there is nothing to prepare
+                images.add(planned.image)  # of others with the same image there is nothing to prepare
+                turn.orders.append(commands.PrepareNode(node=node))
             reaction.make_ready(turn, node)
     reaction.settle(turn, first=True)
     return turn.decision()
@@ -89,7 +89,7 @@ def decide_all(
     for report in reports:
         before = turn.said
         if not turn.head.status.terminal:
-            reaction.react(turn, report, chance=chance())
+            reaction.react(turn, report, chance=chance)
             reaction.settle(turn)
         meant.append(turn.said > before)
     return turn.decision(), meant
@@ -110,7 +110,11 @@ def outstanding(run: Run) -> tuple[commands.Command, ...]:
     return tuple(orders)
 
 
+_IDLE = NodeRun(id="")
+"""What every node is at first, but for its id."""
+
+
 def _first_state(node: str, *, reused: bool) -> NodeRun:
     if reused:
         return NodeRun(id=node, status=NodeStatus.COMPLETE, reused=True, progress=1.0)
-    return NodeRun(id=node)
+    return values.replace(_IDLE, id=node)

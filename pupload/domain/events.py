@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pupload.domain import values
 from pupload.domain.artifact import Artifact
 
 # ── Reported by the world ────────────────────────────────────────────────────────────────────────────────────────
@@ -75,6 +76,7 @@ class NodeSucceeded:
     warning: str = ""
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed:
     """The attempt ended badly, and nothing of it is left."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pupload.domain import values
 from pupload.domain.flow import Flow, Store
 from pupload.domain.tiers import Tier
 
@@ -22,6 +23,7 @@ class Origin(StrEnum):
     WEBHOOK = "webhook"
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortPlan:
     """A bound port of a node."""
@@ -36,6 +38,7 @@ class PortPlan:
     """Of the file in the container, with its dot; empty where the type is not known beforehand."""
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgePlan:
     """An edge: where its object comes from, and where it is kept."""
@@ -70,6 +73,7 @@ class RetryPlan:
     """The tiers to climb after running out of memory, smallest first; empty: none."""
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePlan:
     """A node with its definition worked in."""

@@ -4,11 +4,10 @@ How a run reacts to each kind of report: one function each, and what follows fro
 `pupload.domain.decide` is the door; this module is what is behind it.
 """
 
-from collections.abc import Iterable
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 
-from pupload.domain import commands, deadlines, duration, events, retry
+from pupload.domain import commands, deadlines, duration, events, retry, values
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import Origin
 from pupload.domain.run import Attempt, Ending, Failure, NodeRun, NodeStatus, Status
@@ -18,23 +17,27 @@ DRAIN, KILL = "drain", "kill"
 """The modes of a cancel."""
 
 
-def react(turn: Turn, report: events.Report, *, chance: float) -> None:
-    """Works the report in."""
+Chance = Callable[[], float]
+"""Between 0 and 1, new with every call."""
+
+
+def react(turn: Turn, report: events.Report, *, chance: Chance) -> None:
+    """Works the report in; the most frequent ones are looked for first."""
     match report:
-        case events.UploadSealed():
-            _upload_sealed(turn, report)
-        case events.UploadRefused():
-            _upload_refused(turn, report)
         case events.NodeAdmitted():
             _node_admitted(turn, report)
         case events.NodeStarted():
             _node_started(turn, report)
-        case events.NodeProgressed():
-            _node_progressed(turn, report)
         case events.NodeSucceeded():
             _node_succeeded(turn, report)
+        case events.NodeProgressed():
+            _node_progressed(turn, report)
         case events.AttemptFailed():
             _attempt_failed(turn, report, chance)
+        case events.UploadSealed():
+            _upload_sealed(turn, report)
+        case events.UploadRefused():
+            _upload_refused(turn, report)
         case events.CancelRequested():
             _cancel_requested(turn, report)
         case events.TimePassed():
@@ -48,7 +51,7 @@ def _upload_sealed(turn: Turn, report: events.UploadSealed) -> None:
     if not _is_open(turn, report.edge):
         return
     turn.put_artifact(report.artifact)
-    turn.happened(report)
+    turn.happened.append(report)
     for node in turn.plan.edges[report.edge].consumers:
         make_ready(turn, node)
 
@@ -56,9 +59,9 @@ def _upload_sealed(turn: Turn, report: events.UploadSealed) -> None:
 def _upload_refused(turn: Turn, report: events.UploadRefused) -> None:
     if not _is_open(turn, report.edge):
         return
-    turn.happened(report)
+    turn.happened.append(report)
     _blame(turn, report.reason)
-    turn.change_run(absent={**turn.head.absent, report.edge: report.reason})
+    turn.leave_empty(report.edge, report.reason)
     # Optional inputs are no exception: what was refused is not what nobody gave.
     for node in turn.plan.edges[report.edge].consumers:
         _skip(turn, node, report.reason)
@@ -71,14 +74,14 @@ def _is_open(turn: Turn, edge: str) -> bool:
         known is not None
         and known.origin is not Origin.NODE
         and not turn.has_artifact(edge)
-        and edge not in turn.head.absent
+        and not turn.is_empty(edge)
         and turn.head.ending is None
     )
 
 
 def _stays_empty(turn: Turn, edge: str, reason: str) -> None:
     """An optional output was not written: who needs it is skipped, who can do without it goes on."""
-    turn.change_run(absent={**turn.head.absent, edge: reason})
+    turn.leave_empty(edge, reason)
     for node in turn.plan.edges[edge].consumers:
         needed = any(port.edge == edge and port.required for port in turn.plan.nodes[node].inputs)
         if needed:
@@ -90,15 +93,14 @@ def _stays_empty(turn: Turn, edge: str, reason: str) -> None:
 # ── Attempts ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _current(turn: Turn, node: str, number: int, *statuses: NodeStatus) -> Attempt | None:
-    """The attempt, where it is the node's current one and the node is in one of these states."""
+def _current(turn: Turn, node: str, number: int, *statuses: NodeStatus) -> tuple[NodeRun, Attempt] | None:
+    """The node and the attempt, where that is its current one and the node is in one of these states."""
     if node not in turn.plan.nodes:
         return None
     known = turn.node(node)
-    attempt = known.last
-    if known.status not in statuses or attempt is None or attempt.number != number:
+    if known.status not in statuses or not known.attempts or known.attempts[-1].number != number:
         return None
-    return attempt
+    return known, known.attempts[-1]
 
 
 def _with_last(node: NodeRun, attempt: Attempt) -> tuple[Attempt, ...]:
@@ -106,47 +108,50 @@ def _with_last(node: NodeRun, attempt: Attempt) -> tuple[Attempt, ...]:
 
 
 def _node_admitted(turn: Turn, report: events.NodeAdmitted) -> None:
-    attempt = _current(turn, report.node, report.attempt, NodeStatus.READY)
-    if attempt is None:
+    found = _current(turn, report.node, report.attempt, NodeStatus.READY)
+    if found is None:
         return
-    admitted = replace(attempt, admitted_at=turn.now)
-    turn.change(report.node, status=NodeStatus.RUNNING, attempts=_with_last(turn.node(report.node), admitted))
-    turn.happened(report)
+    node, attempt = found
+    admitted = values.replace(attempt, admitted_at=turn.now)
+    turn.change(node, status=NodeStatus.RUNNING, attempts=_with_last(node, admitted))
+    turn.happened.append(report)
 
 
 def _node_started(turn: Turn, report: events.NodeStarted) -> None:
-    attempt = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
-    if attempt is None or attempt.executing_at is not None:
+    found = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
+    if found is None or found[1].executing_at is not None:
         return
-    started = replace(attempt, executing_at=turn.now, image=report.image)
-    turn.change(report.node, attempts=_with_last(turn.node(report.node), started))
-    turn.happened(report)
+    node, attempt = found
+    started = values.replace(attempt, executing_at=turn.now, image=report.image)
+    turn.change(node, attempts=_with_last(node, started))
+    turn.happened.append(report)
 
 
 def _node_progressed(turn: Turn, report: events.NodeProgressed) -> None:
-    attempt = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
-    if attempt is None or report.progress == turn.node(report.node).progress:
+    found = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
+    if found is None or report.progress == found[0].progress:
         return
-    turn.change(report.node, progress=report.progress)
-    turn.happened(report)
+    turn.change(found[0], progress=report.progress)
+    turn.happened.append(report)
 
 
 def _node_succeeded(turn: Turn, report: events.NodeSucceeded) -> None:
-    attempt = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
-    if attempt is None:
+    found = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
+    if found is None:
         return
-    ended = replace(
+    node, attempt = found
+    ended = values.replace(
         attempt, finished_at=turn.now, exit_code=report.exit_code, peak_memory_bytes=report.peak_memory_bytes
     )
     turn.change(
-        report.node,
+        node,
         status=NodeStatus.COMPLETE,
-        attempts=_with_last(turn.node(report.node), ended),
+        attempts=_with_last(node, ended),
         progress=1.0,
         error="",
         warning=report.warning,
     )
-    turn.happened(report)
+    turn.happened.append(report)
     take_outputs(turn, report.node, report.artifacts)
 
 
@@ -162,13 +167,16 @@ def take_outputs(turn: Turn, node: str, made: Iterable[Artifact]) -> None:
             make_ready(turn, consumer)
 
 
-def _attempt_failed(turn: Turn, report: events.AttemptFailed, chance: float) -> None:
-    attempt = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
-    if attempt is None:
+def _attempt_failed(turn: Turn, report: events.AttemptFailed, chance: Chance) -> None:
+    found = _current(turn, report.node, report.attempt, NodeStatus.RUNNING)
+    if found is None:
         return
-    told = replace(report, failure=attempt.stopping, reason=attempt.reason) if _was_stopped(attempt, report) else report
+    node, attempt = found
+    told = report
+    if _was_stopped(attempt, report):
+        told = values.replace(report, failure=attempt.stopping, reason=attempt.reason)
     failure = Failure(told.failure)
-    ended = replace(
+    ended = values.replace(
         attempt,
         finished_at=turn.now,
         exit_code=told.exit_code,
@@ -176,17 +184,16 @@ def _attempt_failed(turn: Turn, report: events.AttemptFailed, chance: float) -> 
         reason=told.reason,
         peak_memory_bytes=told.peak_memory_bytes,
     )
-    node = turn.node(report.node)
     mishap = failure in retry.MISHAPS
     node = turn.change(
-        report.node,
+        node,
         attempts=_with_last(node, ended),
         charged=node.charged + (not mishap),
         mishaps=node.mishaps + mishap,
         error=told.reason,
         progress=None,
     )
-    turn.happened(told)
+    turn.happened.append(told)
     _retry_or_fail(turn, node, told, failure, chance)
 
 
@@ -196,22 +203,22 @@ def _was_stopped(attempt: Attempt, report: events.AttemptFailed) -> bool:
     return bool(attempt.stopping) and not timed_out_in_vain
 
 
-def _retry_or_fail(turn: Turn, node: NodeRun, told: events.AttemptFailed, failure: Failure, chance: float) -> None:
+def _retry_or_fail(turn: Turn, node: NodeRun, told: events.AttemptFailed, failure: Failure, chance: Chance) -> None:
     plan = turn.plan
     pause = retry.pause_seconds(
-        plan.nodes[node.id], node, failure, exit_code=told.exit_code, mishaps=plan.mishaps, chance=chance
+        plan.nodes[node.id], node, failure, exit_code=told.exit_code, mishaps=plan.mishaps, chance=chance()
     )
     if pause is None or turn.head.ending is not None:
-        _fail(turn, node.id, failure, told.reason, exit_code=told.exit_code)
+        _fail(turn, node, failure, told.reason, exit_code=told.exit_code)
         return
     retry_at = turn.now + timedelta(seconds=pause)
     turn.change(
-        node.id,
+        node,
         status=NodeStatus.RETRYING,
         retry_at=retry_at,
         climbed=node.climbed + (failure is Failure.OOM),
     )
-    turn.happened(
+    turn.happened.append(
         events.NodeRetrying(
             node=node.id,
             attempt=told.attempt,
@@ -226,13 +233,15 @@ def _retry_or_fail(turn: Turn, node: NodeRun, told: events.AttemptFailed, failur
 # ── The end of a node ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _fail(turn: Turn, node: str, failure: Failure, reason: str, *, exit_code: int | None = None) -> None:
-    failed = turn.change(node, status=NodeStatus.ERROR, error=reason, retry_at=None)
-    number = failed.last.number if failed.last else 0
-    turn.happened(events.NodeFailed(node=node, attempt=number, failure=failure, reason=reason, exit_code=exit_code))
+def _fail(turn: Turn, node: NodeRun, failure: Failure, reason: str, *, exit_code: int | None = None) -> None:
+    turn.change(node, status=NodeStatus.ERROR, error=reason, retry_at=None)
+    number = node.last.number if node.last else 0
+    turn.happened.append(
+        events.NodeFailed(node=node.id, attempt=number, failure=failure, reason=reason, exit_code=exit_code)
+    )
     if failure is not Failure.CANCELLED:
-        _blame(turn, f"node {node}: {reason}")
-    _skip_what_it_feeds(turn, node)
+        _blame(turn, f"node {node.id}: {reason}")
+    _skip_what_it_feeds(turn, node.id)
 
 
 def _blame(turn: Turn, reason: str) -> None:
@@ -242,10 +251,11 @@ def _blame(turn: Turn, reason: str) -> None:
 
 
 def _skip(turn: Turn, node: str, reason: str) -> None:
-    if turn.node(node).status is not NodeStatus.IDLE:
+    known = turn.node(node)
+    if known.status is not NodeStatus.IDLE:
         return
-    turn.change(node, status=NodeStatus.SKIPPED, error=reason)
-    turn.happened(events.NodeSkipped(node=node, reason=reason))
+    turn.change(known, status=NodeStatus.SKIPPED, error=reason)
+    turn.happened.append(events.NodeSkipped(node=node, reason=reason))
     _skip_what_it_feeds(turn, node)
 
 
@@ -258,50 +268,57 @@ def _skip_what_it_feeds(turn: Turn, node: str) -> None:
         for port in plan.nodes[todo.pop()].outputs:
             for consumer in _needing(turn, port.edge):
                 turn.change(consumer, status=NodeStatus.SKIPPED, error=reason)
-                turn.happened(events.NodeSkipped(node=consumer, reason=reason))
-                todo.append(consumer)
+                turn.happened.append(events.NodeSkipped(node=consumer.id, reason=reason))
+                todo.append(consumer.id)
 
 
-def _needing(turn: Turn, edge: str) -> Iterable[str]:
+def _needing(turn: Turn, edge: str) -> Iterable[NodeRun]:
     """
     Idle nodes that take this edge.
 
     Optional inputs are no exception here: an upstream that failed is not an upstream that had nothing to give.
     """
     for consumer in turn.plan.edges[edge].consumers:
-        if turn.node(consumer).status is NodeStatus.IDLE:
-            yield consumer
+        known = turn.node(consumer)
+        if known.status is NodeStatus.IDLE:
+            yield known
 
 
 # ── Starting and stopping ────────────────────────────────────────────────────────────────────────────────────────
 
 
+_WAITS = Attempt(number=1, ready_at=datetime.max.replace(tzinfo=UTC))
+"""What every attempt is at first, but for its number and its time."""
+
+
 def make_ready(turn: Turn, node: str) -> None:
     """The node waits for room from now on, where all its inputs are there and it has not been started."""
-    if turn.head.ending is None and turn.node(node).status is NodeStatus.IDLE and _inputs_are_there(turn, node):
-        _queue(turn, node)
+    if turn.head.ending is not None:
+        return
+    known = turn.node(node)
+    if known.status is NodeStatus.IDLE and _inputs_are_there(turn, node):
+        _queue(turn, known)
 
 
 def _inputs_are_there(turn: Turn, node: str) -> bool:
-    return all(
-        turn.has_artifact(port.edge) or (not port.required and port.edge in turn.head.absent)
-        for port in turn.plan.nodes[node].inputs
-    )
+    for port in turn.plan.nodes[node].inputs:
+        if not turn.has_artifact(port.edge) and (port.required or not turn.is_empty(port.edge)):
+            return False
+    return True
 
 
-def _queue(turn: Turn, node: str) -> None:
-    known = turn.node(node)
-    number = len(known.attempts) + 1
-    attempts = (*known.attempts, Attempt(number=number, ready_at=turn.now))
-    turn.change(node, status=NodeStatus.READY, attempts=attempts, retry_at=None)
-    turn.happened(events.NodeReady(node=node, attempt=number))
-    turn.order(commands.StartNode(node=node, attempt=number))
+def _queue(turn: Turn, node: NodeRun) -> None:
+    number = len(node.attempts) + 1
+    waiting = values.replace(_WAITS, number=number, ready_at=turn.now)
+    turn.change(node, status=NodeStatus.READY, attempts=(*node.attempts, waiting), retry_at=None)
+    turn.happened.append(events.NodeReady(node=node.id, attempt=number))
+    turn.orders.append(commands.StartNode(node=node.id, attempt=number))
 
 
-def _stop(turn: Turn, node: str, attempt: Attempt, failure: Failure, reason: str) -> None:
-    stopping = replace(attempt, stopping=failure, reason=reason, stopping_at=turn.now)
-    turn.change(node, attempts=_with_last(turn.node(node), stopping))
-    turn.order(commands.StopNode(node=node, attempt=attempt.number))
+def _stop(turn: Turn, node: NodeRun, attempt: Attempt, failure: Failure, reason: str) -> None:
+    stopping = values.replace(attempt, stopping=failure, reason=reason, stopping_at=turn.now)
+    turn.change(node, attempts=_with_last(node, stopping))
+    turn.orders.append(commands.StopNode(node=node.id, attempt=attempt.number))
 
 
 def _cancel_requested(turn: Turn, report: events.CancelRequested) -> None:
@@ -310,7 +327,7 @@ def _cancel_requested(turn: Turn, report: events.CancelRequested) -> None:
         return
     reason = "cancelled"
     turn.change_run(ending=Ending(status=Status.STOPPED, reason=reason, drain=drain))
-    turn.happened(report)
+    turn.happened.append(report)
     _wind_down(turn, reason, drain=drain)
 
 
@@ -319,13 +336,13 @@ def _wind_down(turn: Turn, reason: str, *, drain: bool) -> None:
     for node in sorted(turn.run.active):
         known = turn.node(node)
         if known.status is NodeStatus.READY:
-            turn.change(node, status=NodeStatus.SKIPPED, error=reason)
-            turn.happened(events.NodeSkipped(node=node, reason=reason))
-            turn.order(commands.StopNode(node=node, attempt=len(known.attempts)))
+            turn.change(known, status=NodeStatus.SKIPPED, error=reason)
+            turn.happened.append(events.NodeSkipped(node=node, reason=reason))
+            turn.orders.append(commands.StopNode(node=node, attempt=len(known.attempts)))
         elif known.status is NodeStatus.RETRYING:
-            _fail(turn, node, Failure.CANCELLED, f"{known.error} (not tried again: {reason})")
+            _fail(turn, known, Failure.CANCELLED, f"{known.error} (not tried again: {reason})")
         elif known.last is not None and not drain and not known.last.stopping:
-            _stop(turn, node, known.last, Failure.CANCELLED, reason)
+            _stop(turn, known, known.last, Failure.CANCELLED, reason)
     for node in turn.plan.nodes:
         _skip(turn, node, reason)
 
@@ -355,18 +372,18 @@ def _node_due(turn: Turn, node: NodeRun) -> None:
     if attempt is None:
         return
     if node.status is NodeStatus.RETRYING:
-        _queue(turn, node.id)
+        _queue(turn, node)
     elif attempt.stopping_at is not None:
-        _stop(turn, node.id, attempt, Failure(attempt.stopping), attempt.reason)
+        _stop(turn, node, attempt, Failure(attempt.stopping), attempt.reason)
     elif node.status is NodeStatus.READY:
-        _fail(turn, node.id, Failure.QUEUE, f"there was no room for it within {duration.text(plan.queue_seconds)}")
-        turn.order(commands.StopNode(node=node.id, attempt=attempt.number))
+        _fail(turn, node, Failure.QUEUE, f"there was no room for it within {duration.text(plan.queue_seconds)}")
+        turn.orders.append(commands.StopNode(node=node.id, attempt=attempt.number))
     elif attempt.executing_at is None:
         reason = f"was not started within {duration.text(deadlines.STAGING_SECONDS)}"
-        _stop(turn, node.id, attempt, Failure.RUNTIME, reason)
+        _stop(turn, node, attempt, Failure.RUNTIME, reason)
     else:
         limit = duration.text(plan.nodes[node.id].timeout_seconds)
-        _stop(turn, node.id, attempt, Failure.TIMEOUT, f"timed out: ran longer than its limit of {limit}")
+        _stop(turn, node, attempt, Failure.TIMEOUT, f"timed out: ran longer than its limit of {limit}")
 
 
 # ── The run as a whole ───────────────────────────────────────────────────────────────────────────────────────────
@@ -382,9 +399,9 @@ def settle(turn: Turn, *, first: bool = False) -> None:
         return
     turn.change_run(status=status)
     if status is Status.RUNNING:
-        turn.happened(events.RunRunning())
+        turn.happened.append(events.RunRunning())
     else:
-        turn.happened(events.RunWaiting(edges=tuple(deadlines.awaited(turn.run))))
+        turn.happened.append(events.RunWaiting(edges=tuple(deadlines.awaited(turn.run))))
 
 
 def _end(turn: Turn) -> None:
@@ -399,5 +416,5 @@ def _end(turn: Turn) -> None:
     else:
         status, event = Status.ERROR, events.RunFailed(error=run.error)
     turn.change_run(status=status, finished_at=turn.now)
-    turn.happened(event)
-    turn.order(commands.CloseRun())
+    turn.happened.append(event)
+    turn.orders.append(commands.CloseRun())

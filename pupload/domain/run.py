@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from pupload.domain import values
 from pupload.domain.artifact import Artifact
 from pupload.domain.commands import Command
 from pupload.domain.events import Event
@@ -45,6 +46,9 @@ class NodeStatus(StrEnum):
     COMPLETE = "COMPLETE"
     ERROR = "ERROR"
     SKIPPED = "SKIPPED"
+
+    __hash__ = str.__hash__
+    """That of an enumeration is written in Python, and asked for with every move of every node."""
 
     @property
     def terminal(self) -> bool:
@@ -117,6 +121,7 @@ class AttemptRef:
         return f"{self.run}.{self.node}.{self.number}"
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One start of a node."""
@@ -142,6 +147,7 @@ class Attempt:
     peak_memory_bytes: int | None = None
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRun:
     """A node in a run."""
@@ -179,6 +185,7 @@ class Ending:
     """What runs may finish."""
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A flow being executed."""

@@ -5,16 +5,14 @@ A `Turn` is the scratch pad of `pupload.domain.decide`: it collects the changes 
 state to the table of legal moves. It is made, used and thrown away within one call; what comes out is a value.
 """
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from pupload import errors
-from pupload.domain import layers
+from pupload.domain import layers, values
 from pupload.domain.artifact import Artifact
 from pupload.domain.commands import Command
 from pupload.domain.events import Event
-from pupload.domain.plan import Plan
 from pupload.domain.run import NODE_MOVES, RUN_MOVES, Decision, NodeRun, Run, Status
 
 
@@ -23,61 +21,70 @@ class Turn:
 
     def __init__(self, run: Run, now: datetime) -> None:
         self.now = now
-        self._run = run
+        self.plan = run.plan
+        """What the run carries out."""
+        self.head = run
+        """The run as it stands now, but for its nodes and artifacts: cheap at any time."""
+        self.active = len(run.active)
+        """How many nodes are READY, RUNNING or RETRYING now."""
+        self.unfinished = run.unfinished
+        """How many nodes are in no terminal state now."""
+        self.happened: list[Event] = []
+        """For the journal."""
+        self.orders: list[Command] = []
+        """To be done once the decision is saved."""
         self._nodes: dict[str, NodeRun] = {}
         self._artifacts: dict[str, Artifact] = {}
+        self._absent: dict[str, str] = {}
         self._touched: set[str] = set()
         self._edges: set[str] = set()
         self._moved: dict[str, bool] = {}
         """Nodes whose state changed: whether they are active now."""
-        self._active = len(run.active)
-        self._unfinished = run.unfinished
         self._head_changed = False
-        self._events: list[Event] = []
-        self._commands: list[Command] = []
-
-    @property
-    def plan(self) -> Plan:
-        """What the run carries out."""
-        return self._run.plan
-
-    @property
-    def head(self) -> Run:
-        """The run as it stands now, but for its nodes and artifacts: cheap at any time."""
-        return self._run
 
     @property
     def run(self) -> Run:
         """The run as it stands now, all of it."""
-        if self._nodes or self._artifacts:
+        if self._nodes or self._artifacts or self._absent:
             self._fold()
-        return self._run
+        return self.head
 
     def node(self, node: str) -> NodeRun:
         """The node as it stands now."""
-        return self._nodes.get(node) or self._run.nodes[node]
+        changed = self._nodes.get(node)
+        return self.head.nodes[node] if changed is None else changed
 
-    def change(self, node: str, **fields: Any) -> NodeRun:
-        """The node with other fields. Raises `errors.Broken` for an illegal move."""
-        before = self.node(node)
-        after = replace(before, **fields)
-        if after.status is not before.status:
-            if after.status not in NODE_MOVES[before.status]:
-                raise errors.Broken(reason=f"node {node} cannot go from {before.status} to {after.status}")
-            self._unfinished -= after.status.terminal
-            self._active += after.status.active - before.status.active
-            self._moved[node] = after.status.active
+    def change(self, before: NodeRun, **fields: Any) -> NodeRun:
+        """The node, which is as it stands now, with other fields. Raises `errors.Broken` for an illegal move."""
+        after: NodeRun = values.replace(before, **fields)
+        node, status = before.id, after.status
+        if status is not before.status:
+            if status not in NODE_MOVES[before.status]:
+                raise errors.Broken(reason=f"node {node} cannot go from {before.status} to {status}")
+            is_active = status.active
+            self.unfinished -= status.terminal
+            self.active += is_active - before.status.active
+            self._moved[node] = is_active
         self._touched.add(node)
         self._nodes[node] = after
         return after
 
     def change_run(self, **fields: Any) -> None:
         """The run with other fields. Raises `errors.Broken` for an illegal move."""
-        status: Status = fields.get("status", self._run.status)
-        if status is not self._run.status and status not in RUN_MOVES[self._run.status]:
-            raise errors.Broken(reason=f"a run cannot go from {self._run.status} to {status}")
-        self._run = replace(self._run, **fields)
+        status: Status = fields.get("status", self.head.status)
+        if status is not self.head.status and status not in RUN_MOVES[self.head.status]:
+            raise errors.Broken(reason=f"a run cannot go from {self.head.status} to {status}")
+        self.head = values.replace(self.head, **fields)
         self._head_changed = True
+
+    def leave_empty(self, edge: str, reason: str) -> None:
+        """Nothing will ever lie on the edge."""
+        self._absent[edge] = reason
+        self._head_changed = True
+
+    def is_empty(self, edge: str) -> bool:
+        """Whether nothing will ever lie on the edge."""
+        return edge in self._absent or edge in self.head.absent
 
     def put_artifact(self, artifact: Artifact) -> None:
         """The artifact lies on its edge from now on."""
@@ -86,37 +93,19 @@ class Turn:
 
     def has_artifact(self, edge: str) -> bool:
         """Whether an artifact lies on the edge."""
-        return edge in self._artifacts or edge in self._run.artifacts
-
-    @property
-    def active(self) -> int:
-        """How many nodes are READY, RUNNING or RETRYING now."""
-        return self._active
-
-    @property
-    def unfinished(self) -> int:
-        """How many nodes are in no terminal state now."""
-        return self._unfinished
-
-    def happened(self, event: Event) -> None:
-        """For the journal."""
-        self._events.append(event)
-
-    def order(self, command: Command) -> None:
-        """To be done once the decision is saved."""
-        self._commands.append(command)
+        return edge in self._artifacts or edge in self.head.artifacts
 
     @property
     def said(self) -> int:
         """How much there is in the decision so far."""
-        return len(self._events) + len(self._commands)
+        return len(self.happened) + len(self.orders)
 
     def decision(self) -> Decision:
         """All of it, as a value."""
         return Decision(
             run=self.run,
-            events=tuple(self._events),
-            commands=tuple(self._commands),
+            events=tuple(self.happened),
+            commands=tuple(self.orders),
             changed_nodes=frozenset(self._touched),
             changed_edges=frozenset(self._edges),
             changed_head=self._head_changed,
@@ -124,11 +113,13 @@ class Turn:
         )
 
     def _fold(self) -> None:
-        self._run = replace(
-            self._run,
-            nodes=layers.changed(self._run.nodes, self._nodes),
-            artifacts=layers.changed(self._run.artifacts, self._artifacts),
-            active=layers.moved(self._run.active, self._moved),
-            unfinished=self._unfinished,
+        head = self.head
+        self.head = values.replace(
+            head,
+            nodes=layers.changed(head.nodes, self._nodes),
+            artifacts=layers.changed(head.artifacts, self._artifacts) if self._artifacts else head.artifacts,
+            absent=layers.changed(head.absent, self._absent) if self._absent else head.absent,
+            active=layers.moved(head.active, self._moved) if self._moved else head.active,
+            unfinished=self.unfinished,
         )
-        self._nodes, self._artifacts, self._moved = {}, {}, {}
+        self._nodes, self._artifacts, self._absent, self._moved = {}, {}, {}, {}

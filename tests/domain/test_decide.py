@@ -352,7 +352,7 @@ def test_a_result_of_an_earlier_attempt_changes_nothing() -> None:
 def test_a_move_that_is_not_in_the_table_is_a_bug_and_said_so() -> None:
     turn = Turn(begun(), NOON)
     with pytest.raises(errors.Broken, match="cannot go from IDLE to COMPLETE"):
-        turn.change("resize", status=NodeStatus.COMPLETE)
+        turn.change(turn.node("resize"), status=NodeStatus.COMPLETE)
 
 
 # ── Recovery and resuming ────────────────────────────────────────────────────────────────────────────────────────

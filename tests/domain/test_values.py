@@ -1,0 +1,70 @@
+"""Values with other fields are what `dataclasses.replace` would make, and as frozen."""
+
+import dataclasses
+import pickle
+from typing import Any
+
+import pytest
+
+from pupload.domain import events, plan, run, values
+from tests.builders import NOON
+
+QUICK = (run.Attempt, run.NodeRun, run.Run, plan.PortPlan, plan.EdgePlan, plan.NodePlan, events.AttemptFailed)
+
+BEFORE = run.NodeRun(id="resize", attempts=(run.Attempt(number=1, ready_at=NOON),), charged=2)
+
+
+def test_every_field_that_is_given_is_taken_and_every_other_one_kept() -> None:
+    for name in (each.name for each in dataclasses.fields(BEFORE)):
+        one: Any = {name: "another"}
+        found = BEFORE.__replace__(**one)  # type: ignore[attr-defined]
+        assert found == dataclasses.replace(BEFORE, **one)
+        assert getattr(found, name) == "another"
+
+
+def test_what_was_there_before_stays_as_it_was() -> None:
+    values.replace(BEFORE, progress=0.5)
+    assert BEFORE.progress is None
+    assert run.NodeRun(id="resize", attempts=BEFORE.attempts, charged=2) == BEFORE
+
+
+def test_none_is_a_value_like_others() -> None:
+    assert values.replace(values.replace(BEFORE, progress=0.5), progress=None) == BEFORE
+
+
+def test_a_field_that_there_is_not_is_refused() -> None:
+    with pytest.raises(TypeError, match="charge"):
+        values.replace(BEFORE, charge=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("kind", QUICK)
+def test_what_comes_out_is_of_the_class_itself_and_frozen(kind: type) -> None:
+    before: Any = object.__new__(kind)
+    for each in dataclasses.fields(kind):
+        object.__setattr__(before, each.name, None)
+    found = values.replace(before)
+    assert type(found) is kind
+    for each in dataclasses.fields(kind):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(found, each.name, 1)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            delattr(found, each.name)
+    assert not hasattr(found, "__dict__")
+
+
+def test_it_is_hashed_and_pickled_as_any_other() -> None:
+    found = values.replace(BEFORE, id="crop")
+    assert hash(found) == hash(dataclasses.replace(BEFORE, id="crop"))
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_a_class_that_looks_at_what_it_is_given_is_not_made_quick() -> None:
+    with pytest.raises(AssertionError, match="looks at what it is given"):
+
+        @values.quick
+        @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+        class Careful:
+            number: int
+
+            def __post_init__(self) -> None:
+                assert self.number > 0
