@@ -1,0 +1,119 @@
+# shellcheck shell=sh
+#
+# What the entry points share that have ImageMagick work on pictures. Sourced after node.sh:
+#
+#     . /usr/local/lib/pupload/node.sh
+#     . /usr/local/lib/pupload/picture.sh
+#
+# A picture's format is told from its first bytes and named to ImageMagick, never left to it; its size is read in its
+# header before a pixel is decoded; and what pixels may take is less than the container has, so that a picture that is
+# too large ends in a sentence and not in a kill. What else ImageMagick may do says picture-policy.xml, which belongs in
+# /etc/ImageMagick-6/policy.xml of such an image, whose Dockerfile removes all coders but those it needs.
+
+PICTURE_MOST_PIXELS=120000000
+PICTURE_MOST_EDGE=32000
+
+# Scratch files belong to the one place that can be written; pixels may take three quarters of the memory.
+MAGICK_MEMORY_LIMIT=$(($(memory_limit) * 3 / 4))
+export MAGICK_MEMORY_LIMIT MAGICK_TEMPORARY_PATH=/tmp HOME=/tmp
+
+# picture_format FILE: one of jpeg, png, webp, tiff, gif, heic, avif, or nothing.
+picture_format() {
+    case $(starts "$1" 16) in
+    ffd8ff*) echo jpeg ;;
+    89504e470d0a1a0a*) echo png ;;
+    52494646????????57454250*) echo webp ;;
+    49492a00* | 4d4d002a*) echo tiff ;;
+    474946383[79]61*) echo gif ;;
+    ????????6674797061766966*) echo avif ;;                                          # ftypavif
+    ????????66747970686569[67]* | ????????66747970686576[3]* | ????????667479706d696631*) echo heic ;; # heic, heix, hevc, mif1
+    esac
+}
+
+# picture_explain SAID: ends the node with what ImageMagick complained of, in words for the person whose picture it is.
+picture_explain() {
+    picture_reason=$(printf '%s\n' "$1" | sed -n '1{s/^[a-z]*-im6.q16: //;s/ [`@].*//;p;}')
+    case $1 in
+    *'cache resources exhausted'* | *'emory allocation failed'* | *'nable to acquire'*) picture_too_large ;;
+    *'exceeds limit'*) die 65 "the picture is more than $PICTURE_MOST_EDGE pixels wide or high" ;;
+    *'nable to open'* | *'nable to write'* | *'o space left'*) die 70 "could not read or write a file: $picture_reason" ;;
+    *[!\ ]*) die 65 "the $from picture cannot be decoded: it is damaged or not complete ($picture_reason)" ;;
+    # Its PNG reader refuses a size over the limit without a word.
+    *) die 65 "the $from picture cannot be decoded: it is damaged, or more than $PICTURE_MOST_EDGE pixels wide or high" ;;
+    esac
+}
+
+picture_too_large() {
+    die 71 "this ${columns:-?}x${rows:-?} $from picture does not fit into the memory of this tier; try a larger one"
+}
+
+# picture_header FILE: sets from (its format), columns, rows, orientation, colours and transparent (True or False) of the
+# picture, of several pages or frames the first; upright_columns and upright_rows are its size when it stands upright.
+# shellcheck disable=SC2034 # for whoever sources this
+picture_header() {
+    from=$(picture_format "$1")
+    [ -n "$from" ] || die 65 "the input is not a picture in one of the formats JPEG, PNG, WebP, TIFF, GIF, HEIC, AVIF"
+    columns='' rows=''
+    header_said=$(identify-im6.q16 -quiet -ping -format '%w %h %[orientation] %[colorspace] %A\n' "$from:${1}[0]" 2>&1) ||
+        picture_explain "$header_said"
+    read -r columns rows orientation colours transparent <<EOS
+$(printf '%s\n' "$header_said" | tail -n 1)
+EOS
+    case $columns$rows in '' | *[!0-9]*) columns='' rows='' && picture_explain "$header_said" ;; esac
+    [ $((columns * rows)) -le $PICTURE_MOST_PIXELS ] ||
+        die 65 "the picture has ${columns}x$rows pixels; the most this node takes is $((PICTURE_MOST_PIXELS / 1000000)) million"
+    upright_columns=$columns upright_rows=$rows
+    if picture_lies; then upright_columns=$rows upright_rows=$columns; fi
+}
+
+# picture_colour NAME VALUE: white, black, grey, or #rrggbb.
+picture_colour() {
+    case $2 in
+    white | black | grey) return ;;
+    '#'[0-9A-Fa-f][0-9A-Fa-f][0-9A-Fa-f][0-9A-Fa-f][0-9A-Fa-f][0-9A-Fa-f]) return ;;
+    *) die 64 "flag $1 must be white, black, grey or #rrggbb, not '$2'" ;;
+    esac
+}
+
+# picture_lies: whether the picture is to be turned by a quarter to stand upright.
+picture_lies() { case $orientation in LeftTop | RightTop | RightBottom | LeftBottom) ;; *) return 1 ;; esac; }
+
+# picture_room PIXELS: ends the node unless so many have room in memory, at ten bytes each: not all of ImageMagick's
+# readers say so when they run out of it.
+picture_room() { [ $(($1 * 10)) -le "$MAGICK_MEMORY_LIMIT" ] || picture_too_large; }
+
+# picture_finish FORMAT: arguments that make what is written without metadata; the colour profile stays, for without it
+# the colours would be wrong. PICTURE_BACKGROUND (white) shows through where the format has no transparency.
+picture_finish() {
+    finish_keep='!icc,*' finish=
+    case $1 in
+    jpeg) finish="-background ${PICTURE_BACKGROUND:-white} -alpha remove -alpha off -interlace JPEG" ;;
+    avif) finish="-background ${PICTURE_BACKGROUND:-white} -alpha remove -alpha off" ;;
+    png) finish='-define png:exclude-chunk=bKGD,caNv,eXIf,iTXt,tEXt,zCCP,zTXt,tIME,date' ;;
+    tiff) finish='-compress LZW' ;;
+    esac
+    case $colours:$1 in
+    # These have no CMYK; a profile for four inks must not stay on three colours.
+    CMYK:png | CMYK:webp | CMYK:gif | CMYK:avif) finish_keep='*' finish="$finish -colorspace sRGB" ;;
+    esac
+    printf '%s' "+profile $finish_keep +set comment $finish"
+}
+
+# picture_made FORMAT FILE ARGUMENT...: has ImageMagick's convert write the file, whole or not at all; sets made to its
+# size, WIDTHxHEIGHT. PICTURE_TOOL is another of ImageMagick's programs that takes the arguments.
+# shellcheck disable=SC2034 # for whoever sources this
+picture_made() {
+    made_format=$1 made_file=$2 made_broken=''
+    shift 2
+    made_said=$("${PICTURE_TOOL:-convert}-im6.q16" "$@" -format 'now %wx%h\n' -identify "$made_format:$made_file" 2>&1) ||
+        made_broken=1
+    case $made_said in
+    # Only a warning to ImageMagick, which would fill the rest with grey.
+    *'remature end'* | *'nsufficient image data'* | *'ot enough '* | *'nexpected end'* | *'runcated'*) made_broken=1 ;;
+    esac
+    if [ -n "$made_broken" ] || [ ! -s "$made_file" ]; then
+        rm -f "$made_file"
+        picture_explain "$made_said"
+    fi
+    made=$(printf '%s\n' "$made_said" | sed -n 's/^now //p' | tail -n 1)
+}
