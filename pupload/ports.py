@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from pupload.domain import delivery, events, flow, nodedef, run, shares, tiers, watermark
+
+T = TypeVar("T")
 
 # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -971,6 +973,17 @@ class Pulse(Protocol):
 
     def complaint(self) -> str:
         """A sentence about a standstill of a moment ago; empty where there was none."""
+
+
+class Hands(Protocol):
+    """Who does what may block, beside the event loop."""
+
+    async def do(self, work: Callable[..., T], /, *given: Any) -> T:
+        """
+        What `work` returns or raises. It must be short, a few calls on small files: others may wait behind it.
+
+        Whoever is cancelled while waiting here does not know whether it was done.
+        """
 
 
 # ── Chance ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -34,6 +34,7 @@ from pupload.adapters.system import files, logs, memory
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.collector import Collector
 from pupload.adapters.system.disks import SystemDisks
+from pupload.adapters.system.hands import OneHand
 from pupload.adapters.system.ids import SystemIds
 from pupload.adapters.system.outbound import Guard
 from pupload.adapters.system.steady import SteadyClock
@@ -167,6 +168,8 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         teller = MagicTeller()
         teller.warm()
         stack.push_async_callback(teller.close)
+        hands = OneHand()
+        stack.push_async_callback(hands.close)
         world = World(
             runs=state.runs,
             journal=state.journal,
@@ -181,6 +184,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             poster=poster,
             ownership=state.ownership,
             disks=await _disks(data, executor),
+            hands=hands,
         )
         capacity = await executor.capacity()
         config = _config(settings, data, capacity, dev=dev)

@@ -35,6 +35,7 @@ from pupload.ports import (
     Disks,
     Executor,
     FlowStore,
+    Hands,
     Ids,
     Journal,
     Outbox,
@@ -68,6 +69,8 @@ class World:
     ownership: Ownership
     disks: Disks | None = None
     """None: room on disk is not watched."""
+    hands: Hands | None = None
+    """None: what may block is done in the event loop's own threads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,7 @@ class Engine:
             owner=owner_of(config.limits.user),
             lease=self.lease,
             max_artifact_bytes=config.limits.policy.max_artifact_bytes,
+            hands=world.hands,
         )
         self.handout = Handout(secrets=world.secrets, root=config.secrets_root)
         self._make_things_happen(world, config)

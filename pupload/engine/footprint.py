@@ -27,6 +27,9 @@ REST = 10
 DEEPEST = 64
 """Directories within each other: nothing that a node makes is nested deeper on purpose."""
 
+FEW = 64
+"""Files that are looked through without thinking about it."""
+
 _BLOCK = 512
 """What `st_blocks` counts, on every file system."""
 
@@ -50,6 +53,10 @@ class _Sum:
 
 class _Over(Exception):
     """It is too much; the message says of what."""
+
+
+class _Long(Exception):
+    """It takes long to look through."""
 
 
 def measure(folder: Path, bounds: Bounds) -> str:
@@ -96,17 +103,27 @@ class Footprint:
         self.too_much = self.too_much or too_much
         return so_far
 
+    def look_briefly(self) -> bool:
+        """Looks where that takes no time, as there are few files and no directories. Returns whether it did."""
+        try:
+            too_much, _ = _measured(self._folder, self._bounds, brief=True)
+        except _Long:
+            return False
+        self.too_much = self.too_much or too_much
+        return True
 
-def _measured(folder: Path, bounds: Bounds) -> tuple[str, int]:
+
+def _measured(folder: Path, bounds: Bounds, *, brief: bool = False) -> tuple[str, int]:
+    """What `measure` says, and the bytes so far. Raises `_Long` where it is to be `brief` and cannot be."""
     so_far = _Sum()
     try:
-        _descend(None, str(folder), so_far, bounds, depth=0)
+        _descend(None, str(folder), so_far, bounds, depth=0, brief=brief)
     except _Over as over:
         return str(over), so_far.bytes
     return "", so_far.bytes
 
 
-def _add(directory: int, so_far: _Sum, bounds: Bounds, *, depth: int) -> None:
+def _add(directory: int, so_far: _Sum, bounds: Bounds, *, depth: int, brief: bool) -> None:
     """Adds what the open directory holds. A name that is gone by the time it is looked at is nothing."""
     with os.scandir(directory) as entries:
         for entry in entries:
@@ -122,11 +139,15 @@ def _add(directory: int, so_far: _Sum, bounds: Bounds, *, depth: int) -> None:
             if so_far.bytes > bounds.bytes:
                 most = tiers.size_text(bounds.bytes)
                 raise _Over(f"wrote more than {most} to /pupload/out, the storage of {bounds.tier}")
+            if brief and (so_far.files > FEW or stat.S_ISDIR(found.st_mode)):
+                raise _Long
             if stat.S_ISDIR(found.st_mode):
                 _descend(directory, entry.name, so_far, bounds, depth=depth + 1)
 
 
-def _descend(directory: int | None, name: str, so_far: _Sum, bounds: Bounds, *, depth: int) -> None:
+def _descend(
+    directory: int | None, name: str, so_far: _Sum, bounds: Bounds, *, depth: int, brief: bool = False
+) -> None:
     if depth > DEEPEST:
         raise _Over(f"made directories more than {DEEPEST} deep in /pupload/out")
     try:
@@ -136,6 +157,6 @@ def _descend(directory: int | None, name: str, so_far: _Sum, bounds: Bounds, *, 
     except OSError as error:
         raise _Over("made a directory in /pupload/out that nobody can look into") from error
     try:
-        _add(inner, so_far, bounds, depth=depth)
+        _add(inner, so_far, bounds, depth=depth, brief=brief)
     finally:
         os.close(inner)

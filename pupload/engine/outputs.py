@@ -69,7 +69,12 @@ class Outputs:
             await asyncio.wait({ceasing, waiting}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await ended(ceasing)
-        return await asyncio.to_thread(self._look)
+        seen = await self._staging.hands.do(self._look_briefly)
+        return await asyncio.to_thread(self._look) if seen is None else seen
+
+    def _look_briefly(self) -> dict[str, Seen] | None:
+        """None where that takes time."""
+        return self._staging.look(self._node, self._folder) if self._footprint.look_briefly() else None
 
     def _look(self) -> dict[str, Seen]:
         self._footprint.look_now()  # what it wrote since the last look counts, too

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from pupload import errors
@@ -26,10 +27,11 @@ from pupload.domain.command import environment_name
 from pupload.domain.keys import safe
 from pupload.domain.plan import NodePlan, PortPlan
 from pupload.domain.run import AttemptRef, Run
-from pupload.engine.clearing import clear
+from pupload.engine.clearing import clear, clear_small
+from pupload.engine.hands import Threads
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.tasks import all_of
-from pupload.ports import Clock, ObjectStat, ObjectStore, Stores, TypeTeller
+from pupload.ports import Clock, Hands, ObjectStat, ObjectStore, Stores, TypeTeller
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +65,12 @@ class Folder:
     @property
     def inputs(self) -> Path:
         """Mounted at /pupload/in."""
-        return self.path / "in"
+        return Path(f"{self.path}/in")
 
     @property
     def outputs(self) -> Path:
         """Mounted at /pupload/out."""
-        return self.path / "out"
+        return Path(f"{self.path}/out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +108,14 @@ class Staging:
         owner: tuple[int, int],
         lease: Lease | None = None,
         max_artifact_bytes: int | None = None,
+        hands: Hands | None = None,
     ) -> None:
         """
         `root` holds the attempts' directories; `owner` is the uid and gid that may write to `out/`.
 
-        Outputs of more than `max_artifact_bytes` are not stored.
+        Outputs of more than `max_artifact_bytes` are not stored. `hands` do what is short in an attempt's directory.
         """
+        self.hands: Hands = hands or Threads()
         self._max_artifact_bytes = max_artifact_bytes
         self._lease = lease or for_ever(clock)
         self._stores = stores
@@ -133,13 +137,13 @@ class Staging:
 
     def folder(self, ref: AttemptRef) -> Folder:
         """The attempt's directory, there or not."""
-        return Folder(path=self._root / ref.id)
+        return Folder(path=Path(f"{self._root}/{ref.id}"))
 
     async def make_folder(self, ref: AttemptRef, *, owner: tuple[int, int] | None = None) -> Folder:
         """The attempt's directory, made where it is missing. Raises `errors.DiskFull`."""
         folder = self.folder(ref)
         try:
-            names = await asyncio.to_thread(_make, folder, owner or self._owner)
+            names = await self.hands.do(_make, folder, owner or self._owner)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise errors.DiskFull(path=str(self._root)) from error
@@ -150,7 +154,9 @@ class Staging:
         """The attempt's directory is gone afterwards; so is the `other` one, where another controller made it."""
         own = self.folder(ref)
         for folder in (own, other):
-            if folder is not None and folder.path.name == own.path.name:  # nothing else is ever removed
+            if folder is None or folder.path.name != own.path.name:
+                continue  # nothing else is ever removed
+            if not await self.hands.do(clear_small, folder.path):
                 await asyncio.to_thread(clear, folder.path)
 
     async def folders(self) -> list[str]:
@@ -322,7 +328,7 @@ class Staging:
         file = seen.pop(port.port, None)
         if file is None:
             names = 1 if since is None else 2
-            file = await asyncio.to_thread(_seen, path, port.port, self._teller.head_bytes, names=names)
+            file = await self.hands.do(partial(_seen, path, port.port, self._teller.head_bytes, names=names))
         if file.error is not None:
             raise file.error
         size, edge = file.size, run.plan.edges[port.edge]
@@ -420,16 +426,27 @@ def _names_in(root: Path) -> list[str]:
 
 def _make(folder: Folder, owner: tuple[int, int]) -> frozenset[str]:
     """What lies in its inputs already."""
-    folder.inputs.mkdir(parents=True, exist_ok=True)
-    folder.outputs.mkdir(exist_ok=True)
-    folder.inputs.chmod(0o755)
+    inputs, outputs = folder.inputs, folder.outputs
+    folder.path.mkdir(parents=True, exist_ok=True)
+    new = _made(inputs)
+    _made(outputs)
+    inputs.chmod(0o755)
     if os.geteuid() == 0:
-        os.chown(folder.outputs, *owner)
-        folder.outputs.chmod(0o755)
+        os.chown(outputs, *owner)
+        outputs.chmod(0o755)
     else:
         # Without root nothing can be given away; the directory above lets nobody else in.
-        folder.outputs.chmod(0o777)
-    return frozenset(entry.name for entry in folder.inputs.iterdir())
+        outputs.chmod(0o777)
+    return frozenset() if new else frozenset(entry.name for entry in inputs.iterdir())
+
+
+def _made(folder: Path) -> bool:
+    """Whether the directory was made just now."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 def _seen(path: Path, port: str, head_bytes: int, *, names: int = 1) -> Seen:

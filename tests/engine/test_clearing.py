@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pupload.engine.clearing import clear
+from pupload.engine.clearing import FEW, clear, clear_small
 
 
 def nest(folder: Path, depth: int) -> None:
@@ -62,3 +62,36 @@ def test_what_is_not_there_or_no_directory_is_no_fault(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "kept")
     clear(tmp_path / "link")
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def an_attempt(folder: Path, *, files: int = 2) -> Path:
+    """What is left of one."""
+    for place in ("in", "out"):
+        (folder / place).mkdir(parents=True)
+        for number in range(files):
+            (folder / place / f"file {number}").touch(mode=0o444)
+    return folder
+
+
+def test_what_nodes_usually_leave_goes_at_once(tmp_path: Path) -> None:
+    (tmp_path / "kept").touch()
+    folder = an_attempt(tmp_path / "attempt")
+    (folder / "out" / "link").symlink_to(tmp_path / "kept")
+    os.mkfifo(folder / "out" / "pipe")
+    assert clear_small(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert clear_small(folder), "there is nothing"
+
+
+def test_what_takes_longer_is_left_to_others(tmp_path: Path) -> None:
+    many = an_attempt(tmp_path / "many", files=FEW + 1)
+    deep = an_attempt(tmp_path / "deep")
+    (deep / "out" / "folder").mkdir()
+    beside = an_attempt(tmp_path / "beside")
+    (beside / "file").touch()
+    (tmp_path / "link").symlink_to(deep)
+    for folder in (many, deep, beside, tmp_path / "link"):
+        assert not clear_small(folder)
+        assert os.path.lexists(folder)
+        clear(folder)
+        assert not os.path.lexists(folder)

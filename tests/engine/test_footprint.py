@@ -10,7 +10,7 @@ import pytest
 from pupload.adapters.memory import clock
 from pupload.adapters.memory.containers import Outcome
 from pupload.domain.run import Failure, Status
-from pupload.engine.footprint import Bounds, Footprint, measure
+from pupload.engine.footprint import FEW, Bounds, Footprint, measure
 from pupload.ports import ContainerOrder
 from tests.bench import LIMITS, PNG, a_bench
 from tests.builders import a_definition, a_flow, a_node, a_port
@@ -115,6 +115,24 @@ def as_somebody(out: Path) -> str:
     os.waitpid(child, 0)
     with os.fdopen(reading) as pipe:
         return pipe.read()
+
+
+def test_a_brief_look_sees_what_a_long_one_does(out: Path) -> None:
+    (out / "large").write_bytes(b"x" * 400 * KIB)
+    footprint = Footprint(clock=clock.VirtualClock(), folder=out, bounds=BOUNDS)
+    assert footprint.look_briefly()
+    assert footprint.too_much == TOO_MUCH
+
+
+@pytest.mark.parametrize("what", ["many", "folder"])
+def test_a_look_that_takes_long_is_not_brief(out: Path, what: str) -> None:
+    for number in range(FEW + 1 if what == "many" else 0):
+        (out / str(number)).touch()
+    if what == "folder":
+        (out / "folder").mkdir()
+    footprint = Footprint(clock=clock.VirtualClock(), folder=out, bounds=replace(BOUNDS, files=1000))
+    assert not footprint.look_briefly()
+    assert footprint.too_much == ""
 
 
 async def test_who_writes_too_much_is_stopped_once(out: Path) -> None:

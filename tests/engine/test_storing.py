@@ -242,7 +242,7 @@ async def test_the_steps_of_an_attempt_take_one_trip_to_a_thread_each(
             run = await bench.ended(run)
             assert run.status is Status.COMPLETE
             assert trips.count("_make") == 1
-            assert trips.count("_look") == 1
-            assert not {"_seen", "_sha256_of_file", "look_now"} & set(trips), "these look for themselves"
+            assert trips.count("_look_briefly") == 1
+            assert not {"_look", "_seen", "_sha256_of_file", "look_now"} & set(trips), "these look for themselves"
             assert "count_logs" not in journal.calls, "nobody can have written a line of a new attempt"
             assert "write_logs" not in journal.calls, "an empty log costs no commit"

@@ -1,0 +1,95 @@
+"""
+One thread for what is short and may block.
+
+Many attempts have something small done at the same moment: a directory made, looked into, removed. A trip to a pool of
+threads costs more than that, and threads that each do a little take the interpreter from the event loop in turns. So
+one thread takes whatever waits, and brings home many results at once.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+TOGETHER = 16
+"""Results that are brought home at once, at most: the first of them waits for the last."""
+
+
+class _Errand:
+    """A piece of work that somebody waits for."""
+
+    __slots__ = ("error", "given", "result", "waiting", "work")
+
+    def __init__(self, work: Callable[..., Any], given: tuple[Any, ...], waiting: "asyncio.Future[Any]") -> None:
+        self.work = work
+        self.given = given
+        self.waiting = waiting
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class OneHand:
+    """`ports.Hands`. Made and used on one event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="pupload-hand", daemon=True)
+        self._thread.start()
+
+    async def do(self, work: Callable[..., T], /, *given: Any) -> T:
+        """See `ports.Hands`. Who comes late, when it is closed, is served by the loop's own threads."""
+        if self._closed:
+            return await asyncio.to_thread(work, *given)
+        waiting: asyncio.Future[T] = self._loop.create_future()
+        self._errands.put(_Errand(work, given, waiting))
+        return await waiting
+
+    async def close(self) -> None:
+        """Returns when everything that waits is done."""
+        if not self._closed:
+            self._closed = True
+            self._errands.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # ── in the thread ──
+
+    def _work(self) -> None:
+        more = True
+        while more:
+            done: list[_Errand] = []
+            errand = self._errands.get()
+            with suppress(queue.Empty):
+                while errand is not None:
+                    _carry_out(errand)
+                    done.append(errand)
+                    if len(done) == TOGETHER:
+                        break
+                    errand = self._errands.get_nowait()
+            more = errand is not None
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(_bring_home, done)
+
+
+def _carry_out(errand: _Errand) -> None:
+    if errand.waiting.cancelled():
+        return  # and not begun: nobody wants it any more
+    try:
+        errand.result = errand.work(*errand.given)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
+        errand.error = error
+
+
+def _bring_home(done: list[_Errand]) -> None:
+    for errand in done:
+        if errand.waiting.done():  # cancelled
+            continue
+        if errand.error is None:
+            errand.waiting.set_result(errand.result)
+        else:
+            errand.waiting.set_exception(errand.error)
