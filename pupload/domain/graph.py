@@ -7,10 +7,10 @@ stop between nodes, so that many producers and many consumers of one edge are no
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pupload.domain.flow import Flow
+from pupload.domain.flow import Binding, Flow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,28 +23,51 @@ class Order:
     """The ids of one cycle, in its direction; empty when there is none."""
 
 
-def producers(flow: Flow) -> dict[str, tuple[str, ...]]:
-    """By edge, the ids of the nodes that make it; a sound flow has one each."""
-    return _by_edge(flow, outputs=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Who makes and who takes what lies on the edges, by their places in the flow; made once for many questions."""
+
+    made_by: Mapping[str, Sequence[int]]
+    taken_by: Mapping[str, Sequence[int]]
 
 
-def consumers(flow: Flow) -> dict[str, tuple[str, ...]]:
-    """By edge, the ids of the nodes that take it, in the flow's order, each once."""
-    return _by_edge(flow, outputs=False)
+def links(flow: Flow) -> Links:
+    """Those of the flow."""
+    return Links(
+        made_by=_positions(node.outputs for node in flow.nodes),
+        taken_by=_positions(node.inputs for node in flow.nodes),
+    )
 
 
-def order(flow: Flow) -> Order:
-    """An order in which the nodes can run, and a cycle where there is one (Kahn's algorithm)."""
-    made_by = _positions(flow, outputs=True)
-    taken_by = _positions(flow, outputs=False)
-    awaited_edges = [len({binding.edge for binding in node.inputs if binding.edge in made_by}) for node in flow.nodes]
-    awaited_nodes = {edge: len(nodes) for edge, nodes in made_by.items()}
+def producers(flow: Flow, known: Links | None = None) -> dict[str, tuple[str, ...]]:
+    """By edge, the ids of the nodes that make it; a sound flow has one each. `known` are the flow's own links."""
+    return _ids(flow, (known or links(flow)).made_by)
+
+
+def consumers(flow: Flow, known: Links | None = None) -> dict[str, tuple[str, ...]]:
+    """By edge, the ids of the nodes that take it, in the flow's order, each once. `known` are the flow's own links."""
+    return _ids(flow, (known or links(flow)).taken_by)
+
+
+def order(flow: Flow, known: Links | None = None) -> Order:
+    """
+    An order in which the nodes can run, and a cycle where there is one (Kahn's algorithm).
+
+    `known` are the flow's own links.
+    """
+    known = known or links(flow)
+    nodes, taken_by = flow.nodes, known.taken_by
+    awaited_nodes = {edge: len(makers) for edge, makers in known.made_by.items()}
+    awaited_edges = _edges_awaited(flow, known)
     ready = deque(position for position, count in enumerate(awaited_edges) if count == 0)
     done: list[int] = []
     while ready:
         position = ready.popleft()
         done.append(position)
-        for edge in dict.fromkeys(binding.edge for binding in flow.nodes[position].outputs if binding.edge):
+        outputs = nodes[position].outputs
+        for edge in {binding.edge: None for binding in outputs} if len(outputs) > 1 else [one.edge for one in outputs]:
+            if not edge:
+                continue
             awaited_nodes[edge] -= 1
             if awaited_nodes[edge]:
                 continue
@@ -52,10 +75,10 @@ def order(flow: Flow) -> Order:
                 awaited_edges[consumer] -= 1
                 if awaited_edges[consumer] == 0:
                     ready.append(consumer)
-    left = set(range(len(flow.nodes))).difference(done)
+    left = set(range(len(nodes))).difference(done) if len(done) < len(nodes) else set()
     return Order(
-        nodes=tuple(flow.nodes[position].id for position in done),
-        cycle=tuple(flow.nodes[position].id for position in _cycle(flow, left, made_by)),
+        nodes=tuple([nodes[position].id for position in done]),
+        cycle=tuple([nodes[position].id for position in _cycle(flow, left, known.made_by)]),
     )
 
 
@@ -80,24 +103,41 @@ def downstream(flow: Flow, node: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _by_edge(flow: Flow, *, outputs: bool) -> dict[str, tuple[str, ...]]:
+def _ids(flow: Flow, by_edge: Mapping[str, Sequence[int]]) -> dict[str, tuple[str, ...]]:
+    nodes = flow.nodes
     return {
-        edge: tuple(dict.fromkeys(flow.nodes[position].id for position in positions))
-        for edge, positions in _positions(flow, outputs=outputs).items()
+        edge: (nodes[positions[0]].id,)
+        if len(positions) == 1
+        else tuple(dict.fromkeys([nodes[position].id for position in positions]))
+        for edge, positions in by_edge.items()
     }
 
 
-def _positions(flow: Flow, *, outputs: bool) -> dict[str, tuple[int, ...]]:
+def _positions(bindings: Iterable[Sequence[Binding]]) -> dict[str, list[int]]:
     """By edge, the places in the flow of the nodes that are bound to it, each once. Edges without a name are none."""
-    found: dict[str, dict[int, None]] = {}
-    for position, node in enumerate(flow.nodes):
-        for binding in node.outputs if outputs else node.inputs:
-            if binding.edge:
-                found.setdefault(binding.edge, {})[position] = None
-    return {edge: tuple(positions) for edge, positions in found.items()}
+    found: dict[str, list[int]] = {}
+    for position, those in enumerate(bindings):
+        for binding in those:
+            there = found.get(binding.edge)
+            if there is None:
+                found[binding.edge] = [position]
+            elif there[-1] != position:
+                there.append(position)
+    found.pop("", None)
+    return found
 
 
-def _cycle(flow: Flow, left: set[int], made_by: Mapping[str, tuple[int, ...]]) -> list[int]:
+def _edges_awaited(flow: Flow, known: Links) -> list[int]:
+    """How many edges that a node makes each node takes, by its place."""
+    awaited = [0] * len(flow.nodes)
+    for edge, positions in known.taken_by.items():
+        if edge in known.made_by:
+            for position in positions:
+                awaited[position] += 1
+    return awaited
+
+
+def _cycle(flow: Flow, left: set[int], made_by: Mapping[str, Sequence[int]]) -> list[int]:
     """
     One cycle among the nodes that Kahn's algorithm leaves.
 

@@ -5,6 +5,7 @@ What comes from users is made safe first, so that no name of an edge, a flow or 
 """
 
 import hashlib
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from urllib.parse import quote
 
 from pupload.domain import template
 from pupload.domain.plan import EdgePlan
+
+_SAFE = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
+"""Nothing in it is written otherwise in a key."""
 
 NO_NODE = "upload"
 """What `NODE_ID` is where no node makes the object."""
@@ -69,6 +73,8 @@ def of_attempt(run_id: str, edge: EdgePlan, number: int) -> str:
 
 def safe(text: str) -> str:
     """The text as one segment of a key: letters, digits, `.`, `_`, `-` and `~` stay, all else is percent-encoded."""
+    if _SAFE.fullmatch(text):
+        return text
     written = quote(text, safe="")
     return written if written.strip(".") else written.replace(".", "%2E")
 

@@ -4,6 +4,7 @@ Rules about edges: what lies between nodes.
 An edge that nobody produces is an upload, and one that nobody consumes is a result: neither is a fault.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,6 +16,9 @@ from pupload.domain.validation.findings import Finding, found, pointer
 from pupload.domain.validation.subject import FLOW, Subject, shown, utf8_length
 
 _LONGEST_NAME = 128
+_PLAIN = re.compile(rf"[A-Za-z0-9_-][A-Za-z0-9._-]{{0,{_LONGEST_NAME - 1}}}")
+"""What nearly all edges are called like, so that only the others need be looked at closely."""
+
 _COMPARED = 16
 """How many different sets of types of one upload are compared with each other."""
 
@@ -126,6 +130,8 @@ RULES = (names, producer, one_producer, kept, types)
 
 def _bad_name(name: str) -> str:
     """Why an edge cannot be called so; empty when it can."""
+    if _PLAIN.fullmatch(name):
+        return ""
     if not name:
         return "it is empty"
     if utf8_length(name) > _LONGEST_NAME:

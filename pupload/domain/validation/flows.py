@@ -48,7 +48,7 @@ def size(subject: Subject) -> Iterator[Finding]:
 
 def cycle(subject: Subject) -> Iterator[Finding]:
     """No node waits for itself, by whatever way."""
-    around = graph.order(subject.flow).cycle
+    around = graph.order(subject.flow, subject.links).cycle
     if around:
         names = [shown(node) for node in (*around[:_NAMED], *(["…"] if len(around) > _NAMED else []), around[0])]
         yield found("FLOW_001", pointer(FLOW, "Nodes"), cycle=" → ".join(names))

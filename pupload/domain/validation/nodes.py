@@ -18,13 +18,12 @@ def ids(subject: Subject) -> Iterator[Finding]:
     """Every node has an id of its own that can be part of names."""
     seen: set[str] = set()
     for path, node in subject.nodes:
-        at = pointer(path, "ID")
         if not node.id:
-            yield found("NODE_008", at)
+            yield found("NODE_008", pointer(path, "ID"))
         elif node.id in seen:
-            yield found("NODE_007", at, node=shown(node.id))
+            yield found("NODE_007", pointer(path, "ID"), node=shown(node.id))
         elif not _ID.fullmatch(node.id):
-            yield found("NODE_011", at, node=shown(node.id))
+            yield found("NODE_011", pointer(path, "ID"), node=shown(node.id))
         seen.add(node.id)
 
 
@@ -106,30 +105,25 @@ def flag_values(subject: Subject) -> Iterator[Finding]:
 def bound_once(subject: Subject) -> Iterator[Finding]:
     """A node binds each port and sets each flag once."""
     for path, node in subject.nodes:
-        yield from _repeated(path, node, "Inputs", "input", node.inputs)
-        yield from _repeated(path, node, "Outputs", "output", node.outputs)
-        yield from _repeated(path, node, "Flags", "flag", node.flags)
+        if len(node.inputs) > 1:
+            yield from _repeated(path, node, "Inputs", "input", node.inputs)
+        if len(node.outputs) > 1:
+            yield from _repeated(path, node, "Outputs", "output", node.outputs)
+        if len(node.flags) > 1:
+            yield from _repeated(path, node, "Flags", "flag", node.flags)
 
 
 def names(subject: Subject) -> Iterator[Finding]:
     """What a node binds and sets has a name for files and variables, where no definition says so already."""
+    good: set[str] = set()
     for path, node in subject.nodes:
         use = subject.uses.get(node.uses)
-        kinds: tuple[tuple[str, str, Sequence[Binding | FlagValue], bool], ...] = (
-            ("Inputs", "an input", node.inputs, bool(use and use.inputs)),
-            ("Outputs", "an output", node.outputs, bool(use and use.outputs)),
-            ("Flags", "a flag", node.flags, bool(use and use.flags)),
-        )
-        for field, kind, items, declared in kinds:
-            for index, item in enumerate(items):
-                if not declared and not is_name(item.name):
-                    yield found(
-                        "NODE_023",
-                        pointer(path, field, index, "Name"),
-                        subject=f"Node {shown(node.id)}",
-                        kind=kind,
-                        name=shown(item.name) or '""',
-                    )
+        if node.inputs and not (use and use.inputs):
+            yield from _misnamed(path, node, "Inputs", "an input", node.inputs, good)
+        if node.outputs and not (use and use.outputs):
+            yield from _misnamed(path, node, "Outputs", "an output", node.outputs, good)
+        if node.flags and not (use and use.flags):
+            yield from _misnamed(path, node, "Flags", "a flag", node.flags, good)
 
 
 def timeout(subject: Subject) -> Iterator[Finding]:
@@ -153,9 +147,26 @@ def _shown(value: str, definition: FlagDef | None) -> str:
     return MASK if hidden else shown(value)
 
 
+def _misnamed(
+    path: str, node: Node, field: str, kind: str, items: Sequence[Binding | FlagValue], good: set[str]
+) -> Iterator[Finding]:
+    """Those that cannot be called so; `good` are names that can, and grows: nodes have the same few."""
+    for index, item in enumerate(items):
+        if item.name in good:
+            continue
+        if is_name(item.name):
+            good.add(item.name)
+        else:
+            yield found(
+                "NODE_023",
+                pointer(path, field, index, "Name"),
+                subject=f"Node {shown(node.id)}",
+                kind=kind,
+                name=shown(item.name) or '""',
+            )
+
+
 def _repeated(path: str, node: Node, field: str, kind: str, items: Sequence[Binding | FlagValue]) -> Iterator[Finding]:
-    if len(items) < 2:
-        return
     seen: set[str] = set()
     for index, item in enumerate(items):
         if item.name in seen:

@@ -67,7 +67,7 @@ def timeouts(subject: Subject) -> Iterator[Finding]:
             who = f"Definition {shown(use.definition.uses)}"
             yield found("POLICY_006", use.at("Timeout"), subject=who, timeout=use.definition.timeout, reason=reason)
     for path, node in subject.nodes:
-        if reason := policy.node_timeout_objection(_seconds(node.timeout)):
+        if node.timeout and (reason := policy.node_timeout_objection(_seconds(node.timeout))):
             at, who = pointer(path, "Timeout"), f"Node {shown(node.id)}"
             yield found("POLICY_006", at, subject=who, timeout=node.timeout, reason=reason)
     if reason := policy.flow_timeout_objection(_seconds(subject.flow.timeout)):

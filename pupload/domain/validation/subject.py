@@ -52,6 +52,7 @@ class Subject:
     wells: Mapping[str, DataWell]
     """By edge; the first where there are several."""
     stores: frozenset[str]
+    links: graph.Links
     producers: Mapping[str, tuple[str, ...]]
     consumers: Mapping[str, tuple[str, ...]]
 
@@ -60,6 +61,7 @@ def make(flow: Flow, definitions: Sequence[NodeDef], limits: Limits, pointers: S
     """The subject; `pointers` says where each definition stands, by default in the request's NodeDefs."""
     paths = [f"/NodeDefs/{position}" for position in range(len(definitions))] if pointers is None else pointers
     nodes = [(f"{FLOW}/Nodes/{position}", node) for position, node in enumerate(flow.nodes)]
+    links = graph.links(flow)
     own = {DEFAULT_STORE} if limits.default_store else set()
     return Subject(
         flow=flow,
@@ -80,8 +82,9 @@ def make(flow: Flow, definitions: Sequence[NodeDef], limits: Limits, pointers: S
         uses=_uses(flow, definitions, paths),
         wells={well.edge: well for well in reversed(flow.wells)},
         stores=frozenset(own.union(store.name for store in flow.stores)),
-        producers=graph.producers(flow),
-        consumers=graph.consumers(flow),
+        links=links,
+        producers=graph.producers(flow, links),
+        consumers=graph.consumers(flow, links),
     )
 
 
