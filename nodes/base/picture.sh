@@ -75,6 +75,9 @@ picture_colour() {
     esac
 }
 
+# picture_gravity NAME VALUE: a corner, the middle of an edge, or the centre.
+picture_gravity() { choice "$1" "$2" center north northeast east southeast south southwest west northwest; }
+
 # picture_lies: whether the picture is to be turned by a quarter to stand upright.
 picture_lies() { case $orientation in LeftTop | RightTop | RightBottom | LeftBottom) ;; *) return 1 ;; esac; }
 
@@ -82,21 +85,26 @@ picture_lies() { case $orientation in LeftTop | RightTop | RightBottom | LeftBot
 # readers say so when they run out of it.
 picture_room() { [ $(($1 * 10)) -le "$MAGICK_MEMORY_LIMIT" ] || picture_too_large; }
 
-# picture_finish FORMAT: arguments that make what is written without metadata; the colour profile stays, for without it
-# the colours would be wrong. PICTURE_BACKGROUND (white) shows through where the format has no transparency.
+# picture_same: the format of what is made from the picture where no other is wanted. Nobody's browser thanks us for HEIC.
+picture_same() { case $from in heic | avif) echo jpeg ;; *) echo "$from" ;; esac; }
+
+# picture_finish FORMAT [keep]: arguments that make what is written without metadata, or with it; the colour profile
+# stays, for without it the colours would be wrong. PICTURE_BACKGROUND (white) shows through where the format has no
+# transparency here.
 picture_finish() {
-    finish_keep='!icc,*' finish=
+    finish='' finish_lose='+profile !icc,* +set comment'
     case $1 in
     jpeg) finish="-background ${PICTURE_BACKGROUND:-white} -alpha remove -alpha off -interlace JPEG" ;;
     avif) finish="-background ${PICTURE_BACKGROUND:-white} -alpha remove -alpha off" ;;
-    png) finish='-define png:exclude-chunk=bKGD,caNv,eXIf,iTXt,tEXt,zCCP,zTXt,tIME,date' ;;
+    png) finish_lose="$finish_lose -define png:exclude-chunk=bKGD,caNv,eXIf,iTXt,tEXt,zCCP,zTXt,tIME,date" ;;
     tiff) finish='-compress LZW' ;;
     esac
     case $colours:$1 in
     # These have no CMYK; a profile for four inks must not stay on three colours.
-    CMYK:png | CMYK:webp | CMYK:gif | CMYK:avif) finish_keep='*' finish="$finish -colorspace sRGB" ;;
+    CMYK:png | CMYK:webp | CMYK:gif | CMYK:avif) finish="$finish -colorspace sRGB +profile icc" ;;
     esac
-    printf '%s' "+profile $finish_keep +set comment $finish"
+    [ "${2:-}" = keep ] || printf '%s ' "$finish_lose"
+    printf '%s' "$finish"
 }
 
 # picture_made FORMAT FILE ARGUMENT...: has ImageMagick's convert write the file, whole or not at all; sets made to its
