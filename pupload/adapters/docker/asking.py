@@ -1,12 +1,13 @@
 """
 Asking the engine what every container needs: HTTP on its socket, in the event loop.
 
-A call costs a third of a millisecond of processor time, a tenth of what the SDK takes, and no thread. The rules are
-those of `calls`: questions that are answered at once never queue behind work that the engine needs time for, every call
-has a time limit, and an engine that accepts and never answers costs one time limit and not one per call. Each of our
-calls may be repeated, and is, once, when the engine closed the connection on which it went.
+A call costs a small part of what the SDK takes, and no thread. The rules are those of `calls`: questions that are
+answered at once never queue behind work that the engine needs time for, every call has a time limit, and an engine that
+accepts and never answers costs one time limit and not one per call. Each of our calls may be repeated, and is, once,
+when the engine closed the connection on which it went.
 
-The connections serve `streams` as well.
+An engine behind a socket on this machine is asked by `http.local`; others, and whatever takes its time (`streams`), by
+aiohttp.
 """
 
 import asyncio
@@ -14,11 +15,13 @@ import os
 import ssl
 from collections.abc import Mapping
 from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
 
 from pupload.adapters.docker import calls
+from pupload.adapters.http import local
 
 _T = TypeVar("_T")
 
@@ -53,6 +56,7 @@ class Asking:
         self._slow = asyncio.Semaphore(pool_size)
         self._starts = asyncio.Semaphore(min(_STARTS * (os.cpu_count() or 1), pool_size))
         self._session: aiohttp.ClientSession | None = None
+        self._local: local.Connections | None = None
         self._version = ""
         self._closed = False
 
@@ -112,7 +116,7 @@ class Asking:
             async with asyncio.timeout(seconds):
                 try:
                     return await self._answer(method, path, query, data)
-                except aiohttp.ClientConnectionError:
+                except (aiohttp.ClientConnectionError, ConnectionError, FileNotFoundError):
                     return await self._answer(method, path, query, data)
         except TimeoutError:
             raise self._calls.silent(seconds) from None
@@ -122,6 +126,12 @@ class Asking:
 
     async def _answer(self, method: str, path: str, query: Mapping[str, str] | None, data: bytes | None) -> bytes:
         headers = _JSON if data is not None else None
+        if (socket := self._socket) is not None:
+            target = f"{quote(path, safe=_PLAIN)}?{urlencode(query)}" if query else quote(path, safe=_PLAIN)
+            told = await self._nearby(socket).ask(method, target, body=data, headers=headers)
+            if told.status >= _FAILED:
+                raise self.refusal(told.status, told.body, told.reason)
+            return told.body
         asked = self.session().request(method, path, params=query, data=data, headers=headers, allow_redirects=False)
         async with asked as answer:
             said = await answer.read()
@@ -145,6 +155,19 @@ class Asking:
 
     # ── Connections ──────────────────────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def _socket(self) -> str | None:
+        """The engine's, where it is on this machine."""
+        scheme, _, rest = self._calls.host.partition("://")
+        return "/" + rest.lstrip("/") if scheme in ("unix", "http+unix") else None
+
+    def _nearby(self, socket: str) -> local.Connections:
+        if self._closed:
+            raise self._calls.unavailable("the executor is closed")
+        if self._local is None:
+            self._local = local.Connections(socket)
+        return self._local
+
     def session(self) -> aiohttp.ClientSession:
         """Of connections to the engine; their number is bounded by who asks. Raises `errors.ExecutorUnavailable`."""
         if self._closed:
@@ -161,9 +184,9 @@ class Asking:
         return self._session
 
     def _connector(self) -> tuple[str, aiohttp.BaseConnector]:
+        if (socket := self._socket) is not None:
+            return "http://engine", aiohttp.UnixConnector(socket, limit=0)
         scheme, _, rest = self._calls.host.partition("://")
-        if scheme in ("unix", "http+unix"):
-            return "http://engine", aiohttp.UnixConnector("/" + rest.lstrip("/"), limit=0)
         if scheme not in ("tcp", "http", "https"):
             raise self._calls.unavailable(f"hosts of the kind {scheme}:// are not supported; use unix:// or tcp://")
         secure = _secure(self._calls.tls)
@@ -174,12 +197,17 @@ class Asking:
     async def close(self) -> None:
         """Gives up every connection."""
         self._closed = True
+        if self._local is not None:
+            self._local.close()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
 
 _JSON = {"Content-Type": "application/json"}
+
+_PLAIN = "/%:@!$&'()*+,;=~"
+"""What a path holds as it is; what is quoted in it already stays so."""
 
 
 def _secure(tls: Any) -> ssl.SSLContext | None:

@@ -17,11 +17,13 @@ from typing import Any
 import aiohttp
 
 from pupload import errors, ports
+from pupload.adapters.http import local
 from pupload.adapters.s3 import calls, checksums, client, keys, places, signing
 
 HEARTBEAT_SECONDS = 15.0
 _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+_ANSWER_SECONDS = 900.0
 _LAST_WAIT_SECONDS = 10.0
 """For a store that is taking over a file nobody wants any more."""
 
@@ -99,6 +101,17 @@ class EmbeddedStore(client.S3Store):
             # A file that an earlier attempt left there: links, unlike renames, do not take a file's place.
             await asyncio.to_thread(path.unlink)
             await self._control.ask("/link", order)
+
+    async def lend(self, key: str, path: Path) -> bool:
+        """See `ports.Lends`."""
+        self._calls.path_of(key)
+        try:
+            await self._link({"bucket": self.bucket.name, "key": key, "path": _absolute(path)}, path)
+        except ControlSilent:
+            return False
+        except ControlRefused as refused:
+            raise self._turn(refused, key, path) from refused
+        return True
 
     async def seal(self, source: str, target: str, *, head_bytes: int, most_bytes: int) -> ports.Sealed | None:
         """See `ports.SealsAtOnce`."""
@@ -217,6 +230,7 @@ class Control:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._local = local.Connections(path)
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, what: str, order: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,19 +244,16 @@ class Control:
 
     async def _ask(self, what: str, order: Mapping[str, Any]) -> bytes:
         # Hashing a file it takes over takes the store as long as the file is large.
-        patience = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=900)
         try:
-            async with self._connected().post(
-                f"http://store{what}", data=json.dumps(order).encode(), timeout=patience
-            ) as response:
-                body = await response.read()
-                if response.status >= 300:
-                    answer = _read_object(body)
-                    code, message = str(answer.get("code", "")), str(answer.get("message", ""))
-                    raise ControlRefused(response.status, code or f"HTTP {response.status}", message)
-                return body
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                answer = await self._local.ask("POST", what, body=json.dumps(order).encode())
+        except OSError as error:  # and so is the time that is over
             raise ControlSilent(str(error)) from error
+        if answer.status >= 300:
+            told = _read_object(answer.body)
+            code, message = str(told.get("code", "")), str(told.get("message", ""))
+            raise ControlRefused(answer.status, code or f"HTTP {answer.status}", message)
+        return answer.body
 
     async def arrivals(self, after: int | None) -> AsyncGenerator[dict[str, Any], None]:
         """Lines as they come, for as long as the connection lasts. Raises `ControlSilent` when it ends in trouble."""
@@ -260,6 +271,7 @@ class Control:
 
     async def close(self) -> None:
         """Gives up the connections."""
+        self._local.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
