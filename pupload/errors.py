@@ -204,6 +204,18 @@ class WrongType(AttemptFailed):
     failure = "wrong_type"
 
 
+class TwoTypes(AttemptFailed):
+    """{subject} is {found} and, read another way, {other}: a file may be one thing only"""
+
+    failure = "wrong_type"
+
+
+class OverLimit(AttemptFailed):
+    """{subject} ({found}) is refused: {reason}"""
+
+    failure = "wrong_type"
+
+
 class OutputMissing(AttemptFailed):
     """the node ended well but did not write its output {port} to {path}"""
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 
-from pupload.domain import delivery, events, flow, nodedef, run, shares, tiers, watermark
+from pupload.domain import delivery, events, facts, flow, nodedef, run, shares, tiers, watermark
 
 T = TypeVar("T")
 
@@ -746,6 +746,18 @@ class SealsAtOnce(Protocol):
         """
 
 
+@runtime_checkable
+class Lends(Protocol):
+    """An `ObjectStore` on this machine, whose objects are files here."""
+
+    async def lend(self, key: str, path: Path) -> bool:
+        """
+        Whether the object is a new file at `path` now, without its bytes having been moved; nobody may write to it.
+
+        The parent exists, and nothing is at `path`. Raises as `ObjectStore.fetch`.
+        """
+
+
 class Stores(Protocol):
     """Makes the stores that flows name."""
 
@@ -779,6 +791,24 @@ class TypeTeller(Protocol):
 
         `application/octet-stream` when nothing better is known; `application/x-empty` for no bytes.
         """
+
+
+Content = Path | Sequence[tuple[int, bytes]]
+"""A regular file of this machine; or pieces of one, each with the place where it begins."""
+
+
+class Inspector(Protocol):
+    """
+    Looks into files, beside the event loop, with an end to what it reads and how long it takes.
+
+    No file can break it: where a parser does not answer, nothing can be told of that file, and that is the answer.
+    """
+
+    def looks_into(self, content_type: str) -> bool:
+        """Whether there may be anything to tell of files of this type. For text and plain bytes there is not."""
+
+    async def look(self, content: Content, *, content_type: str, size: int) -> facts.Inspection:
+        """What is in a file of `size` bytes that looks like `content_type`, as far as its headers and `content` tell."""
 
 
 # ── Containers ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -260,6 +260,28 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         50 * GIB, ge=1, description="Bytes of one upload; a larger one is refused when it arrives."
     )
+    max_pixels: int = Field(
+        1_000_000_000,
+        ge=0,
+        description="Pixels (width times height) of any picture or video frame, on arrival and after nodes, whatever "
+        "its ports say; 0: any number. Ports may take less (`MaxPixels`).",
+    )
+    max_media_seconds: float = Field(
+        7 * 86400.0, ge=0, description="How long any sound or video may play; 0: for ever. Ports: `MaxDuration`."
+    )
+    max_ratio: float = Field(
+        250.0,
+        ge=0,
+        description="How many times its own size any packed file or archive may become, where that is 1 MiB and more: "
+        "beyond it are bombs. 0: any number. Ports: `MaxRatio`.",
+    )
+    max_pages: int = Field(100_000, ge=0, description="Pages of any PDF or TIFF; 0: any number. Ports: `MaxPages`.")
+    inspection_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="How long reading the headers of one file may take, in a process of its own. Of a file that takes "
+        "longer nothing can be told: a port with a limit refuses it, others take it.",
+    )
     max_nodes: int = Field(100_000, ge=1, description="Nodes in one flow.")
 
     # ── What is deleted, and when ────────────────────────────────────────────────────────────────────────────────

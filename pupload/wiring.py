@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from pupload import errors, offline, ports
+from pupload.adapters.content.pool import ContentInspector
 from pupload.adapters.db import database
 from pupload.adapters.docker.executor import DockerExecutor
 from pupload.adapters.docker.inspection import Bounds
@@ -42,13 +43,14 @@ from pupload.adapters.system.watchdog import Watchdog
 from pupload.api import origins
 from pupload.api.app import connections_for, make_app, make_runner, protocol_factory
 from pupload.api.web import Services
-from pupload.domain import retention, watermark
+from pupload.domain import facts, retention, watermark
 from pupload.domain.flow import Store
 from pupload.domain.policy import Policy
 from pupload.domain.reach import Policy as ReachPolicy
 from pupload.engine.admission import Room
 from pupload.engine.arming import Budget
 from pupload.engine.callbacks import Operator
+from pupload.engine.contents import SCRATCH
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.orders import Limits as ContainerLimits
 from pupload.engine.retention import Keeping
@@ -156,7 +158,8 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         sealer = await asyncio.to_thread(FileSealer, key_file(settings, data))
         state = await database.Database.open(where, folder=data, sealer=sealer)
         stack.push_async_callback(state.close)
-        await asyncio.to_thread(spooling.empty, _incoming(data))  # no other server is here: the database said so
+        for left in (_incoming(data), data / SCRATCH):  # no other server is here: the database said so
+            await asyncio.to_thread(spooling.empty, left)
         clock = await stack.enter_async_context(_steady_clock(data))
         opened = await stack.enter_async_context(opened_stores(settings, data, wall, state.secrets))
         secrets_root = _secrets_root(settings, state.instance)
@@ -168,6 +171,8 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         teller = MagicTeller()
         teller.warm()
         stack.push_async_callback(teller.close)
+        inspector = ContentInspector(seconds=settings.inspection_seconds)
+        stack.push_async_callback(inspector.close)
         hands = OneHand()
         stack.push_async_callback(hands.close)
         world = World(
@@ -178,6 +183,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             stores=opened,
             executor=executor,
             teller=teller,
+            inspector=inspector,
             clock=clock,
             ids=SystemIds(),
             outbox=state.outbox,
@@ -455,6 +461,12 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
         ),
         disk_reserve_bytes=settings.disk_reserve_bytes,
         max_upload_bytes=min(settings.max_upload_bytes, policy.max_upload_bytes or settings.max_upload_bytes),
+        caps=facts.Limits(
+            max_pixels=settings.max_pixels or None,
+            max_media_seconds=settings.max_media_seconds or None,
+            max_ratio=settings.max_ratio or None,
+            max_pages=settings.max_pages or None,
+        ),
         callback=Operator(
             url=settings.callback_url.get_secret_value(),
             secrets=tuple(secret.get_secret_value() for secret in settings.callback_secrets),

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pupload import ports
-from pupload.adapters.memory import clock, containers, ids, objects, outbox, secrets, state
+from pupload.adapters.memory import clock, containers, ids, inspector, objects, outbox, secrets, state
 from pupload.domain import flow, nodedef
 from pupload.domain.run import Run
 from pupload.domain.validation.limits import Limits as ValidationLimits
 from pupload.engine.admission import Room
 from pupload.engine.arming import Budget
+from pupload.engine.contents import Contents
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.orders import Limits
 from pupload.service.presenting import Presenter
@@ -52,6 +53,16 @@ class PlainTeller:
         if not size:
             return "application/x-empty"
         return "image/png" if head.startswith(b"\x89PNG") else "text/plain"
+
+
+def plain_contents(root: Path) -> Contents:
+    """Contents that know no more than that."""
+    return Contents(
+        teller=PlainTeller(),
+        inspector=inspector.MemoryInspector(),
+        scratch=root / "inspected",
+        tokens=ids.SeededIds(1).token,
+    )
 
 
 class NoCatalogue:
@@ -200,6 +211,7 @@ async def a_bench(
         stores=objects.ObjectStores(clock=turned, default=parts.store),
         executor=parts.executor,
         teller=PlainTeller(),
+        inspector=inspector.MemoryInspector(),
         clock=turned,
         ids=ids.SeededIds(seed),
         outbox=kept.outbox,

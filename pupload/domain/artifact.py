@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from pupload.domain.facts import Facts
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
@@ -25,3 +27,5 @@ class Artifact:
     attempt: int | None = None
     file_name: str = ""
     """What the user called it, where we know; never used as a path."""
+    facts: Facts | None = None
+    """What its headers say; None where that is nothing, or nobody looked."""

@@ -328,6 +328,17 @@ def extension(text: str) -> str:
     return _EXTENSIONS.get(normalised(text) or "", "")
 
 
+def zipped(text: str) -> bool:
+    """Whether files of the type are ZIP archives, by whatever name."""
+    name = normalised(text) or ""
+    return name == "application/zip" or name in _ZIPPED or _written_in(name) == "application/zip"
+
+
+def readable(text: str) -> bool:
+    """Whether files of the type are text, by whatever name."""
+    return _readable(normalised(text) or UNKNOWN)
+
+
 def _set(types: Iterable[str]) -> frozenset[str] | None:
     """The types under our names; None for any."""
     given = tuple(types)

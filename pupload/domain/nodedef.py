@@ -21,6 +21,15 @@ class Port:
     """None: an input may stay unbound, an output that is bound must be written."""
     many: bool = False
     """An output that is a directory of files, an ordered collection."""
+    max_bytes: int | None = None
+    """What the port takes or gives at most, here and below; None: anything."""
+    max_pixels: int | None = None
+    """Width times height of a picture, or of a video's frames."""
+    max_duration: str | None = None
+    """How long sound or video plays, a duration."""
+    max_ratio: float | None = None
+    """How many times its size a packed file or an archive becomes."""
+    max_pages: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pupload.domain import values
+from pupload.domain.facts import Limits
 from pupload.domain.flow import Flow, Store
 from pupload.domain.tiers import Tier
 
@@ -36,6 +37,8 @@ class PortPlan:
     many: bool = False
     extension: str = ""
     """Of the file in the container, with its dot; empty where the type is not known beforehand."""
+    limits: Limits | None = None
+    """What the file may hold at most; None: anything."""
 
 
 @values.quick

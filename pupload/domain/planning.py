@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pupload.domain import command, duration, graph, mime, nodedef, plan, secret, tiers
+from pupload.domain import command, duration, facts, graph, mime, nodedef, plan, secret, tiers, values
 from pupload.domain.flow import DEFAULT_STORE, Binding, DataWell, Flow, Node
 from pupload.domain.keys import Keys, tells_edges_apart
 from pupload.domain.policy import capability_name
@@ -23,9 +23,10 @@ class _Type:
     """What all nodes of one definition have in common."""
 
     definition: nodedef.NodeDef
-    tier: tiers.Tier
-    command: tuple[str, ...]
-    retry: plan.RetryPlan
+    plain: plan.NodePlan
+    """A node of it that binds and sets nothing, without an id."""
+    timeout_seconds: float | None
+    """What the definition itself says."""
     inputs: Mapping[str, plan.PortPlan]
     outputs: Mapping[str, plan.PortPlan]
     defaults: Mapping[str, str]
@@ -54,10 +55,10 @@ def make_plan(
     """
     limits = limits or Limits()
     keys = Keys(run_id=run_id, flow_name=flow.name, now=now, tokens=tokens, params=params or {})
-    types = _types(flow, definitions, limits)
+    types = _types(flow, definitions, limits, default_timeout_seconds)
     return plan.Plan(
         flow=flow,
-        nodes={node.id: _node(node, types[node.uses], default_timeout_seconds) for node in flow.nodes},
+        nodes={node.id: _node(node, types[node.uses]) for node in flow.nodes},
         edges=_edges(flow, keys),
         stores={store.name: store for store in reversed(flow.stores)},
         timeout_seconds=duration.seconds(flow.timeout) if flow.timeout else limits.policy.flow_seconds,
@@ -71,28 +72,47 @@ def make_plan(
 # ── Nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _types(flow: Flow, definitions: Sequence[nodedef.NodeDef], limits: Limits) -> dict[str, _Type]:
+def _types(
+    flow: Flow, definitions: Sequence[nodedef.NodeDef], limits: Limits, default_timeout_seconds: float
+) -> dict[str, _Type]:
     """What is needed of the definitions in use, by `Publisher/Name`."""
     used = {node.uses for node in flow.nodes}
     found: dict[str, _Type] = {}
     for definition in definitions:
         if definition.uses in used and definition.uses not in found:
-            found[definition.uses] = _type(definition, limits)
+            found[definition.uses] = _type(definition, limits, default_timeout_seconds)
     return found
 
 
-def _type(definition: nodedef.NodeDef, limits: Limits) -> _Type:
+def _type(definition: nodedef.NodeDef, limits: Limits, default_timeout_seconds: float) -> _Type:
     wanted = limits.tier(definition.tier or nodedef.DEFAULT_TIER)
     assert wanted is not None, f"{definition.uses} has no valid tier"
     tier = tiers.clamped(wanted, limits.capacity) if limits.clamp and limits.capacity else wanted
-    return _Type(
-        definition=definition,
+    timeout_seconds = duration.seconds(definition.timeout) if definition.timeout else None
+    defaults = {flag.name: flag.default for flag in definition.flags if flag.default is not None}
+    plain = plan.NodePlan(
+        id="",
+        uses=definition.uses,
+        image=definition.image,
         tier=tier,
         command=command.split(definition.command.exec),
+        max_attempts=definition.max_attempts if definition.max_attempts > 0 else nodedef.DEFAULT_MAX_ATTEMPTS,
         retry=_retry(definition.retry, tier, limits),
+        timeout_seconds=default_timeout_seconds if timeout_seconds is None else timeout_seconds,
+        user=definition.user,
+        network=definition.network or "none",
+        capabilities=tuple(dict.fromkeys(map(capability_name, definition.capabilities))),
+        devices=tuple(dict.fromkeys(definition.devices)),
+        transfer=definition.transfer or "files",
+        progress=definition.progress,
+    )
+    return _Type(
+        definition=definition,
+        plain=_with_flags(plain, definition, defaults),
+        timeout_seconds=timeout_seconds,
         inputs={port.name: _port(port) for port in reversed(definition.inputs)},
         outputs={port.name: _port(port) for port in reversed(definition.outputs)},
-        defaults={flag.name: flag.default for flag in definition.flags if flag.default is not None},
+        defaults=defaults,
     )
 
 
@@ -131,54 +151,60 @@ def _port(port: nodedef.Port) -> plan.PortPlan:
         required=port.required is not False,
         many=port.many,
         extension=_extension(port),
+        limits=_limits(port),
     )
+
+
+def _limits(port: nodedef.Port) -> facts.Limits | None:
+    """None where the port sets none: most do not, and a plan has many ports."""
+    limits = facts.Limits(
+        max_bytes=port.max_bytes,
+        max_pixels=port.max_pixels,
+        max_media_seconds=None if port.max_duration is None else duration.seconds(port.max_duration),
+        max_ratio=port.max_ratio,
+        max_pages=port.max_pages,
+    )
+    return None if limits == facts.UNLIMITED else limits
 
 
 def _extension(port: nodedef.Port) -> str:
     return mime.extension(port.types[0]) if len(port.types) == 1 and not port.many else ""
 
 
+_UNDECLARED = plan.PortPlan(port="", edge="")
+"""A port that takes or gives anything."""
+
+
 def _bound(bindings: Sequence[Binding], ports: Mapping[str, plan.PortPlan]) -> tuple[plan.PortPlan, ...]:
-    """The ports of a node with their edges; one that the definition does not declare takes or gives anything."""
-    return tuple(_bind(binding, ports.get(binding.name)) for binding in bindings)
+    """The ports of a node with their edges."""
+    return tuple([_bind(binding, ports.get(binding.name)) for binding in bindings])
 
 
 def _bind(binding: Binding, port: plan.PortPlan | None) -> plan.PortPlan:
     if port is None:
-        return plan.PortPlan(port=binding.name, edge=binding.edge)
-    return plan.PortPlan(
-        port=port.port,
-        edge=binding.edge,
-        types=port.types,
-        required=port.required,
-        many=port.many,
-        extension=port.extension,
-    )
+        return values.replace(_UNDECLARED, port=binding.name, edge=binding.edge)
+    return values.replace(port, edge=binding.edge)
 
 
-def _node(node: Node, kind: _Type, default_timeout_seconds: float) -> plan.NodePlan:
-    definition = kind.definition
-    timeouts = [duration.seconds(text) for text in (definition.timeout, node.timeout) if text]
-    flags = {**kind.defaults, **{flag.name: flag.value for flag in reversed(node.flags)}}
+def _node(node: Node, kind: _Type) -> plan.NodePlan:
+    inputs, outputs = _bound(node.inputs, kind.inputs), _bound(node.outputs, kind.outputs)
+    planned = values.replace(kind.plain, id=node.id, inputs=inputs, outputs=outputs)
+    if node.flags:
+        flags = {**kind.defaults, **{flag.name: flag.value for flag in reversed(node.flags)}}
+        planned = _with_flags(planned, kind.definition, flags)
+    if node.timeout:
+        seconds = duration.seconds(node.timeout)
+        seconds = seconds if kind.timeout_seconds is None else min(seconds, kind.timeout_seconds)
+        planned = values.replace(planned, timeout_seconds=seconds)
+    return planned
+
+
+def _with_flags(node: plan.NodePlan, definition: nodedef.NodeDef, flags: Mapping[str, str]) -> plan.NodePlan:
+    """The node with these flags, and the secrets that they and the definition name."""
     named = (name for value in flags.values() if (name := secret.named(value)) is not None)
-    return plan.NodePlan(
-        id=node.id,
-        uses=node.uses,
-        image=definition.image,
-        tier=kind.tier,
-        inputs=_bound(node.inputs, kind.inputs),
-        outputs=_bound(node.outputs, kind.outputs),
+    return values.replace(
+        node,
         flags={flag: _path_of_secret(value) for flag, value in flags.items()},
-        command=kind.command,
-        max_attempts=definition.max_attempts if definition.max_attempts > 0 else nodedef.DEFAULT_MAX_ATTEMPTS,
-        retry=kind.retry,
-        timeout_seconds=min(timeouts, default=default_timeout_seconds),
-        user=definition.user,
-        network=definition.network or "none",
-        capabilities=tuple(dict.fromkeys(map(capability_name, definition.capabilities))),
-        devices=tuple(dict.fromkeys(definition.devices)),
-        transfer=definition.transfer or "files",
-        progress=definition.progress,
         secrets=tuple(dict.fromkeys((*definition.secrets, *named))),
     )
 
@@ -194,7 +220,8 @@ def _path_of_secret(value: str) -> str:
 
 def _edges(flow: Flow, keys: Keys) -> dict[str, plan.EdgePlan]:
     """All edges that a node is bound to, in the order in which the flow names them."""
-    producers, consumers = graph.producers(flow), graph.consumers(flow)
+    links = graph.links(flow)
+    producers, consumers = graph.producers(flow, links), graph.consumers(flow, links)
     wells = {well.edge: well for well in reversed(flow.wells)}
     return {
         name: _edge(
@@ -210,7 +237,11 @@ def _edges(flow: Flow, keys: Keys) -> dict[str, plan.EdgePlan]:
 
 
 def _edge_names(nodes: Iterable[Node]) -> dict[str, None]:
-    return {binding.edge: None for node in nodes for binding in (*node.inputs, *node.outputs)}
+    return {binding.edge: None for node in nodes for those in (node.inputs, node.outputs) for binding in those}
+
+
+_BETWEEN = plan.EdgePlan(name="", origin=plan.Origin.NODE, store=DEFAULT_STORE, key="")
+"""What most edges of a large flow are: from node to node, and no well says more."""
 
 
 def _edge(
@@ -222,6 +253,11 @@ def _edge(
     well: DataWell | None,
     default: DataWell | None,
 ) -> plan.EdgePlan:
+    if producer is not None and well is None and default is None:
+        key = keys.default(name)
+        return values.replace(
+            _BETWEEN, name=name, key=key, producer=producer, consumers=consumers, intermediate=bool(consumers)
+        )
     origin = plan.Origin.NODE if producer is not None else plan.Origin((well and well.source) or plan.Origin.UPLOAD)
     intermediate = producer is not None and bool(consumers) and well is None
     if well is None and producer is not None and default is not None:

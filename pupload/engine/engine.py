@@ -10,12 +10,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pupload.domain import commands, deadlines, events
+from pupload.domain import commands, deadlines, events, facts
 from pupload.domain.run import Decision, Run
 from pupload.engine.admission import Admission, Room
 from pupload.engine.arming import Arming, Budget
 from pupload.engine.attempts import Attempts
 from pupload.engine.callbacks import NOBODY, Callbacks, Operator
+from pupload.engine.contents import SCRATCH, Contents
 from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
 from pupload.engine.effects import Effects
@@ -37,6 +38,7 @@ from pupload.ports import (
     FlowStore,
     Hands,
     Ids,
+    Inspector,
     Journal,
     Outbox,
     Ownership,
@@ -62,6 +64,7 @@ class World:
     stores: Stores
     executor: Executor
     teller: TypeTeller
+    inspector: Inspector
     clock: Clock
     ids: Ids
     outbox: Outbox
@@ -86,6 +89,8 @@ class Config:
     armed: Budget = field(default_factory=Budget)
     """What may be armed ahead of its attempts."""
     max_upload_bytes: int
+    caps: facts.Limits = facts.UNLIMITED
+    """What any file may hold at most, whatever its ports say."""
     callback: Operator = NOBODY
     keeping: Keeping = field(default_factory=Keeping)
     disk_reserve_bytes: int | None = None
@@ -117,9 +122,16 @@ class Engine:
             reserve_bytes=config.disk_reserve_bytes,
             on_room=self._has_room_on_disk,
         )
+        contents = Contents(
+            teller=world.teller,
+            inspector=world.inspector,
+            caps=config.caps,
+            scratch=config.attempts_root.parent / SCRATCH,
+            tokens=world.ids.token,
+        )
         self.staging = Staging(
             stores=world.stores,
-            teller=world.teller,
+            contents=contents,
             clock=world.clock,
             root=config.attempts_root,
             owner=owner_of(config.limits.user),
@@ -169,7 +181,7 @@ class Engine:
         self.uploads = Uploads(
             driver=self.driver,
             staging=self.staging,
-            teller=world.teller,
+            contents=self.staging.contents,
             clock=world.clock,
             max_bytes=config.max_upload_bytes,
             lease=self.lease,

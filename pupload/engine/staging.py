@@ -28,10 +28,11 @@ from pupload.domain.keys import safe
 from pupload.domain.plan import NodePlan, PortPlan
 from pupload.domain.run import AttemptRef, Run
 from pupload.engine.clearing import clear, clear_small
+from pupload.engine.contents import Contents, Told, consumers, producer
 from pupload.engine.hands import Threads
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.tasks import all_of
-from pupload.ports import Clock, Hands, ObjectStat, ObjectStore, Stores, TypeTeller
+from pupload.ports import Clock, Hands, ObjectStat, ObjectStore, Stores
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Staging:
         self,
         *,
         stores: Stores,
-        teller: TypeTeller,
+        contents: Contents,
         clock: Clock,
         root: Path,
         owner: tuple[int, int],
@@ -119,7 +120,7 @@ class Staging:
         self._max_artifact_bytes = max_artifact_bytes
         self._lease = lease or for_ever(clock)
         self._stores = stores
-        self._teller = teller
+        self.contents = contents
         self._clock = clock
         self._root = root
         self._owner = owner
@@ -252,14 +253,12 @@ class Staging:
         silent. `seen` (of `look`) is used up: what is asked for again is looked at again. With `own_keys_only` outputs
         are left out whose key a well names: what lies there is another's until this attempt is known to have ended
         well. Raises
-        `errors.OutputMissing`, `errors.OutputUnusable`, `errors.WrongType`, and what the store raises. Until its
+        `errors.OutputMissing`, `errors.OutputUnusable`, what `Contents` raises, and what the store raises. Until its
         artifact is committed an object means nothing.
         """
 
         async def store(port: PortPlan) -> errors.PuploadError | None:
             try:
-                if port.port in stored or (own_keys_only and not self._has_own_key(run, port)):
-                    return None
                 made = await self._store(
                     run, node, ref, port, folder, since, {} if offered is None else offered, seen or {}
                 )
@@ -270,7 +269,10 @@ class Staging:
             return None
 
         # One that fails does not break off the others: a store that has their files must come to tell us.
-        failed = [error for error in await all_of(store(port) for port in node.outputs) if error is not None]
+        left = [port for port in node.outputs if port.port not in stored]
+        if own_keys_only:
+            left = [port for port in left if self._has_own_key(run, port)]
+        failed = [error for error in await all_of(store(port) for port in left) if error is not None]
         if failed:
             raise min(failed, key=lambda error: isinstance(error, errors.TryLater))  # what waiting cannot mend first
         return tuple(stored[port.port] for port in node.outputs if port.port in stored)
@@ -282,7 +284,7 @@ class Staging:
         To be asked when nobody writes to the folder any more.
         """
         return {
-            port.port: _seen(folder.outputs / file_name(port), port.port, self._teller.head_bytes)
+            port.port: _seen(folder.outputs / file_name(port), port.port, self.contents.head_bytes)
             for port in node.outputs[:HEADS_AT_ONCE]
         }
 
@@ -328,7 +330,7 @@ class Staging:
         file = seen.pop(port.port, None)
         if file is None:
             names = 1 if since is None else 2
-            file = await self.hands.do(partial(_seen, path, port.port, self._teller.head_bytes, names=names))
+            file = await self.hands.do(partial(_seen, path, port.port, self.contents.head_bytes, names=names))
         if file.error is not None:
             raise file.error
         size, edge = file.size, run.plan.edges[port.edge]
@@ -336,16 +338,18 @@ class Staging:
         if size is None:
             found = await self._handed_over(run, ref, port, store, offered) if node.transfer == "urls" else None
             if found is None and since is not None:
-                found = await _stored_before(store, keys.of_attempt(run.id, edge, ref.number), since, self._clock)
+                key = keys.of_attempt(run.id, edge, ref.number)
+                if (before := await _stored_before(store, key, since, self._clock)) is not None:
+                    found = before, await self._told_in(run, port, store, before)
             if found is None and port.required:
                 raise errors.OutputMissing(port=port.port, path=f"{INSIDE}/out/{name}")
-            return None if found is None else await self._artifact(store, run, ref, port, found)
+            return None if found is None else await self._artifact(store, run, ref, port, *found)
         self._check_size(port, size)
-        content_type = await self._told(port, file.head, size)
+        told = await self._told(run, port, file.head, size, path)
         await self._lease.sure()
         offered.setdefault(port.port, self._clock.now())
-        put = await store.put_file(keys.of_attempt(run.id, edge, ref.number), path, content_type=content_type)
-        return await self._artifact(store, run, ref, port, put)
+        put = await store.put_file(keys.of_attempt(run.id, edge, ref.number), path, content_type=told.content_type)
+        return await self._artifact(store, run, ref, port, put, told)
 
     def _check_size(self, port: PortPlan, size: int) -> None:
         most = self._max_artifact_bytes
@@ -353,32 +357,41 @@ class Staging:
             reason = f"it has {size} bytes, and the operator's policy allows {most}"
             raise errors.OutputUnusable(port=port.port, reason=reason)
 
-    async def _told(self, port: PortPlan, head: bytes, size: int) -> str:
-        """The output's type by its bytes. Raises `errors.WrongType` when it is not what the port promises."""
-        content_type = await self._teller.tell(head, size=size)
-        if not mime.accepts(port.types, content_type):
-            expected = " or ".join(port.types)
-            raise errors.WrongType(subject=f"output {port.port}", found=content_type, expected=expected)
-        return content_type
+    async def _told(
+        self, run: Run, port: PortPlan, head: bytes, size: int, where: Path | tuple[ObjectStore, ObjectStat]
+    ) -> Told:
+        """
+        What the output is by its bytes. Raises `errors.WrongType`, `errors.TwoTypes`, `errors.OverLimit` when it is not
+        what the port promises, or what those take who wait for it.
+        """
+        subject = f"output {port.port}"
+        takers = (producer(port), *consumers(run, port.edge))
+        if isinstance(where, Path):
+            return await self.contents.of_file(where, head=head, size=size, subject=subject, takers=takers)
+        store, found = where
+        return await self.contents.of_object(store, found, head=head, subject=subject, takers=takers)
+
+    async def _told_in(self, run: Run, port: PortPlan, store: ObjectStore, found: ObjectStat) -> Told:
+        head = await store.read(found.key, length=self.contents.head_bytes) if found.size else b""
+        return await self._told(run, port, head, found.size, (store, found))
 
     async def _handed_over(
         self, run: Run, ref: AttemptRef, port: PortPlan, store: ObjectStore, offered: dict[str, datetime]
-    ) -> ObjectStat | None:
+    ) -> tuple[ObjectStat, Told] | None:
         """The object that the node put to its URL, sealed like an upload: what it puts later changes nothing."""
         try:
             found = await store.stat(_handed_key(ref, port))
             self._check_size(port, found.size)
-            head = await store.read(found.key, length=self._teller.head_bytes) if found.size else b""
-            content_type = await self._told(port, head, found.size)
+            told = await self._told_in(run, port, store, found)
             target = keys.of_attempt(run.id, run.plan.edges[port.edge], ref.number)
             await self._lease.sure()
             offered.setdefault(port.port, self._clock.now())
-            return await store.copy(found.key, target, if_etag=found.etag, content_type=content_type)
+            return await store.copy(found.key, target, if_etag=found.etag, content_type=told.content_type), told
         except errors.ObjectAbsent:
             return None
 
     async def _artifact(
-        self, store: ObjectStore, run: Run, ref: AttemptRef, port: PortPlan, found: ObjectStat
+        self, store: ObjectStore, run: Run, ref: AttemptRef, port: PortPlan, found: ObjectStat, told: Told
     ) -> Artifact:
         edge = run.plan.edges[port.edge]
         return Artifact(
@@ -386,12 +399,13 @@ class Staging:
             store=edge.store,
             key=found.key,
             size=found.size,
-            content_type=found.content_type,
+            content_type=told.content_type,
             sha256=found.sha256 or await sha256_of(store, found),
             etag=found.etag,
             created_at=self._clock.now() + self._clock.skew(),  # to be compared with its store's
             node=ref.node,
             attempt=ref.number,
+            facts=told.facts,
         )
 
 

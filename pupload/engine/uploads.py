@@ -13,17 +13,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from pupload import errors
-from pupload.domain import deadlines, events, keys, mime
+from pupload.domain import deadlines, events, keys
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import EdgePlan, Origin
 from pupload.domain.run import Run
+from pupload.engine.contents import Contents, consumers
 from pupload.engine.driver import Driver
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.post import Post
 from pupload.engine.staging import Staging, sha256_of
 from pupload.engine.tasks import Tasks
 from pupload.engine.timers import sleep, sleep_until
-from pupload.ports import Clock, Nudge, ObjectStat, ObjectStore, Sealed, SealsAtOnce, TypeTeller
+from pupload.ports import Clock, Nudge, ObjectStat, ObjectStore, Sealed, SealsAtOnce
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Uploads:
         *,
         driver: Driver,
         staging: Staging,
-        teller: TypeTeller,
+        contents: Contents,
         clock: Clock,
         max_bytes: int,
         lease: Lease | None = None,
@@ -84,7 +85,7 @@ class Uploads:
         self._post = post
         self._driver = driver
         self._staging = staging
-        self._teller = teller
+        self._contents = contents
         self._clock = clock
         self._max_bytes = max_bytes
         self._watches: dict[Key, _Watch] = {}
@@ -302,18 +303,23 @@ class Uploads:
 
     async def _sealed(self, run: Run, plan: EdgePlan, watch: _Watch) -> Artifact:
         """
-        The artifact that the object became. Raises `errors.ObjectAbsent`, `errors.WrongType`, `errors.TooLarge`.
+        The artifact that the object became.
+
+        Raises `errors.ObjectAbsent`, `errors.WrongType`, `errors.TwoTypes`, `errors.OverLimit`, `errors.TooLarge`.
         """
         store = watch.store
         found, head = await self._kept(run, plan, watch)
-        content_type = await self._teller.tell(head, size=found.size)
-        self._check_type(run, plan, content_type)
+        subject = f"upload of edge {plan.name}"
+        told = await self._contents.of_object(
+            store, found, head=head, subject=subject, takers=consumers(run, plan.name)
+        )
         return Artifact(
             edge=plan.name,
             store=plan.store,
             key=found.key,
             size=found.size,
-            content_type=content_type,
+            content_type=told.content_type,
+            facts=told.facts,
             sha256=found.sha256 or await sha256_of(store, found),
             etag=found.etag,
             created_at=self._clock.now() + self._clock.skew(),  # to be compared with its store's
@@ -321,7 +327,7 @@ class Uploads:
 
     async def _kept(self, run: Run, plan: EdgePlan, watch: _Watch) -> tuple[ObjectStat, bytes]:
         """The object, where nobody puts another in its place any more, and its first bytes."""
-        store, head_bytes = watch.store, self._teller.head_bytes
+        store, head_bytes = watch.store, self._contents.head_bytes
         at_once = store if plan.upload_key and isinstance(store, SealsAtOnce) else None
         found = await self._stat(store, watch.key, plan.name) if at_once is None else None
         if plan.upload_key:
@@ -340,7 +346,7 @@ class Uploads:
 
     async def _at_once(self, store: SealsAtOnce, key: str, target: str, edge: str) -> Sealed | None:
         try:
-            return await store.seal(key, target, head_bytes=self._teller.head_bytes, most_bytes=self._max_bytes)
+            return await store.seal(key, target, head_bytes=self._contents.head_bytes, most_bytes=self._max_bytes)
         except errors.TooLarge as error:
             raise self._too_large(edge) from error
 
@@ -359,13 +365,6 @@ class Uploads:
                 return await store.copy(found.key, target, if_etag=found.etag)
             except errors.PreconditionFailed:
                 found = await self._stat(store, found.key, edge)  # put once more in this moment: the newer one counts
-
-    def _check_type(self, run: Run, plan: EdgePlan, found: str) -> None:
-        for consumer in plan.consumers:
-            for port in run.plan.nodes[consumer].inputs:
-                if port.edge == plan.name and not mime.accepts(port.types, found):
-                    expected = f"{' or '.join(port.types)} by input {port.port} of node {consumer}"
-                    raise errors.WrongType(subject=f"upload of edge {plan.name}", found=found, expected=expected)
 
     async def _tidy(self, watch: _Watch) -> None:
         """

@@ -24,7 +24,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from pupload.adapters.db.database import Database
-from pupload.adapters.memory import containers, objects, outbox, state
+from pupload.adapters.memory import containers, inspector, objects, outbox, state
 from pupload.adapters.memory import ids as chance
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.collector import Collector
@@ -256,6 +256,7 @@ async def an_engine(where: str | Path, root: Path, script: containers.Script) ->
         stores=objects.ObjectStores(clock=clock, default=objects.Objects(clock=clock)),
         executor=containers.MemoryExecutor(clock=clock, images={"pupload/resize:latest": script}),
         teller=PlainTeller(),
+        inspector=inspector.MemoryInspector(),
         clock=clock,
         ids=chance.SeededIds(1),
         outbox=database.outbox,

@@ -18,7 +18,7 @@ from pupload.domain.nodedef import NodeDef
 from pupload.domain.run import AttemptRef, Run
 from pupload.engine import staging
 from pupload.engine.staging import Staging
-from tests.bench import PNG, TEXT, PlainTeller
+from tests.bench import PNG, TEXT, plain_contents
 from tests.builders import NOON, RUN_ID, a_definition, a_flow, a_node, a_plan, a_port, a_store, a_well
 from tests.engine.worlds import Faulty, OneStore
 
@@ -61,7 +61,7 @@ async def a_place(
     )  # fmt: skip
     run = replace(begin(RUN_ID, plan, now=NOON).run, artifacts={"photo": photo})
     owner = (os.getuid(), os.getgid())
-    made = Staging(stores=OneStore(wrap(store)), teller=PlainTeller(), clock=clock, root=root, owner=owner)
+    made = Staging(stores=OneStore(wrap(store)), contents=plain_contents(root), clock=clock, root=root, owner=owner)
     return Place(run, made, store, clock)
 
 
@@ -115,7 +115,7 @@ async def test_a_store_of_the_flow_is_used_by_its_name(tmp_path: Path) -> None:
         )
     )
     run = begin(RUN_ID, plan, now=NOON).run
-    made = Staging(stores=stores, teller=PlainTeller(), clock=clock, root=tmp_path, owner=(0, 0))
+    made = Staging(stores=stores, contents=plain_contents(tmp_path), clock=clock, root=tmp_path, owner=(0, 0))
     assert made.store(run, "bucket").name == "bucket"
     assert made.store(run, "default") is stores.default()
 

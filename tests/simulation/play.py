@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from pupload import errors, ports
+from pupload.adapters.memory.inspector import MemoryInspector
 from pupload.domain import nodedef
 from pupload.domain.run import Run
 from pupload.domain.tiers import Capacity
@@ -124,6 +125,7 @@ class Server:
             stores=world.stores(),
             executor=world.engine(),
             teller=_Teller(),
+            inspector=MemoryInspector(),
             clock=world.gate_clock(),
             ids=world.ids,
             outbox=world.outbox(),

@@ -26,6 +26,7 @@ SCREEN = 60
 """Lines of a function."""
 
 HOMES = {
+    "PIL": ("adapters/content",),
     "aiohttp": ("api", "client.py", "adapters/docker", "adapters/http", "adapters/s3", "wiring.py"),
     "alembic": ("adapters/db",),
     "asyncpg": ("adapters/db",),
@@ -42,6 +43,8 @@ HOMES = {
     "pydantic_core": ("api",),
     "pydantic_settings": ("settings.py",),
     "pylibmagic": ("adapters/magic",),
+    "pymediainfo": ("adapters/content",),
+    "pypdf": ("adapters/content",),
     "rich": ("cli",),
     "sqlalchemy": ("adapters/db",),
     "tenacity": ("engine", "adapters"),

@@ -126,13 +126,23 @@ class Flow(Request):
 
 
 class Port(Request):
-    """An input or output of a node definition. `Type` lists media types, wildcards allowed."""
+    """
+    An input or output of a node definition. `Type` lists media types, wildcards allowed.
+
+    The limits are for files on that port: bytes, pixels of a picture or a video's frames, how long it plays, how many
+    times its size it unpacks to, pages. A file of which it cannot be told is refused where a limit depends on it.
+    """
 
     Name: str = ""
     Description: str = ""
     Type: MediaTypes = []
     Required: bool | None = None
     Many: bool = False
+    MaxBytes: int | None = None
+    MaxPixels: int | None = None
+    MaxDuration: str | None = None
+    MaxRatio: float | None = None
+    MaxPages: int | None = None
 
 
 class FlagDef(Request):
@@ -340,11 +350,23 @@ class Place(Answer, frozen=True, kw_only=True):
     EdgeName: str
 
 
+class FileFacts(Answer, frozen=True, kw_only=True):
+    """What the headers of a file say; what they do not say is left out."""
+
+    Width: int | msgspec.UnsetType = msgspec.UNSET
+    Height: int | msgspec.UnsetType = msgspec.UNSET
+    Pages: int | msgspec.UnsetType = msgspec.UNSET
+    DurationSeconds: float | msgspec.UnsetType = msgspec.UNSET
+    Entries: int | msgspec.UnsetType = msgspec.UNSET
+    UnpackedBytes: int | msgspec.UnsetType = msgspec.UNSET
+
+
 class Artifact(Answer, frozen=True, kw_only=True):
     """
     An object that was made or came in; `GetURL` gives it for an hour, without any further leave.
 
-    One that is not kept any more has no `GetURL`, and says in `DeletedAt` since when.
+    One that is not kept any more has no `GetURL`, and says in `DeletedAt` since when. `Facts` are what its headers
+    say, and are left out where they say nothing.
     """
 
     StoreName: str
@@ -355,6 +377,7 @@ class Artifact(Answer, frozen=True, kw_only=True):
     SHA256: str
     GetURL: str
     DeletedAt: datetime | msgspec.UnsetType = msgspec.UNSET
+    Facts: FileFacts | msgspec.UnsetType = msgspec.UNSET
 
 
 class WaitingURL(Answer, frozen=True, kw_only=True):

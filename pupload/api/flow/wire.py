@@ -15,7 +15,7 @@ import msgspec
 
 from pupload import errors, ports
 from pupload.api.flow import masks, models, reading
-from pupload.domain import artifact, delivery, events, flow, nodedef, run
+from pupload.domain import artifact, delivery, events, facts, flow, nodedef, run
 from pupload.service import views
 
 _ENCODER = msgspec.json.Encoder()
@@ -182,6 +182,11 @@ def _port(asked: models.Port) -> nodedef.Port:
         types=tuple(asked.Type),
         required=asked.Required,
         many=asked.Many,
+        max_bytes=asked.MaxBytes,
+        max_pixels=asked.MaxPixels,
+        max_duration=asked.MaxDuration,
+        max_ratio=asked.MaxRatio,
+        max_pages=asked.MaxPages,
     )
 
 
@@ -271,7 +276,13 @@ def _artifact(view: views.ArtifactView) -> models.Artifact:
         SHA256=this.sha256,
         GetURL=view.url,
         DeletedAt=view.deleted_at or msgspec.UNSET,
+        Facts=models.FileFacts(**_facts(this.facts)) if this.facts is not None else msgspec.UNSET,
     )
+
+
+def _facts(this: facts.Facts) -> dict[str, Any]:
+    """Those that are known."""
+    return {_pascal(each.name): told for each in fields(this) if (told := getattr(this, each.name)) is not None}
 
 
 def _waiting(waiting: views.WaitingUpload, origin: str) -> models.WaitingURL:
@@ -353,8 +364,8 @@ def write_delivery(this: delivery.Delivery) -> models.Delivery:
 def write_entry(entry: ports.Entry) -> models.JournalEntry:
     """A line of the journal; its facts are the event's fields, in PascalCase."""
     event = entry.event
-    facts = {_pascal(each.name): _fact(getattr(event, each.name)) for each in fields(event)}
-    return models.JournalEntry(Seq=entry.seq, At=entry.at, Kind=events.name_of(event), Data=facts)
+    told = {_pascal(each.name): _fact(getattr(event, each.name)) for each in fields(event)}
+    return models.JournalEntry(Seq=entry.seq, At=entry.at, Kind=events.name_of(event), Data=told)
 
 
 def _pascal(name: str) -> str:
@@ -370,6 +381,7 @@ def _fact(value: Any) -> Any:
             "Size": value.size,
             "ContentType": value.content_type,
             "SHA256": value.sha256,
+            **({"Facts": _facts(value.facts)} if value.facts is not None else {}),
         }
     if isinstance(value, tuple):
         return [_fact(each) for each in value]
@@ -496,6 +508,17 @@ def _write_port(this: nodedef.Port) -> dict[str, Any]:
         "Type": list(this.types),
         "Required": this.required,
         "Many": this.many,
+        **{name: value for name, value in _limits(this).items() if value is not None},
+    }
+
+
+def _limits(this: nodedef.Port) -> dict[str, Any]:
+    return {
+        "MaxBytes": this.max_bytes,
+        "MaxPixels": this.max_pixels,
+        "MaxDuration": this.max_duration,
+        "MaxRatio": this.max_ratio,
+        "MaxPages": this.max_pages,
     }
 
 

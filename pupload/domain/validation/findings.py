@@ -77,6 +77,7 @@ _FIELDS = (
     *("Type", "Params", "Inputs", "Outputs", "Flags", "Value", "Default", "Choices", "Min", "Max", "Command", "Exec"),
     *("Tier", "MaxAttempts", "Retry", "User", "Network", "Capabilities", "Devices", "Transfer", "Progress"),
     *("Callbacks", "URL", "On", "Secrets"),
+    *("MaxBytes", "MaxPixels", "MaxDuration", "MaxRatio", "MaxPages"),
 )
 """In the order in which the reference shows them."""
 
@@ -530,6 +531,13 @@ _TYPES = (
         "Every entry of Type is blank, so that nothing could ever match. A port without Type takes anything.",
         "Remove the blank entries.",
     ),
+    _error(
+        "TYPE_003",
+        "TypeInvalidLimit",
+        "{kind} {port} of definition {uses} has invalid {limit}: {reason}",
+        "A limit of the port is zero, negative, too large to mean anything, or no duration.",
+        "Write a number above zero, for MaxDuration a duration such as 10m; leave it out for no limit.",
+    ),
 )
 
 _CALLBACKS = (
@@ -679,6 +687,13 @@ _WARNINGS = (
         "Node {node} asks for tier {tier}, which is larger than this machine, and gets what there is: {lacking}",
         "The server was told to make tiers fit the machine (as `pup dev` does).",
         "Nothing, or choose a smaller tier.",
+    ),
+    _warning(
+        "WARN_004",
+        "WarnIdleLimit",
+        "{kind} {port} of definition {uses} has {limit}, which no file of its types can exceed: {types}",
+        "A limit is on something that files of the port's types do not have, such as the pages of a video.",
+        "Remove the limit, or correct Type.",
     ),
 )
 

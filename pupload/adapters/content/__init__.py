@@ -1,0 +1,1 @@
+"""What files hold, told by libraries that run in processes of their own."""

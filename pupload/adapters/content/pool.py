@@ -1,0 +1,170 @@
+"""
+`ports.Inspector` by a few processes that do nothing else.
+
+Each is started when it is first needed, asked by one thread, and killed and replaced when it does not answer in time or
+dies over a file. What a parser does to itself hurts nobody: the file is then one of which nothing can be told.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pupload import ports
+from pupload.adapters.content.types import looked_into
+from pupload.domain.facts import Facts, Inspection
+
+START_SECONDS = 30.0
+"""For reading all the parsers, on a busy machine."""
+
+ANSWER_BYTES = 65536
+
+
+class ContentInspector:
+    """Looks into files in processes of its own."""
+
+    def __init__(self, *, processes: int = 2, seconds: float = 5.0, misbehave: str = "") -> None:
+        """`seconds` is for one file; `misbehave` has the parsers do what tests want (`worker`)."""
+        self._pool = ThreadPoolExecutor(processes, thread_name_prefix="content")
+        self._own = threading.local()
+        self._seconds = seconds
+        self._misbehave = misbehave
+        self._workers: set[_Worker] = set()
+        self._closed = False
+
+    def looks_into(self, content_type: str) -> bool:
+        return looked_into(content_type)
+
+    async def look(self, content: ports.Content, *, content_type: str, size: int) -> Inspection:
+        ask = partial(self._ask, content, content_type, size)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, ask)
+
+    def _ask(self, content: ports.Content, content_type: str, size: int) -> Inspection:
+        order = {"type": content_type, "size": size, "seconds": self._seconds, "test": self._misbehave}
+        try:
+            worker = self._worker()
+            try:
+                return _inspection(worker.ask(order, content, self._seconds))
+            except TimeoutError:
+                self._end(worker)
+                return Inspection(reason=f"looking into it takes longer than {self._seconds:g} seconds")
+            except (EOFError, ConnectionError):
+                self._end(worker)
+                return Inspection(reason="the program that looks into it breaks down over it")
+        except (OSError, ValueError) as error:
+            return Inspection(reason=f"nobody can look into it just now: {type(error).__name__}")
+
+    def _worker(self) -> "_Worker":
+        found: _Worker | None = getattr(self._own, "worker", None)
+        if found is None:
+            found = self._own.worker = _Worker()
+            self._workers.add(found)
+            try:
+                found.wait_until_ready()
+            except BaseException:
+                self._end(found)
+                raise
+        return found
+
+    def _end(self, worker: "_Worker") -> None:
+        worker.end()
+        self._workers.discard(worker)
+        self._own.worker = None
+
+    @property
+    def processes(self) -> list[int]:
+        """The ids of those that run."""
+        return [worker.id for worker in list(self._workers)]
+
+    async def close(self) -> None:
+        """Ends the processes; what they were asked is not answered any more."""
+        for worker in list(self._workers):
+            worker.hang_up()
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+        for worker in list(self._workers):
+            worker.end()
+        self._workers.clear()
+
+
+class _Worker:
+    """One process, and the line to it."""
+
+    def __init__(self) -> None:
+        self._line, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-m", "pupload.adapters.content.worker"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
+        self.id = self._process.pid
+
+    def wait_until_ready(self) -> None:
+        """Returns when it takes orders. Raises OSError, EOFError."""
+        self._line.settimeout(START_SECONDS)
+        self._read_line()
+
+    def ask(self, order: dict[str, Any], content: ports.Content, seconds: float) -> dict[str, Any]:
+        """Its answer. Raises TimeoutError, EOFError, ConnectionError where there is none; OSError for the file."""
+        self._line.settimeout(seconds)
+        if isinstance(content, Path):
+            descriptor = os.open(content, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                socket.send_fds(self._line, [json.dumps(order).encode() + b"\n"], [descriptor])
+            finally:
+                os.close(descriptor)
+        else:
+            pieces = [(start, len(data)) for start, data in content]
+            self._line.sendall(json.dumps({**order, "pieces": pieces}).encode() + b"\n")
+            for _, data in content:
+                self._line.sendall(data)
+        answer = json.loads(self._read_line())
+        if isinstance(answer, dict):
+            return answer
+        raise EOFError
+
+    def _read_line(self) -> bytes:
+        found = b""
+        while not found.endswith(b"\n"):
+            more = self._line.recv(ANSWER_BYTES)
+            if not more or len(found) > ANSWER_BYTES:
+                raise EOFError
+            found += more
+        return found
+
+    def hang_up(self) -> None:
+        """Whoever waits for its answer waits no more."""
+        with contextlib.suppress(OSError):  # it has gone
+            self._line.shutdown(socket.SHUT_RDWR)
+
+    def end(self) -> None:
+        """It is gone afterwards."""
+        self._process.kill()
+        self._process.wait()
+        self._line.close()
+
+
+def _inspection(answer: dict[str, Any]) -> Inspection:
+    """The answer, as far as it is one: a parser that a file has taken over may say anything."""
+    told = answer.get("facts")
+    given = told if isinstance(told, dict) else {}
+    numbers = {name: given[name] for name in Facts.__slots__ if _is_number(given.get(name))}
+    whole = {name: value if name == "duration_seconds" else int(value) for name, value in numbers.items()}
+    other, reason = str(answer.get("other_type", ""))[:128], str(answer.get("reason", ""))[:200]
+    return Inspection(facts=Facts(**whole), other_type=other, reason=reason)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**63

@@ -1,0 +1,152 @@
+"""
+What a file is and holds, told from its bytes, and whether all who take it take that.
+
+Asked of what arrives and of what nodes made, before anything is built on it. What is on this machine is looked into
+where it lies; of an object far away its beginning and its end are read, never the whole.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pupload import errors
+from pupload.domain import facts, mime
+from pupload.domain.facts import UNLIMITED, Facts, Limits
+from pupload.domain.plan import PortPlan
+from pupload.domain.run import Run
+from pupload.ports import Content, Inspector, Lends, ObjectStat, ObjectStore, TypeTeller
+
+SCRATCH = "inspected"
+"""The name of the folder, beside those of attempts, where objects have a second name while they are looked into."""
+
+TAIL_BYTES = 2 * 1024 * 1024
+"""Read of an object's end, where it is not on this machine."""
+
+SERVER = "this server ({limit})"
+"""Who sets the limits of settings, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What is recorded of a file."""
+
+    content_type: str
+    facts: Facts | None = None
+    """None where nothing is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taker:
+    """Somebody who relies on what a file is."""
+
+    name: str
+    """As in `input image of node shrink`; empty for the output itself that the sentence is about."""
+    types: tuple[str, ...]
+    limits: Limits | None
+
+
+def consumers(run: Run, edge: str) -> Iterator[Taker]:
+    """The inputs that take what lies on the edge."""
+    for consumer in run.plan.edges[edge].consumers:
+        for port in run.plan.nodes[consumer].inputs:
+            if port.edge == edge and (port.types or port.limits):
+                yield Taker(name=f"input {port.port} of node {consumer}", types=port.types, limits=port.limits)
+
+
+def producer(port: PortPlan) -> Taker:
+    """The output that promises what its file is."""
+    return Taker(name="", types=port.types, limits=port.limits)
+
+
+class Contents:
+    """Tells what files are, and refuses what somebody relies on that it is not."""
+
+    def __init__(
+        self,
+        *,
+        teller: TypeTeller,
+        inspector: Inspector,
+        caps: Limits = UNLIMITED,
+        scratch: Path,
+        tokens: Callable[[], str],
+    ) -> None:
+        """
+        `caps` are for every file, whatever its ports say. `scratch` is a folder on the store's file system, where
+        objects have a second name, by `tokens`, while they are looked into; nobody else's files are in it.
+        """
+        self._teller = teller
+        self._inspector = inspector
+        self._caps = caps
+        self._scratch = scratch
+        self._tokens = tokens
+
+    @property
+    def head_bytes(self) -> int:
+        """How many bytes from the beginning of a file it wants."""
+        return self._teller.head_bytes
+
+    async def of_file(self, path: Path, *, head: bytes, size: int, subject: str, takers: Iterable[Taker]) -> Told:
+        """
+        What the file at `path` is, to which nobody writes any more.
+
+        Raises `errors.WrongType`, `errors.TwoTypes`, `errors.OverLimit`.
+        """
+        takers = tuple(takers)
+        kind = await self._type(head, size, subject, takers)
+        if not self._inspector.looks_into(kind):
+            return self._judged(kind, size, facts.Inspection(), subject, takers)
+        found = await self._inspector.look(path, content_type=kind, size=size)
+        return self._judged(kind, size, found, subject, takers)
+
+    async def of_object(
+        self, store: ObjectStore, found: ObjectStat, *, head: bytes, subject: str, takers: Iterable[Taker]
+    ) -> Told:
+        """What the object is; raises as `of_file`, and what the store raises."""
+        takers = tuple(takers)
+        kind = await self._type(head, found.size, subject, takers)
+        if not self._inspector.looks_into(kind):
+            return self._judged(kind, found.size, facts.Inspection(), subject, takers)
+        async with self._at_hand(store, found, head) as content:
+            inspection = await self._inspector.look(content, content_type=kind, size=found.size)
+        return self._judged(kind, found.size, inspection, subject, takers)
+
+    async def _type(self, head: bytes, size: int, subject: str, takers: Sequence[Taker]) -> str:
+        found = await self._teller.tell(head, size=size)
+        for taker in takers:
+            if not mime.accepts(taker.types, found):
+                expected = " or ".join(taker.types) + (f" by {taker.name}" if taker.name else "")
+                raise errors.WrongType(subject=subject, found=found, expected=expected)
+        return found
+
+    @asynccontextmanager
+    async def _at_hand(self, store: ObjectStore, found: ObjectStat, head: bytes) -> AsyncIterator[Content]:
+        """The object as a file where its store is on this machine, else its beginning and its end."""
+        if len(head) >= found.size:
+            yield ((0, head),)
+            return
+        if isinstance(store, Lends):
+            path = self._scratch / self._tokens()
+            try:
+                await asyncio.to_thread(self._scratch.mkdir, mode=0o700, parents=True, exist_ok=True)
+                if await store.lend(found.key, path):
+                    yield path
+                    return
+            finally:
+                # Not awaited: it must be gone also when this is cancelled, and it takes no time.
+                path.unlink(missing_ok=True)
+        start = max(len(head), found.size - TAIL_BYTES)
+        yield ((0, head), (start, await store.read(found.key, start=start, length=found.size - start)))
+
+    def _judged(self, kind: str, size: int, found: facts.Inspection, subject: str, takers: Sequence[Taker]) -> Told:
+        if found.other_type:
+            raise errors.TwoTypes(subject=subject, found=kind, other=found.other_type)
+        reason = facts.objection(found.facts, kind, size, self._caps, by=SERVER, strict=False)
+        for taker in takers:
+            if reason is None and taker.limits is not None:
+                by = taker.name or "it"
+                reason = facts.objection(found.facts, kind, size, taker.limits, by=by, reason=found.reason)
+        if reason is not None:
+            raise errors.OverLimit(subject=subject, found=kind, reason=reason)
+        return Told(content_type=kind, facts=found.facts if found.facts.known else None)
