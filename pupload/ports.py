@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 
-from pupload.domain import delivery, events, facts, flow, nodedef, run, shares, tiers, watermark
+from pupload.domain import delivery, events, facts, flow, nodedef, run, shares, tiers, values, watermark
 
 T = TypeVar("T")
 
@@ -50,6 +50,7 @@ class Clock(Protocol):
 # ── Runs and what happened in them ───────────────────────────────────────────────────────────────────────────────
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One line of a run's journal."""

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from pupload.domain import values
 from pupload.domain.facts import Facts
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """An object as it was recorded: the bytes that are processed are the bytes with this hash."""

@@ -44,6 +44,7 @@ class NodeAdmitted:
     attempt: int
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStarted:
     """The attempt's container runs."""
@@ -64,6 +65,7 @@ class NodeProgressed:
     """0 to 1."""
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSucceeded:
     """The attempt ended well, and its outputs are stored: this is what makes them visible."""

@@ -69,7 +69,8 @@ ASKED = (events.CancelRequested,)
 @dataclass(slots=True)
 class _Letter:
     report: events.Report
-    answer: "asyncio.Future[bool]"
+    answer: "asyncio.Future[bool] | None" = None
+    """None where nobody waits for it."""
 
 
 class Driver:
@@ -134,7 +135,8 @@ class Driver:
         await self._tasks.close()
         for letters in self._letters.values():
             for letter in letters:
-                letter.answer.cancel()
+                if letter.answer is not None:
+                    letter.answer.cancel()
         self._letters.clear()
 
     @property
@@ -245,7 +247,13 @@ class Driver:
 
     def tell(self, run_id: str, report: events.Report) -> None:
         """Puts the report into the run's mailbox."""
-        self._post(run_id, report)
+        self._post(run_id, _Letter(report))
+
+    def ask(self, run_id: str, report: events.Report) -> "asyncio.Future[bool]":
+        """Puts the report into the run's mailbox now; what comes back later is as `report` has it."""
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._post(run_id, _Letter(report, answer))
+        return answer
 
     async def report(self, run_id: str, report: events.Report) -> bool:
         """
@@ -254,19 +262,17 @@ class Driver:
         Returns whether it meant anything to the run: False when the run is over, or the attempt is not its current one,
         or when the run is another's and its owner did not work the report in within some seconds.
         """
-        return await self._post(run_id, report)
+        return await self.ask(run_id, report)
 
     # ── The mailbox ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _post(self, run_id: str, report: events.Report) -> "asyncio.Future[bool]":
-        letter = _Letter(report, asyncio.get_running_loop().create_future())
+    def _post(self, run_id: str, letter: _Letter) -> None:
         waiting = self._letters.get(run_id)
         if waiting is not None:
             waiting.append(letter)
         else:
             self._letters[run_id] = deque([letter])
             self._tasks.start(self._work(run_id), name=f"run {run_id}")
-        return letter.answer
 
     async def _work(self, run_id: str) -> None:
         letters = self._letters[run_id]
@@ -284,14 +290,14 @@ class Driver:
             # Whatever it was, it concerns this run alone, and whoever waits for an answer must get one.
             log.exception("run %s could not take in %s", run_id, [type(one.report).__name__ for one in batch])
             for letter in batch:
-                if not letter.answer.done():
+                if letter.answer is not None and not letter.answer.done():
                     letter.answer.set_exception(error)
                     letter.answer.exception()  # whoever only told us does not read it
             if run_id in self._live:
                 self._timers.set(run_id, self._clock.now() + timedelta(seconds=SECOND_LOOK_SECONDS))
             return
         for letter, means in zip(batch, meant, strict=True):
-            if not letter.answer.done():
+            if letter.answer is not None and not letter.answer.done():
                 letter.answer.set_result(means)
 
     async def _decide_and_save(self, run_id: str, reports: list[events.Report]) -> list[bool]:
@@ -307,7 +313,7 @@ class Driver:
         if run.owner != self._me:
             return [await self._pass_on(run, report) for report in reports]
         think = partial(decide_all, run, reports, now=self._clock.now(), chance=self._ids.fraction)
-        decision, meant = await aside(think, large=any(_reaches_far(run, report) for report in reports))
+        decision, meant = await aside(think, large=_reach_far(run, reports))
         if decision.idle:
             # Nothing to save; but an alarm that rang too early is set again.
             self._set_alarm(run, ())
@@ -398,20 +404,23 @@ def _batches(some: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _reaches_far(run: Run, report: events.Report) -> bool:
-    """Whether thousands of nodes may change by it."""
+def _reach_far(run: Run, reports: Iterable[events.Report]) -> bool:
+    """Whether thousands of nodes may change by one of them."""
     if len(run.nodes) < FAR:
         return False
-    match report:
-        case events.NodeSucceeded(artifacts=artifacts):
-            edges = [artifact.edge for artifact in artifacts]
-        case events.UploadSealed(edge=edge):
-            edges = [edge]
-        case events.NodeAdmitted() | events.NodeStarted() | events.NodeProgressed():
-            return False
-        case _:
-            return True
-    return any(edge in run.plan.edges and len(run.plan.edges[edge].consumers) >= FAR for edge in edges)
+    edges: list[str] = []
+    for report in reports:
+        match report:
+            case events.NodeAdmitted() | events.NodeStarted() | events.NodeProgressed():
+                continue
+            case events.NodeSucceeded(artifacts=artifacts):
+                edges += [artifact.edge for artifact in artifacts]
+            case events.UploadSealed(edge=edge):
+                edges.append(edge)
+            case _:
+                return True
+    known = run.plan.edges
+    return any(edge in known and len(known[edge].consumers) >= FAR for edge in edges)
 
 
 def _nothing(*_: object) -> None:

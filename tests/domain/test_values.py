@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from pupload.domain import events, plan, run, values
+from pupload import ports
+from pupload.domain import artifact, events, plan, run, tiers, values
 from tests.builders import NOON
 
-QUICK = (run.Attempt, run.NodeRun, run.Run, plan.PortPlan, plan.EdgePlan, plan.NodePlan, events.AttemptFailed)
+QUICK = (
+    *(run.Attempt, run.NodeRun, run.Run, plan.PortPlan, plan.EdgePlan, plan.NodePlan, artifact.Artifact),
+    *(events.AttemptFailed, events.NodeStarted, events.NodeSucceeded, ports.Entry),
+)
 
 BEFORE = run.NodeRun(id="resize", attempts=(run.Attempt(number=1, ready_at=NOON),), charged=2)
 
@@ -50,6 +54,35 @@ def test_what_comes_out_is_of_the_class_itself_and_frozen(kind: type) -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
             delattr(found, each.name)
     assert not hasattr(found, "__dict__")
+
+
+@pytest.mark.parametrize("kind", QUICK)
+def test_what_is_made_is_what_a_dataclass_would_make(kind: type) -> None:
+    given: Any = {each.name: each.name for each in dataclasses.fields(kind)}
+    needed = {each.name: each.name for each in dataclasses.fields(kind) if is_needed(each)}
+    for some in (given, needed):
+        found = kind(**some)
+        assert type(found) is kind
+        for each in dataclasses.fields(kind):
+            made = {} if each.default_factory is dict else each.default
+            assert getattr(found, each.name) == some.get(each.name, made), each.name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(found, dataclasses.fields(kind)[0].name, 1)
+    for name in needed:
+        with pytest.raises(TypeError, match=name):
+            kind(**{other: "" for other in needed if other != name})
+    with pytest.raises(TypeError, match="nothing_of_it"):
+        kind(**needed, nothing_of_it=1)
+
+
+def is_needed(each: "dataclasses.Field[Any]") -> bool:
+    return each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+
+
+def test_a_default_that_is_made_is_made_for_each() -> None:
+    one, other = (plan.NodePlan(id="", uses="", image="", tier=tiers.TABLE["c-small"]) for _ in range(2))
+    assert one.flags == {}
+    assert one.flags is not other.flags
 
 
 def test_it_is_hashed_and_pickled_as_any_other() -> None:
