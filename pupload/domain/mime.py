@@ -28,6 +28,9 @@ EMPTY = "application/x-empty"
 
 TEXT = "text/plain"
 
+PLAYLIST = "application/vnd.apple.mpegurl"
+"""Text that names files and addresses for a player to open."""
+
 _TOKEN = r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}"  # noqa: S105 (the token of RFC 6838)
 _TYPE = re.compile(rf"({_TOKEN})/({_TOKEN}|\*)")
 
@@ -49,6 +52,7 @@ _ALIASES = {
     "application/x-gunzip": "application/gzip",
     "application/x-gzip": "application/gzip",
     "application/x-javascript": "text/javascript",
+    "application/x-mpegurl": "application/vnd.apple.mpegurl",
     "application/x-json": "application/json",
     "application/x-jsonlines": "application/x-ndjson",
     "application/x-pdf": "application/pdf",
@@ -65,6 +69,7 @@ _ALIASES = {
     "audio/mid": "audio/midi",
     "audio/mp3": "audio/mpeg",
     "audio/mpeg3": "audio/mpeg",
+    "audio/mpegurl": "application/vnd.apple.mpegurl",
     "audio/vnd.wave": "audio/wav",
     "audio/wave": "audio/wav",
     "audio/x-aac": "audio/aac",
@@ -75,6 +80,7 @@ _ALIASES = {
     "audio/x-midi": "audio/midi",
     "audio/x-mp3": "audio/mpeg",
     "audio/x-mpeg": "audio/mpeg",
+    "audio/x-mpegurl": "application/vnd.apple.mpegurl",
     "audio/x-ogg": "audio/ogg",
     "audio/x-wav": "audio/wav",
     "binary/octet-stream": UNKNOWN,
@@ -347,7 +353,13 @@ def _set(types: Iterable[str]) -> frozenset[str] | None:
 
 @lru_cache(maxsize=4096)
 def _majors(name: str) -> frozenset[str]:
-    """Under which wildcards a type falls: `application/xml` is also known as `text/xml`."""
+    """
+    Under which wildcards a type falls: `application/xml` is also known as `text/xml`.
+
+    A list of what to play is no sound, whatever people call it: who takes `audio/*` is not to be sent elsewhere by it.
+    """
+    if name == PLAYLIST:
+        return frozenset({"application"})
     names = [name, *(alias for alias, target in _ALIASES.items() if target == name)]
     return frozenset(each.split("/", 1)[0] for each in names)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pupload.adapters.content import archives, documents, doubles, media, pictures
 from pupload.adapters.content.types import kind_of
 from pupload.adapters.content.window import Window
+from pupload.domain import mime
 from pupload.domain.facts import NOTHING, Facts, Inspection
 
 _PARSERS: dict[str, Callable[[Window, str], Facts]] = {
@@ -19,6 +20,7 @@ _PARSERS: dict[str, Callable[[Window, str], Facts]] = {
 
 def look(file: Window, content_type: str) -> Inspection:
     """What the file holds, and what it is beside `content_type`."""
+    content_type = mime.normalised(content_type) or content_type
     other = doubles.other_type(file, content_type)
     if other:
         return Inspection(other_type=other)

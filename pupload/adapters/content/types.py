@@ -4,7 +4,7 @@ from pupload.domain import mime
 
 _PACKED = frozenset({"application/gzip", "application/x-bzip2", "application/x-xz", "application/zstd"})
 
-_QUIET = frozenset({mime.UNKNOWN, mime.EMPTY, "image/svg+xml", "application/vnd.apple.mpegurl"})
+_QUIET = frozenset({mime.UNKNOWN, mime.EMPTY, "image/svg+xml", mime.PLAYLIST})
 """Beside all text. They promise nothing that could be held against them."""
 
 
