@@ -11,17 +11,43 @@ _LONGEST_LINE_BYTES = 1 << 20
 """That a builder may print."""
 
 
-async def build_node(folder: Path, tag: str, on_line: Callable[[str], None]) -> None:
+BASE = "pupload/base:bookworm"
+"""What node types are built on."""
+
+
+async def is_there(image: str) -> bool:
+    """Whether the engine has the image. Raises `errors.Misconfigured` where there is no docker command."""
+    _need_docker()
+    process = await asyncio.create_subprocess_exec(
+        *("docker", "image", "inspect", image), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    return await process.wait() == 0
+
+
+def _need_docker() -> None:
+    if shutil.which("docker") is None:
+        raise errors.Misconfigured(reason="the docker command is not there; install Docker to build images")
+
+
+async def build_node(folder: Path, tag: str, on_line: Callable[[str], None], *, base: Path | None = None) -> None:
     """
     Builds the image of the node type in `folder` and names it `tag`; `on_line` gets the builder's output.
+
+    Where it stands on `BASE`, and that is not there, it is built first, of the folder `base` if that is given.
 
     Raises `errors.Misconfigured` where there is no docker command or no Dockerfile, `errors.Conflict` when the build
     fails.
     """
-    if shutil.which("docker") is None:
-        raise errors.Misconfigured(reason="the docker command is not there; install Docker to build images")
+    _need_docker()
     if not (folder / "Dockerfile").is_file():
         raise errors.Misconfigured(reason=f"{folder} has no Dockerfile")
+    if base is not None and BASE in (folder / "Dockerfile").read_text("utf-8") and not await is_there(BASE):
+        on_line(f"{BASE} comes first")
+        last = await _build(base, BASE, on_line, network="default")
+        if last is not None:
+            raise errors.Conflict(
+                reason=f"building {BASE} failed: {last}; scripts/base-image makes it without a registry"
+            )
     if await _build(folder, tag, on_line, network="default") is None:
         return
     # Some machines let only their own network out to package sources. It comes second, because what is built on it

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - what assembles a server is imported where it is needed: it is heavy, and most commands here are not
-"""Commands on a project's folder: init, validate, push, controller, node."""
+"""Commands on a project's folder: init, validate, push, controller."""
 
 import asyncio
 import uuid
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pupload import errors
 from pupload.api.flow import wire
 from pupload.cli import failures, project, samples
 from pupload.cli.failures import Usage
@@ -187,62 +186,3 @@ def list_controllers(out: Output, *, start: Path) -> int:
     else:
         out.say("No controllers configured.")
     return failures.OK
-
-
-# ── node ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def list_nodes(out: Output, *, start: Path) -> int:
-    """Lists the node types that flows can use here: the project's, then those that ship with pupload."""
-    from pupload import offline
-    from pupload.cli import serving
-
-    own = project.load(start).definitions if project.find_root(start) else ()
-    found = [(each.value, str(each.path)) for each in own]
-    known = {each.uses for each, _ in found}
-    shipped = asyncio.run(offline.make_catalogue(serving.settings()).all())
-    found += [(each, "pupload") for each in shipped if each.uses not in known]
-    if out.as_json:
-        out.json([{**wire.write_definition(each), "Source": source} for each, source in found])
-    out.table(("NODE", "IMAGE", "TIER", "FROM"), [(each.uses, each.image, each.tier, source) for each, source in found])
-    return failures.OK
-
-
-def build_nodes(out: Output, names: Sequence[str], *, start: Path) -> int:
-    """Builds the images of node types that come with a Dockerfile."""
-    from pupload import building, offline
-
-    folders = dict(_buildable(start))
-    unknown = [name for name in names if name not in folders]
-    if unknown:
-        known = ", ".join(folders) or "none"
-        raise Usage(reason=f"there is no node type {unknown[0]} with a Dockerfile; there is: {known}")
-    wanted = names or list(folders)
-    if not wanted:
-        raise Usage(reason="there is nothing to build: no nodes/<publisher>/<name>/Dockerfile")
-    built = []
-    for name in wanted:
-        definition = offline.read_definition(folders[name] / "node.yaml")
-        if not definition.image:
-            raise errors.Malformed(reason=f"{folders[name] / 'node.yaml'} names no Image")
-        out.say(f"building {name} as {definition.image}")
-        asyncio.run(building.build_node(folders[name], definition.image, lambda line: out.note(f"  {line}")))
-        built.append({"Node": name, "Image": definition.image})
-    if out.as_json:
-        out.json(built)
-    out.say(f"built {', '.join(each['Image'] for each in built)}")
-    return failures.OK
-
-
-def _buildable(start: Path) -> Sequence[tuple[str, Path]]:
-    """Node types with a Dockerfile by name: the project's over those that ship."""
-    from pupload import offline
-
-    folder = project.find_root(start)
-    places = [offline.shipped_nodes(), *([folder / "nodes"] if folder else [])]
-    return [
-        (f"{path.parent.parent.name}/{path.parent.name}", path.parent)
-        for place in places
-        for path in sorted(place.glob("*/*/node.yaml"))
-        if (path.parent / "Dockerfile").is_file()
-    ]

@@ -219,22 +219,40 @@ def controller_remove(name: Annotated[str, typer.Argument(show_default=False)], 
 @nodes.command("list")
 def node_list(as_json: Json = False) -> int:
     """List the node types that flows can use: the project's, and those that ship with pupload."""
-    from pupload.cli import authoring
+    from pupload.cli import nodetypes
 
-    return authoring.list_nodes(_out(as_json), start=Path.cwd())
+    return nodetypes.show(_out(as_json), start=Path.cwd())
 
 
 @nodes.command("build")
 def node_build(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[PUBLISHER/NAME]...", help="Without it, all.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="`publisher/` left out means pupload's.", show_default=False),
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them, as without a name.")] = False,
     as_json: Json = False,
 ) -> int:
     """Build the images of node types that come with a Dockerfile."""
-    from pupload.cli import authoring
+    from pupload.cli import nodetypes
 
-    return authoring.build_nodes(_out(as_json), names or [], start=Path.cwd())
+    return nodetypes.build(_out(as_json), [] if every else names or [], start=Path.cwd())
+
+
+@nodes.command("test")
+def node_test(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="`publisher/` left out means pupload's.", show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that have samples.")] = False,
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Run the samples of node types for real, and compare what comes of them. Starts a server where none answers."""
+    from pupload.cli import nodetypes
+
+    return nodetypes.test(_out(as_json), names or [], every=every, address=_url(url), start=Path.cwd())
 
 
 # ── A server ─────────────────────────────────────────────────────────────────────────────────────────────────────

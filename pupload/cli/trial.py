@@ -4,16 +4,14 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 from pupload import errors
 from pupload.api.flow import wire
 from pupload.cli import authoring, failures, output, project, runs
 from pupload.cli.board import Board
+from pupload.cli.borrowing import a_server
 from pupload.cli.failures import Usage
 from pupload.cli.output import Output
 from pupload.cli.project import Loaded, Project
@@ -91,7 +89,7 @@ async def _test(
     secrets = {well.edge: well.secret or "" for well in asked.value.wells if well.source == "webhook"}
     definitions = loaded.used_by(asked.value)
     order = wire.write_order(asked.value, [each.value for each in definitions])
-    async with _server(out, loaded, address) as url, Client(url) as client:
+    async with a_server(out, address, project=loaded.root) as url, Client(url) as client:
         try:
             run = await client.start(order)
         except errors.Invalid as error:
@@ -101,7 +99,7 @@ async def _test(
         saved: dict[str, Path] = {}
         try:
             with Board(out, run["NodeState"]) as board:
-                run = await _see_through(client, run, files, board, secrets=secrets)
+                run = await see_through(client, run, files, board, secrets=secrets)
                 if run["Status"] == "COMPLETE":
                     saved = await _download(client, run, result_edges(asked.value, every=every), into, board)
         except (asyncio.CancelledError, errors.PuploadError, OSError):
@@ -118,7 +116,7 @@ def _term_is_interrupt() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-async def _see_through(
+async def see_through(
     client: Client, run: Answer, files: Mapping[str, Path], board: Board, *, secrets: Mapping[str, str]
 ) -> Answer:
     """Uploads the files, those of webhooks with their `secrets`, and returns the run when it has ended."""
@@ -185,47 +183,3 @@ async def _report(out: Output, client: Client, run: Answer, saved: Mapping[str, 
             for record in (await client.logs(run["ID"], node=node))["Logs"][-LAST_LINES:]:
                 runs.show_log(out, record)
     raise failures.Failed(reason=": ".join(filter(None, (f"{run['ID']} {run['Status']}", run["Error"]))))
-
-
-# ── The server ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@asynccontextmanager
-async def _server(out: Output, loaded: Project, address: Address) -> AsyncIterator[str]:
-    """A server that answers: the one at the address; where none was named and none answers, one of our own."""
-    try:
-        async with Client(address.url) as client:
-            await client.health()
-    except errors.ServerUnreachable:
-        if address.chosen:
-            raise
-    else:
-        yield address.url
-        return
-    out.say(f"no server answers at {address.url}: starting one for this test, which takes some seconds")
-    async with _own_server(loaded) as url:
-        yield url
-
-
-@asynccontextmanager
-async def _own_server(loaded: Project) -> AsyncIterator[str]:
-    # Assembling a server takes seconds to import, and most tests find one that runs.
-    from pupload import wiring  # noqa: PLC0415
-    from pupload.cli import serving  # noqa: PLC0415
-
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    stop = asyncio.Event()
-    with TemporaryDirectory(prefix="pup-test-", ignore_cleanup_errors=True) as data:
-        nodes = (loaded.root / "nodes",) if (loaded.root / "nodes").is_dir() else None
-        chosen = serving.settings(port=0, store_port=0, data=Path(data), node_folders=nodes)
-        serving_it = asyncio.ensure_future(wiring.serve(chosen, on_ready=ready.set_result, stop=stop, dev=True))
-        try:
-            awaited: set[asyncio.Future[Any]] = {ready, serving_it}
-            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-            if not ready.done():
-                await serving_it
-            yield await ready
-        finally:
-            stop.set()
-            with contextlib.suppress(asyncio.CancelledError):
-                await serving_it

@@ -1,0 +1,60 @@
+"""A server for a command that needs one for a while: the one that answers, else one of its own."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pupload import errors
+from pupload.cli.output import Output
+from pupload.cli.servers import Address
+from pupload.client import Client
+
+
+@asynccontextmanager
+async def a_server(out: Output, address: Address, *, project: Path | None) -> AsyncIterator[str]:
+    """
+    A server's URL: the one at the address; where none was named and none answers, one for the time.
+
+    That one knows the node types in the project's folder. Raises `errors.ServerUnreachable`.
+    """
+    try:
+        async with Client(address.url) as client:
+            await client.health()
+    except errors.ServerUnreachable:
+        if address.chosen:
+            raise
+    else:
+        yield address.url
+        return
+    out.note(f"no server answers at {address.url}: starting one for this, which takes some seconds")
+    async with own_server(project) as url:
+        yield url
+
+
+@asynccontextmanager
+async def own_server(project: Path | None, **settings: Any) -> AsyncIterator[str]:
+    """A server with a data folder of its own, gone with it; `settings` over those of the environment."""
+    # Assembling a server takes seconds to import, and most commands find one that runs.
+    from pupload import wiring  # noqa: PLC0415
+    from pupload.cli import serving  # noqa: PLC0415
+
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    stop = asyncio.Event()
+    with TemporaryDirectory(prefix="pup-test-", ignore_cleanup_errors=True) as data:
+        folders = (project / "nodes",) if project is not None and (project / "nodes").is_dir() else None
+        chosen = serving.settings(port=0, store_port=0, data=Path(data), node_folders=folders, **settings)
+        serving_it = asyncio.ensure_future(wiring.serve(chosen, on_ready=ready.set_result, stop=stop, dev=True))
+        try:
+            awaited: set[asyncio.Future[Any]] = {ready, serving_it}
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                await serving_it
+            yield await ready
+        finally:
+            stop.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving_it
