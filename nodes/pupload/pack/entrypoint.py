@@ -128,12 +128,13 @@ def _compressed(kind: str, level: int, out: IO[bytes]) -> Iterator[IO[bytes]]:
         with lzma.LZMAFile(out, "wb", preset=level) as stream:
             yield stream
     elif kind == "tar.zst":
-        # The same three steps of thrift for all: 0 to 9 here is 1 to 19 there.
+        # 0 to 9 here is 1 to 19 there.
         with _tool(["zstd", "-cq", f"-{1 + level * 2}", "-T1"], out) as stream:
             yield stream
     else:
+        # Named, and not written to: what goes to its standard output it fills up with zeros.
         options = f"7zip:compression={'lzma2,7zip:compression-level=' + str(level) if level else 'store'}"
-        with _tool(["bsdtar", "-cf", "-", "--format=7zip", "--options", options, "@-"], out) as stream:
+        with _tool(["bsdtar", "-cf", out.name, "--format=7zip", "--options", options, "@-"], out) as stream:
             yield stream
 
 
