@@ -250,9 +250,9 @@ def node_test(
     as_json: Json = False,
 ) -> int:
     """Run the samples of node types for real, and compare what comes of them. Starts a server where none answers."""
-    from pupload.cli import nodetypes
+    from pupload.cli import sampling
 
-    return nodetypes.test(_out(as_json), names or [], every=every, address=_url(url), start=Path.cwd())
+    return sampling.test(_out(as_json), names or [], every=every, address=_url(url), start=Path.cwd())
 
 
 # ── A server ─────────────────────────────────────────────────────────────────────────────────────────────────────

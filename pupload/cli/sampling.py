@@ -1,0 +1,123 @@
+"""`pup node test`: run the samples of node types as flows, and compare what comes of them."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pupload import building
+from pupload.api.flow import wire
+from pupload.cli import cases, failures, nodetypes, project, trial
+from pupload.cli.board import Board
+from pupload.cli.borrowing import a_server
+from pupload.cli.cases import Case
+from pupload.cli.failures import Usage
+from pupload.cli.nodetypes import Home
+from pupload.cli.output import Output
+from pupload.cli.servers import Address
+from pupload.client import Answer, Client
+
+NODE = "tested"
+"""The node's id in the flow that a case is run as; its edges are named after its ports."""
+
+
+def test(out: Output, names: Sequence[str], *, every: bool, address: Address, start: Path) -> int:
+    """Runs the samples of node types as flows, and compares what comes of them; fails where something is not so."""
+    if bool(names) == every:
+        raise Usage(reason="name node types to test, or say --all")
+    there = {name: folder for name, folder in nodetypes.folders(start).items() if (folder / cases.FILE).is_file()}
+    homes = nodetypes.chosen(names, there, str(cases.FILE))
+    return asyncio.run(_test(out, homes, address, start))
+
+
+async def _test(out: Output, homes: Sequence[Home], address: Address, start: Path) -> int:
+    for home in homes:
+        if (home.folder / "Dockerfile").is_file() and not await building.is_there(home.definition.image):
+            out.note(f"building {home.definition.image}, which is not there yet")
+            await nodetypes.build_one(out, home)
+    told: list[Answer] = []
+    async with a_server(out, address, project=project.find_root(start)) as url, Client(url) as client:
+        for home in homes:
+            for case in cases.read(home.folder):
+                if case.collects:
+                    out.note(f"- {home.definition.uses} {case.name}: left out, for flows have no collections yet")
+                    continue
+                told.append(await _try(out, client, home, case))
+    bad = [each for each in told if each["Objections"]]
+    if out.as_json:
+        out.json(told)
+    out.say(f"{len(told) - len(bad)} of {len(told)} cases are as expected")
+    return failures.FAILED if bad else failures.OK
+
+
+async def _try(out: Output, client: Client, home: Home, case: Case) -> Answer:
+    """Runs one case and says how it went."""
+    uses, began = home.definition.uses, time.monotonic()
+    for name, value in case.secrets.items():
+        await client.put_secret(name, value)
+    try:
+        objections = await _run(client, home, case)
+    finally:
+        for name in case.secrets:
+            await client.remove_secret(name)
+    seconds = time.monotonic() - began
+    mark, style = ("✗", "red") if objections else ("✓", "green")
+    out.say(f"{mark} {uses} {case.name} ({seconds:.1f} s)", style=style)
+    for sentence in objections:
+        out.say(f"    {sentence}")
+    return {"Node": uses, "Case": case.name, "Seconds": round(seconds, 3), "Objections": objections}
+
+
+async def _run(client: Client, home: Home, case: Case) -> list[str]:
+    run = await client.start(_order(home, case))
+    files = {_edge_in(port): paths[0] for port, paths in case.inputs.items()}
+    with Board(Output(as_json=True), run["NodeState"]) as board:  # says nothing: a line for each case is enough
+        run = await trial.see_through(client, run, files, board, secrets={})
+    if case.fails is not None:
+        state = run["NodeState"][NODE]
+        logs = await client.logs(run["ID"], node=NODE)
+        said = "\n".join(str(record["message"]) for record in logs["Logs"])
+        return list(cases.failure_objections(case.fails, state, f"{run['Error']}\n{said}"))
+    if run["Status"] != "COMPLETE":
+        return [f"ended {run['Status']}: {run['Error']}"]
+    found: list[str] = []
+    with TemporaryDirectory(prefix="pup-test-") as folder:
+        for port, expected in case.outputs.items():
+            artifact = run["Artifacts"].get(_edge_out(port))
+            if artifact is None:
+                found.append(f"{port} was not made")
+                continue
+            path = await client.download(artifact, Path(folder, port))
+            content = await asyncio.to_thread(path.read_bytes)
+            found += [f"{port} {sentence}" for sentence in cases.objections(expected, artifact, content)]
+    return found
+
+
+def _order(home: Home, case: Case) -> Mapping[str, Any]:
+    """The flow of one node that a case is."""
+    node = {
+        "ID": NODE,
+        "Uses": home.definition.uses,
+        "Inputs": [{"Name": port, "Edge": _edge_in(port)} for port in case.inputs],
+        "Outputs": [{"Name": port, "Edge": _edge_out(port)} for port in _bound(home, case)],
+        "Flags": [{"Name": name, "Value": value} for name, value in case.flags.items()],
+    }
+    flow = {"Name": f"test-{home.definition.name}", "Nodes": [node]}
+    return {"Flow": flow, "NodeDefs": [wire.write_definition(home.definition)]}
+
+
+def _bound(home: Home, case: Case) -> Iterator[str]:
+    """The outputs that a flow of the case binds: those it looks at, and those that must be."""
+    for port in home.definition.outputs:
+        if port.name in case.outputs or port.required or case.fails is not None:
+            yield port.name
+
+
+def _edge_in(port: str) -> str:
+    return f"in-{port}"
+
+
+def _edge_out(port: str) -> str:
+    return f"out-{port}"
