@@ -7,13 +7,13 @@ The same steps serve an attempt that was under way when the last controller died
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pupload import errors
 from pupload.domain import events
@@ -26,7 +26,7 @@ from pupload.engine.admission import Admission
 from pupload.engine.arming import Arming
 from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
-from pupload.engine.footprint import Bounds, Footprint
+from pupload.engine.footprint import Bounds, Footprint, Lookout
 from pupload.engine.handout import Handout
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.logs import LogPump
@@ -59,13 +59,18 @@ class Phase(Enum):
 @dataclass(slots=True)
 class _Work:
     ref: AttemptRef
+    node: NodePlan
     phase: Phase = Phase.QUEUED
     stopped: bool = False
     task: "asyncio.Task[None] | None" = None
-    moving: "asyncio.Task[Any] | None" = None
-    """Bytes on their way in or out."""
-    admitting: "asyncio.Task[bool] | None" = None
+    moving: bool = False
+    """Its task has bytes on their way in or out, which whoever stops it breaks off."""
+    broken_off: bool = False
+    """They were."""
+    admitting: "asyncio.Future[bool] | None" = None
     """Whether it is still wanted, now that there is room; None where the run knew before that it has it."""
+    outputs: Outputs | None = None
+    """Once its container runs."""
     given_up: bool = False
     """Nobody wants the outputs any more."""
     image: str = ""
@@ -107,6 +112,7 @@ class Attempts:
         self._clock = clock
         self._limits = limits
         self._handout = handout
+        self._lookout = Lookout(clock)
         self._works: dict[str, _Work] = {}
         self._tasks = Tasks()
         self._cleaning = Tasks()
@@ -135,6 +141,7 @@ class Attempts:
     async def close(self) -> None:
         """Lets go of all attempts; their containers go on, and the next start takes them up."""
         await self._tasks.close()
+        await self._lookout.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_SECONDS):
                 await self._cleaning.idle()
@@ -147,10 +154,11 @@ class Attempts:
             return
         admitted = run.nodes[node].attempts[number - 1].admitted_at is not None
         # An earlier start may have made its container without getting to say so.
-        work = _Work(ref, phase=Phase.STAGING if admitted else Phase.QUEUED, container=admitted, adopted=admitted)
+        phase, planned = Phase.STAGING if admitted else Phase.QUEUED, run.plan.nodes[node]
+        work = _Work(ref, planned, phase=phase, container=admitted, adopted=admitted)
         if admitted:
             # At once, not when its task comes to it: nobody who waits may be given this room before.
-            self._admission.hold(ref, orders.tier_of(run.plan.nodes[node], run.nodes[node]), keeper=work)
+            self._admission.hold(ref, orders.tier_of(planned, run.nodes[node]), keeper=work)
         self._works[ref.id] = work
         work.task = self._tasks.start(self._make(run, work), name=f"attempt {ref.id}")
         self._keep_busy(ref, work.task)
@@ -204,15 +212,32 @@ class Attempts:
         work.stopped = True
         if work.phase is Phase.QUEUED:
             work.task.cancel()
-        elif work.phase is Phase.STAGING and work.moving is not None:
-            work.moving.cancel()
+        elif work.phase is Phase.STAGING:
+            self._break_off(work)
         elif work.phase is Phase.EXECUTING:
             self._tasks.start(self._stop_container(ref), name=f"stop {ref.id}")
-        elif work.phase is Phase.STORING and run.ending is not None:
-            # Its work is done and worth keeping, unless the whole run is to end.
+        elif run.ending is not None:
+            # It is being stored: its work is done and worth keeping, unless the whole run is to end.
             work.given_up = True
-            if work.moving is not None:
-                work.moving.cancel()
+            if work.outputs is not None:
+                work.outputs.give_up()
+            self._break_off(work)
+
+    def _break_off(self, work: _Work) -> None:
+        if work.moving and not work.broken_off and work.task is not None:
+            work.broken_off = True
+            work.task.cancel()
+
+    @contextmanager
+    def _moving(self, work: _Work, *, unless: bool) -> Iterator[None]:
+        """While bytes are on their way in or out; raises CancelledError where nobody wants them any more."""
+        if unless:
+            raise asyncio.CancelledError
+        work.moving = True
+        try:
+            yield
+        finally:
+            work.moving = False
 
     def prepare(self, run: Run, node: str) -> None:
         """Has the node's image at hand, if it can be; an attempt will say so if it cannot."""
@@ -229,7 +254,7 @@ class Attempts:
             log.info("image %s is not at hand: %s", image, error)
 
     async def _bury(self, run: Run, ref: AttemptRef) -> None:
-        await self._try_to_clean(run, _Work(ref, container=True))
+        await self._try_to_clean(run, _Work(ref, run.plan.nodes[ref.node], container=True))
         reason = "internal error: nobody saw to it any more"
         end = events.AttemptFailed(node=ref.node, attempt=ref.number, failure=Failure.RUNTIME, reason=reason)
         await self._driver.report(ref.run, end)
@@ -244,12 +269,9 @@ class Attempts:
             work.phase = Phase.STAGING
             if attempt.admitted_at is None:
                 # It becomes durable while the inputs are brought; nothing starts before.
-                work.admitting = asyncio.ensure_future(self._is_admitted(ref))
-            try:
-                came_to = await self._come_to_an_end(run, node, attempt, tier, work)
-            finally:
-                if work.admitting is not None:
-                    await ended(work.admitting)
+                report = events.NodeAdmitted(node=ref.node, attempt=ref.number)
+                work.admitting = self._driver.ask(ref.run, report)
+            came_to = await self._come_to_an_end(run, node, attempt, tier, work)
             if came_to is None:
                 await self._try_to_clean_up(work)
                 return
@@ -261,9 +283,9 @@ class Attempts:
         if isinstance(end, events.NodeSucceeded):
             self._keep_busy(ref, self._cleaning.start(self._try_to_clean_up(work), name=f"clean up {ref.id}"))
 
-    async def _is_admitted(self, ref: AttemptRef) -> bool:
+    async def _is_admitted(self, ref: AttemptRef, told: "asyncio.Future[bool]") -> bool:
         """Whether the attempt is still wanted now that there is room; the run knows that it has it."""
-        if await self._driver.report(ref.run, events.NodeAdmitted(node=ref.node, attempt=ref.number)):
+        if await told:
             return True
         # It was no news. Either it is not wanted, or it was saved before in a commit whose answer was lost.
         node = (await self._patiently(lambda: self._driver.look(ref.run))).nodes[ref.node]
@@ -277,8 +299,11 @@ class Attempts:
             return await self._execute(run, node, attempt, tier, work)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
-            if not work.stopped or (task is not None and task.cancelling()):
+            if not work.stopped or (task is not None and task.cancelling() > work.broken_off):
                 raise  # this process stops; the attempt goes on without it
+            if task is not None and work.broken_off:
+                task.uncancel()
+                work.broken_off = False
             return verdict.of_error(work.ref, error)
         except errors.PuploadError as error:
             return verdict.of_error(work.ref, error)
@@ -298,26 +323,26 @@ class Attempts:
         work.phase = Phase.EXECUTING
         if work.stopped:
             self._tasks.start(self._stop_container(ref), name=f"stop {ref.id}")
-        mask = await self._patiently(lambda: self._handout.masker(node, ref))
-        pump = self._pump(node, work, mask)
+        pump = self._pump(node, work, await self._patiently(lambda: self._handout.masker(node, ref)))
         pumping = asyncio.ensure_future(self._patiently(pump.run))
         footprint = self._footprint(work, tier)
-        watching = asyncio.ensure_future(footprint.watch(partial(self._stop_container, ref, grace_seconds=0.0)))
+        watching = self._lookout.begin(footprint, partial(self._stop_container, ref, grace_seconds=0.0))
         outputs = self._outputs(run, node, work, footprint, since=attempt.executing_at or attempt.admitted_at)
-        waiting = asyncio.ensure_future(self._patiently(lambda: self._executor.wait(ref)))
-        looking = asyncio.ensure_future(outputs.look(waiting))
-        storing = asyncio.ensure_future(outputs.store_early(looking, wanted=lambda: not work.stopped))
+        outputs.store_early(wanted=lambda: not work.stopped)
+        work.outputs = outputs
         try:
-            exit_ = await waiting
-            work.phase, work.moving = Phase.STORING, storing
+            exit_ = await self._patiently(lambda: self._executor.wait(ref))
+            work.phase = Phase.STORING
+            outputs.has_ended()
             await self._pumped(pump, pumping, stopped=work.stopped)
-            await looking
+            await outputs.looked()
             failed = await self._judged(work, exit_, tier, footprint, pump)
-            return failed or await self._succeed(work, exit_, outputs, storing)
+            return failed or await self._succeed(work, exit_, outputs)
         finally:
             # First: a store that is about to take a file has taken it, or has not, when this returns.
-            for task in (storing, looking, waiting, pumping, watching):
-                await ended(task)
+            await outputs.close()
+            await ended(pumping)
+            await self._lookout.end(watching)
 
     async def _judged(
         self, work: _Work, exit_: Exit, tier: Tier, footprint: Footprint, pump: LogPump
@@ -339,11 +364,9 @@ class Attempts:
         """
         ref = work.ref
         owner = orders.owner_of(node.user or self._limits.user)
-        staging = work.moving = asyncio.ensure_future(self._stage(run, node, work, owner))
-        if work.stopped:
-            staging.cancel()
-        folder, paths = await staging
-        if work.admitting is not None and not await work.admitting:
+        with self._moving(work, unless=work.stopped):
+            folder, paths = await self._stage(run, node, work, owner)
+        if work.admitting is not None and not await self._is_admitted(ref, work.admitting):
             return False
         if work.stopped:
             raise asyncio.CancelledError  # before it was started
@@ -370,29 +393,33 @@ class Attempts:
         self, run: Run, node: NodePlan, work: _Work, owner: tuple[int, int]
     ) -> tuple[Folder, dict[str, str]]:
         """The attempt's directory with its inputs, and their paths inside the container; the image is at hand."""
-        folder, paths = self._staging.folder(work.ref), dict[str, str]()
+        paths = dict[str, str]()
+        resolving = asyncio.ensure_future(self._patiently(lambda: self._executor.resolve_image(node.image)))
 
         async def resolve() -> None:
-            work.image = await self._patiently(lambda: self._executor.resolve_image(node.image))
+            work.image = await resolving
 
         async def fetch() -> None:
-            work.container |= await self._arming.claim(work.ref)
-            made = await self._staging.make_folder(work.ref, owner=owner)
-            paths.update(await self._patiently(lambda: self._staging.fetch_inputs(run, node, made)))
+            paths.update(await self._patiently(lambda: self._staging.fetch_inputs(run, node, folder)))
 
-        await all_of([resolve(), fetch()])
+        try:
+            work.container |= await self._arming.claim(work.ref)
+            folder = await self._staging.make_folder(work.ref, owner=owner)
+            if resolving.done():  # as nearly always: the image is there
+                await resolve()
+                await fetch()
+            else:
+                await all_of([resolve(), fetch()])
+        finally:
+            await ended(resolving)
         return folder, paths
 
-    async def _succeed(
-        self, work: _Work, exit_: Exit, outputs: Outputs, storing: "asyncio.Task[None]"
-    ) -> events.NodeSucceeded:
+    async def _succeed(self, work: _Work, exit_: Exit, outputs: Outputs) -> events.NodeSucceeded:
         ref = work.ref
-        await storing
+        await outputs.stored_early()
         # What was not stored early: the keys that wells name, and all of an attempt that was told to stop.
-        rest = work.moving = asyncio.ensure_future(outputs.store())
-        if work.given_up:
-            rest.cancel()
-        artifacts = await rest
+        with self._moving(work, unless=work.given_up):
+            artifacts = await outputs.store()
         warning = "a process of the node was killed for memory, but the node ended well" if exit_.oom else ""
         return events.NodeSucceeded(
             node=ref.node,
@@ -482,7 +509,7 @@ class Attempts:
         await self._lease.sure()
         if work.container:
             await self._patiently(lambda: self._executor.remove(work.ref))
-        await self._handout.take_back(work.ref)
+        await self._handout.take_back(work.node, work.ref)
         await self._staging.remove_folder(work.ref, work.folder)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:

@@ -7,15 +7,18 @@ over directories that nobody else may look into. What was written between two lo
 """
 
 import asyncio
+import itertools
 import os
 import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from pupload.domain import tiers
 from pupload.engine.clearing import opened
-from pupload.engine.timers import sleep
+from pupload.engine.tasks import ended
+from pupload.engine.timers import Timers, sleep
 from pupload.ports import Clock
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
@@ -78,11 +81,17 @@ class Footprint:
         self.too_much = ""
         """Why the attempt is to end, once it is."""
 
-    async def watch(self, stop: Callable[[], Awaitable[None]]) -> None:
-        """Looks until it is too much, and has the attempt stopped then. Runs for ever otherwise."""
+    async def watch(self, stop: Callable[[], Awaitable[None]], *, waited: bool = False) -> None:
+        """
+        Looks until it is too much, and has the attempt stopped then. Runs for ever otherwise.
+
+        `waited`: whoever asks has let the first pause go by.
+        """
         pause, before = FIRST_PAUSE_SECONDS, 0
         while not self.too_much:
-            await sleep(self._clock, pause)
+            if not waited:
+                await sleep(self._clock, pause)
+            waited = False
             began = self._clock.monotonic()
             now = await self.look()
             took = self._clock.monotonic() - began
@@ -111,6 +120,44 @@ class Footprint:
             return False
         self.too_much = self.too_much or too_much
         return True
+
+
+class Lookout:
+    """Watches the outputs of many attempts. Most have ended before they would be looked at: those cost an alarm."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._timers = Timers(clock, self._look)
+        self._ringing: asyncio.Task[None] | None = None
+        self._watches: dict[str, tuple[Footprint, Callable[[], Awaitable[None]]]] = {}
+        """Those that have not begun, by their names."""
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._names = itertools.count()
+
+    def begin(self, footprint: Footprint, stop: Callable[[], Awaitable[None]]) -> str:
+        """Has it watched, as `Footprint.watch` does. Returns a name to end that by."""
+        if self._ringing is None:
+            self._ringing = asyncio.create_task(self._timers.run(), name="alarms of lookouts")
+        name = str(next(self._names))
+        self._watches[name] = footprint, stop
+        self._timers.set(name, self._clock.now() + timedelta(seconds=FIRST_PAUSE_SECONDS))
+        return name
+
+    async def end(self, name: str) -> None:
+        """It is not looked at any more."""
+        self._timers.set(name, None)
+        self._watches.pop(name, None)
+        if (task := self._tasks.pop(name, None)) is not None:
+            await ended(task)
+
+    async def close(self) -> None:
+        """Nothing is looked at any more."""
+        for task in [*self._tasks.values(), *([self._ringing] if self._ringing else [])]:
+            await ended(task)
+
+    def _look(self, name: str) -> None:
+        footprint, stop = self._watches.pop(name)
+        self._tasks[name] = asyncio.create_task(footprint.watch(stop, waited=True), name=f"lookout {name}")
 
 
 def _measured(folder: Path, bounds: Bounds, *, brief: bool = False) -> tuple[str, int]:

@@ -70,10 +70,10 @@ class Handout:
             return end
         return replace(end, reason=self._maskers.get(ref.id, _PLAIN)(end.reason))
 
-    async def take_back(self, ref: AttemptRef) -> None:
-        """Nothing of what the attempt was given is left afterwards."""
+    async def take_back(self, node: NodePlan, ref: AttemptRef) -> None:
+        """Nothing of what the attempt was given is left afterwards. Nothing was, where its node names no secrets."""
         self._maskers.pop(ref.id, None)
-        if self._root is not None:
+        if self._root is not None and node.secrets:
             await asyncio.to_thread(_remove, self._root, (ref.id, f"{_PARTIAL}{ref.id}"))
 
     async def sweep(self, wanted: Callable[[str], Awaitable[bool]]) -> None:

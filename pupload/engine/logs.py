@@ -103,17 +103,20 @@ class LogPump:
         # What was written before is there already, and how much of the limit it took hardly matters.
         new, self._is_new = self._is_new, False  # asked again, it goes on after what it wrote itself
         skip = 0 if new else await self._journal.count_logs(ref.run, ref.node, ref.number)
-        await all_of([self._read(skip), self._write(skip)])
-
-    async def _read(self, skip: int) -> None:
         async with aclosing(self._lines(skip)) as lines:
-            async for line in lines:
-                self._take(line)
-                if self._cut is not None:
-                    break
-                while len(self._gathered) >= GATHERED:
-                    self._room.clear()
-                    await self._room.wait()
+            # Most nodes say nothing: then nobody is needed to write it down.
+            if (first := await anext(lines, None)) is not None:
+                await all_of([self._read(first, lines), self._write(skip)])
+
+    async def _read(self, line: LogLine | None, lines: AsyncGenerator[LogLine, None]) -> None:
+        while line is not None:
+            self._take(line)
+            if self._cut is not None:
+                break
+            while len(self._gathered) >= GATHERED:
+                self._room.clear()
+                await self._room.wait()
+            line = await anext(lines, None)
         if self._cut is not None:
             # A flood is not read to its end: only the end is.
             self._cut = await self._executor.last_line(self._ref) or self._cut

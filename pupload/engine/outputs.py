@@ -20,7 +20,7 @@ from pupload.engine.footprint import Footprint
 from pupload.engine.patience import patiently
 from pupload.engine.staging import Folder, Seen, Staging
 from pupload.engine.tasks import ended
-from pupload.ports import Clock, Executor, Exit
+from pupload.ports import Clock, Executor
 
 
 @dataclass(slots=True)
@@ -61,32 +61,88 @@ class Outputs:
         self._staging = staging
         self._executor = executor
         self._clock = clock
+        self._early: asyncio.Task[None] | None = None
+        """Looks at what the node left, and stores it."""
+        self._has_ceased = False
+        self._ended = asyncio.Event()
+        """Set when it is known how it ended, and not that it has ceased."""
+        self._looked = asyncio.Event()
+        """Set when it was looked at what the node left, or nobody will."""
+        self._trouble: Exception | None = None
+        """What came in the way of looking."""
 
-    async def look(self, waiting: "asyncio.Task[Exit]") -> dict[str, Seen]:
-        """What the node left, once nothing writes any more: when it has ceased, or `waiting` knows how it ended."""
-        ceasing = asyncio.ensure_future(patiently(self._clock, lambda: self._executor.ceased(self._ref)))
+    def store_early(self, *, wanted: Callable[[], bool]) -> None:
+        """
+        Begins to look at what the node left and to store it, once nothing writes any more.
+
+        Stored is what goes under keys of the attempt's own, if it is `wanted` then and is not too much.
+        """
+        self._early = asyncio.ensure_future(self._store_early(wanted))
+
+    def has_ended(self) -> None:
+        """It is known how it ended: whatever the engine says of ceasing, nothing writes any more."""
+        if self._early is not None and not self._has_ceased and not self._ended.is_set():
+            self._ended.set()
+            self._early.cancel()
+
+    async def looked(self) -> None:
+        """Returns when it was looked at what the node left. Raises what came in the way."""
+        await self._looked.wait()
+        if self._trouble is not None:
+            raise self._trouble
+
+    async def stored_early(self) -> None:
+        """Returns when all is stored that can be early. Raises as `Staging.store_outputs`."""
+        if self._early is not None:
+            await self._early
+
+    def give_up(self) -> None:
+        """Nobody wants what is being stored early: whoever waits for that is cancelled."""
+        if self._early is not None:
+            self._early.cancel()
+
+    async def close(self) -> None:
+        """Nothing is stored early any more."""
+        if self._early is not None:
+            await ended(self._early)
+
+    async def _store_early(self, wanted: Callable[[], bool]) -> None:
         try:
-            await asyncio.wait({ceasing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            await self._until_it_has_ceased()
+            seen = await self._look()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to who waits for the look
+            self._trouble = error
+            return
         finally:
-            await ended(ceasing)
+            self._looked.set()
+        if wanted() and not self._footprint.too_much:
+            # There may be room by the time that it counts: storing what is left then says so if there is none.
+            with suppress(errors.DiskFull):
+                await self._store(seen, own_keys_only=True)
+
+    async def _until_it_has_ceased(self) -> None:
+        try:
+            try:
+                await patiently(self._clock, lambda: self._executor.ceased(self._ref))
+            except errors.PuploadError:
+                await self._ended.wait()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._ended.is_set() or task is None or task.uncancel():
+                raise  # not by `has_ended` alone
+        self._has_ceased = True
+
+    async def _look(self) -> dict[str, Seen]:
         seen = await self._staging.hands.do(self._look_briefly)
-        return await asyncio.to_thread(self._look) if seen is None else seen
+        return await asyncio.to_thread(self._look_long) if seen is None else seen
 
     def _look_briefly(self) -> dict[str, Seen] | None:
         """None where that takes time."""
         return self._staging.look(self._node, self._folder) if self._footprint.look_briefly() else None
 
-    def _look(self) -> dict[str, Seen]:
+    def _look_long(self) -> dict[str, Seen]:
         self._footprint.look_now()  # what it wrote since the last look counts, too
         return self._staging.look(self._node, self._folder)
-
-    async def store_early(self, looking: "asyncio.Task[dict[str, Seen]]", *, wanted: Callable[[], bool]) -> None:
-        """Stores what `looking` saw under keys of the attempt's own, if it is `wanted` then and is not too much."""
-        seen = await asyncio.shield(looking)
-        if wanted() and not self._footprint.too_much:
-            # There may be room by the time that it counts: storing what is left then says so if there is none.
-            with suppress(errors.DiskFull):
-                await self._store(seen, own_keys_only=True)
 
     async def store(self) -> tuple[Artifact, ...]:
         """Stores what is not stored yet. Returns the artifacts of all, and raises as `Staging.store_outputs`."""

@@ -68,7 +68,10 @@ async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     Raises the error of the first that fails, once the others have been ended too: nothing goes on behind the back of
     whoever asked.
     """
-    tasks = [asyncio.ensure_future(work) for work in works]
+    every = list(works)
+    if len(every) < 2:
+        return [await work for work in every]  # one needs no task of its own
+    tasks = [asyncio.ensure_future(work) for work in every]
     try:
         return list(await asyncio.gather(*tasks))
     finally:

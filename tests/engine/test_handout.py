@@ -198,7 +198,7 @@ async def test_what_was_half_made_is_made_anew(tmp_path: Path) -> None:
     assert (made / "KEY").read_text() == "the value"
     assert left(tmp_path) == []
     assert [path.name for path in (tmp_path / "root").iterdir()] == [REF.id]
-    await handout.take_back(REF)
+    await handout.take_back(NODE, REF)
     assert not (tmp_path / "root").exists()
 
 

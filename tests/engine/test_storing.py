@@ -165,18 +165,22 @@ async def test_what_is_not_wanted_by_the_time_there_is_room_leaves_nothing(tmp_p
         async with changed(first, executor=executor) as bench:
             bench.image(IMAGE, makes())
 
-            async def nothing_meant(run_id: str, report: events.Report) -> bool:
-                return False if isinstance(report, events.NodeAdmitted) else await real(run_id, report)
+            def nothing_meant(run_id: str, report: events.Report) -> "asyncio.Future[bool]":
+                if not isinstance(report, events.NodeAdmitted):
+                    return real(run_id, report)
+                told = asyncio.get_running_loop().create_future()
+                told.set_result(False)
+                return told
 
             async def over(run_id: str) -> Run:
                 return replace(await look(run_id), nodes={"resize": replace(run.nodes["resize"], attempts=())})
 
             run = await first.start(a_flow(), [a_definition(max_attempts=1)])
             driver = bench.engine.driver
-            real, look = driver.report, driver.look
+            real, look = driver.ask, driver.look
             await bench.engine.driver.take_up([run.id])
             executor.before["resolve_image"] = gate
-            driver.report = nothing_meant  # type: ignore[method-assign]
+            driver.ask = nothing_meant  # type: ignore[method-assign]
             await bench.upload(run, "resize-in", PNG)
             await bench.until(gate.reached.is_set)
             driver.look = over  # type: ignore[method-assign]
@@ -243,6 +247,6 @@ async def test_the_steps_of_an_attempt_take_one_trip_to_a_thread_each(
             assert run.status is Status.COMPLETE
             assert trips.count("_make") == 1
             assert trips.count("_look_briefly") == 1
-            assert not {"_look", "_seen", "_sha256_of_file", "look_now"} & set(trips), "these look for themselves"
+            assert not {"_look_long", "_seen", "_sha256_of_file", "look_now"} & set(trips), "these look for themselves"
             assert "count_logs" not in journal.calls, "nobody can have written a line of a new attempt"
             assert "write_logs" not in journal.calls, "an empty log costs no commit"

@@ -111,8 +111,8 @@ def room_twice(patch: pytest.MonkeyPatch) -> None:
 
 def logs_again(patch: pytest.MonkeyPatch) -> None:
     """A log is read from its beginning after every interruption."""
-    careful = logs.LogPump._read
-    patch.setattr(logs.LogPump, "_read", lambda self, skip: careful(self, 0))
+    careful = logs.LogPump._lines
+    patch.setattr(logs.LogPump, "_lines", lambda self, skip: careful(self, 0))
 
 
 def lost_answers(patch: pytest.MonkeyPatch) -> None:
