@@ -141,6 +141,10 @@ class ExecutorUnavailable(TryLater):
     """The container engine at {host} cannot be reached: {reason}"""
 
 
+class InspectorUnavailable(TryLater):
+    """Files cannot be looked into for now: {reason}"""
+
+
 class DatabaseUnavailable(TryLater):
     """The database cannot be used: {reason}"""
 

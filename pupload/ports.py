@@ -809,7 +809,11 @@ class Inspector(Protocol):
         """Whether there may be anything to tell of files of this type. For text and plain bytes there is not."""
 
     async def look(self, content: Content, *, content_type: str, size: int) -> facts.Inspection:
-        """What is in a file of `size` bytes that looks like `content_type`, as far as its headers and `content` tell."""
+        """
+        What is in a file of `size` bytes that looks like `content_type`, as far as its headers and `content` tell.
+
+        Raises `errors.InspectorUnavailable` where that is not the file's fault.
+        """
 
 
 # ── Containers ───────────────────────────────────────────────────────────────────────────────────────────────────

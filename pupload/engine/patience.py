@@ -18,7 +18,12 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 3600.0
 """How long a store, engine or database may be away before that counts as an answer."""
 
-AWAY = (errors.StoreUnavailable, errors.ExecutorUnavailable, errors.DatabaseUnavailable)
+AWAY = (
+    errors.StoreUnavailable,
+    errors.ExecutorUnavailable,
+    errors.DatabaseUnavailable,
+    errors.InspectorUnavailable,
+)
 """What passes of itself, and is not the node's fault."""
 
 

@@ -1,5 +1,7 @@
 """What files may hold at most, and how it is said that one holds more."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +12,8 @@ from pupload.domain.facts import Facts, Limits, objection
 SHRINK = "input image of node shrink"
 
 
-def said(content_type: str, size: int = 1000, *, found: Facts = facts.NOTHING, **limits: float) -> str | None:
-    return objection(found, content_type, size, Limits(**limits), by=SHRINK)  # type: ignore[arg-type]
+def said(content_type: str, size: int = 1000, *, found: Facts = facts.NOTHING, **limits: Any) -> str | None:
+    return objection(found, content_type, size, Limits(**limits), by=SHRINK)
 
 
 def test_a_sentence_names_what_there_is_who_takes_less_and_how_much() -> None:
@@ -35,7 +37,7 @@ def test_a_sentence_names_what_there_is_who_takes_less_and_how_much() -> None:
         ("text/plain", Facts(), {"max_bytes": 999}, "it has 1000 bytes"),
     ],
 )
-def test_each_limit_has_its_words(content_type: str, found: Facts, limits: dict[str, float], sentence: str) -> None:
+def test_each_limit_has_its_words(content_type: str, found: Facts, limits: dict[str, Any], sentence: str) -> None:
     told = said(content_type, found=found, **limits)
     assert told is not None
     assert told.startswith(f"{sentence}; {SHRINK} takes at most ")
@@ -51,7 +53,7 @@ def test_each_limit_has_its_words(content_type: str, found: Facts, limits: dict[
         ("text/plain", Facts(), {"max_bytes": 1000}),
     ],
 )
-def test_exactly_as_much_is_taken(content_type: str, found: Facts, limits: dict[str, float]) -> None:
+def test_exactly_as_much_is_taken(content_type: str, found: Facts, limits: dict[str, Any]) -> None:
     assert said(content_type, found=found, **limits) is None
 
 
@@ -61,9 +63,7 @@ def test_what_unpacks_to_little_is_no_bomb() -> None:
 
 
 def test_what_cannot_be_told_is_refused_by_who_set_a_limit_on_it() -> None:
-    told = objection(
-        Facts(), "image/png", 9, Limits(max_pixels=5_000), by=SHRINK, reason="its headers cannot be read"
-    )
+    told = objection(Facts(), "image/png", 9, Limits(max_pixels=5_000), by=SHRINK, reason="its headers cannot be read")
     assert told == (
         "it cannot be told how many pixels it has, and input image of node shrink takes at most 5000: "
         "its headers cannot be read"
@@ -121,9 +121,7 @@ def test_whatever_is_told_there_is_a_judgement(
 
 
 @given(FACTS, TYPES, st.integers(0, 2**63), LIMITS)
-def test_who_is_less_strict_objects_to_nothing_more(
-    found: Facts, content_type: str, size: int, limits: Limits
-) -> None:
+def test_who_is_less_strict_objects_to_nothing_more(found: Facts, content_type: str, size: int, limits: Limits) -> None:
     if objection(found, content_type, size, limits, by=SHRINK) is None:
         assert objection(found, content_type, size, limits, by=SHRINK, strict=False) is None
 

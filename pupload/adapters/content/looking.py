@@ -18,12 +18,14 @@ _PARSERS: dict[str, Callable[[Window, str], Facts]] = {
 }
 
 
+def other_type(file: Window, content_type: str) -> str:
+    """What the file is beside `content_type`; empty: nothing else."""
+    return doubles.other_type(file, content_type)
+
+
 def look(file: Window, content_type: str) -> Inspection:
-    """What the file holds, and what it is beside `content_type`."""
+    """What the file holds."""
     content_type = mime.normalised(content_type) or content_type
-    other = doubles.other_type(file, content_type)
-    if other:
-        return Inspection(other_type=other)
     parser = _PARSERS.get(kind_of(content_type))
     found, reason = NOTHING, ""
     if parser is not None:

@@ -18,12 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pupload import ports
+from pupload import errors, ports
 from pupload.adapters.content.types import looked_into
 from pupload.domain.facts import Facts, Inspection
 
 START_SECONDS = 30.0
 """For reading all the parsers, on a busy machine."""
+
+FILES = 5000
+"""That one process looks into, before another takes its place: libraries forget to give memory back."""
 
 ANSWER_BYTES = 65536
 
@@ -38,7 +41,6 @@ class ContentInspector:
         self._seconds = seconds
         self._misbehave = misbehave
         self._workers: set[_Worker] = set()
-        self._closed = False
 
     def looks_into(self, content_type: str) -> bool:
         return looked_into(content_type)
@@ -51,33 +53,40 @@ class ContentInspector:
         order = {"type": content_type, "size": size, "seconds": self._seconds, "test": self._misbehave}
         try:
             worker = self._worker()
-            try:
-                return _inspection(worker.ask(order, content, self._seconds))
-            except TimeoutError:
-                self._end(worker)
-                return Inspection(reason=f"looking into it takes longer than {self._seconds:g} seconds")
-            except (EOFError, ConnectionError):
-                self._end(worker)
-                return Inspection(reason="the program that looks into it breaks down over it")
-        except (OSError, ValueError) as error:
-            return Inspection(reason=f"nobody can look into it just now: {type(error).__name__}")
+            worker.ask(order, content, self._seconds)
+            other = str(worker.answer().get("other_type", ""))[:128]
+        except (OSError, EOFError, ValueError) as error:
+            # No parser was asked yet: it is not the file's fault.
+            self._end()
+            raise errors.InspectorUnavailable(reason=str(error) or type(error).__name__) from error
+        try:
+            answer = worker.answer()
+        except TimeoutError:
+            self._end()
+            reason = f"looking into it takes longer than {self._seconds:g} seconds"
+            return Inspection(other_type=other, reason=reason)
+        except (OSError, EOFError, ValueError):
+            self._end()
+            return Inspection(other_type=other, reason="the program that looks into it breaks down over it")
+        if worker.asked >= FILES:
+            self._end()
+        return _inspection(other, answer)
 
     def _worker(self) -> "_Worker":
         found: _Worker | None = getattr(self._own, "worker", None)
         if found is None:
             found = self._own.worker = _Worker()
             self._workers.add(found)
-            try:
-                found.wait_until_ready()
-            except BaseException:
-                self._end(found)
-                raise
+            found.wait_until_ready()
         return found
 
-    def _end(self, worker: "_Worker") -> None:
-        worker.end()
-        self._workers.discard(worker)
-        self._own.worker = None
+    def _end(self) -> None:
+        """This thread's worker is gone, if there was one; the next file gets a new one."""
+        worker: _Worker | None = getattr(self._own, "worker", None)
+        if worker is not None:
+            worker.end()
+            self._workers.discard(worker)
+            self._own.worker = None
 
     @property
     def processes(self) -> list[int]:
@@ -98,6 +107,9 @@ class _Worker:
     """One process, and the line to it."""
 
     def __init__(self) -> None:
+        self.asked = 0
+        """Files so far."""
+        self._unread = b""
         self._line, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -116,8 +128,9 @@ class _Worker:
         self._line.settimeout(START_SECONDS)
         self._read_line()
 
-    def ask(self, order: dict[str, Any], content: ports.Content, seconds: float) -> dict[str, Any]:
-        """Its answer. Raises TimeoutError, EOFError, ConnectionError where there is none; OSError for the file."""
+    def ask(self, order: dict[str, Any], content: ports.Content, seconds: float) -> None:
+        """Gives it the order, with `seconds` for each line of the answer. Raises OSError, also for the file."""
+        self.asked += 1
         self._line.settimeout(seconds)
         if isinstance(content, Path):
             descriptor = os.open(content, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -130,18 +143,21 @@ class _Worker:
             self._line.sendall(json.dumps({**order, "pieces": pieces}).encode() + b"\n")
             for _, data in content:
                 self._line.sendall(data)
+
+    def answer(self) -> dict[str, Any]:
+        """A line of its answer. Raises TimeoutError, and EOFError, OSError, ValueError where there is none."""
         answer = json.loads(self._read_line())
         if isinstance(answer, dict):
             return answer
         raise EOFError
 
     def _read_line(self) -> bytes:
-        found = b""
-        while not found.endswith(b"\n"):
+        while b"\n" not in self._unread:
             more = self._line.recv(ANSWER_BYTES)
-            if not more or len(found) > ANSWER_BYTES:
-                raise EOFError
-            found += more
+            if not more or len(self._unread) > ANSWER_BYTES:
+                raise EOFError("the program ended")
+            self._unread += more
+        found, _, self._unread = self._unread.partition(b"\n")
         return found
 
     def hang_up(self) -> None:
@@ -156,14 +172,13 @@ class _Worker:
         self._line.close()
 
 
-def _inspection(answer: dict[str, Any]) -> Inspection:
+def _inspection(other: str, answer: dict[str, Any]) -> Inspection:
     """The answer, as far as it is one: a parser that a file has taken over may say anything."""
     told = answer.get("facts")
     given = told if isinstance(told, dict) else {}
     numbers = {name: given[name] for name in Facts.__slots__ if _is_number(given.get(name))}
     whole = {name: value if name == "duration_seconds" else int(value) for name, value in numbers.items()}
-    other, reason = str(answer.get("other_type", ""))[:128], str(answer.get("reason", ""))[:200]
-    return Inspection(facts=Facts(**whole), other_type=other, reason=reason)
+    return Inspection(facts=Facts(**whole), other_type=other, reason=str(answer.get("reason", ""))[:200])
 
 
 def _is_number(value: object) -> bool:

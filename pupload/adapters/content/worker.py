@@ -7,7 +7,7 @@ takes too long is ended by an alarm of its own, whoever else may watch. When the
 also when the server was killed, it ends.
 
 An order is a line of JSON with the type, the size and the time; a file's descriptor comes along, or pieces of the
-file follow. The answer is a line of JSON.
+file follow. The answer is two lines of JSON: what the file is as well, and what it holds.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 SOCKET = 0
@@ -45,7 +46,9 @@ def main() -> None:
     with socket.socket(fileno=SOCKET) as asking:
         asking.sendall(b"{}\n")
         while order := _order(asking):
-            asking.sendall(json.dumps(_answer(order, looking.look)).encode() + b"\n")
+            # In two lines: who is taken down by what a parser makes of a file has told before what kind of file it is.
+            for answer in _answers(order, looking.other_type, looking.look):
+                asking.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def _give_up() -> None:
@@ -102,23 +105,29 @@ def _order(asking: socket.socket) -> _Order | None:
     return _Order(told, descriptors[0] if descriptors else None, pieces)
 
 
-def _answer(order: _Order, look: Any) -> dict[str, Any]:
+def _answers(order: _Order, other_type: Any, look: Any) -> Iterator[dict[str, Any]]:
     from pupload.adapters.content.window import Window  # noqa: PLC0415 - as above
 
     try:
         _set_alarms(order.seconds)
-        if order.test:
-            _misbehave(order.test)
         file = Window(order.size, descriptor=order.descriptor, pieces=order.pieces, budget=READ_BYTES)
-        found = look(file, order.content_type)
-        facts = {name: value for name in found.facts.__slots__ if (value := getattr(found.facts, name)) is not None}
-        return {"facts": facts, "other_type": found.other_type, "reason": found.reason}
-    except (MemoryError, RecursionError, OSError, ValueError):
-        return {"facts": {}, "other_type": "", "reason": "looking into it takes more than it may have"}
+        yield {"other_type": other_type(file, order.content_type)}
+        yield _found(order, file, look)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         if order.descriptor is not None:
             os.close(order.descriptor)
+
+
+def _found(order: _Order, file: Any, look: Any) -> dict[str, Any]:
+    try:
+        if order.test:
+            _misbehave(order.test)
+        found = look(file, order.content_type)
+    except (MemoryError, RecursionError, OSError, ValueError):
+        return {"facts": {}, "reason": "looking into it takes more than it may have"}
+    facts = {name: value for name in found.facts.__slots__ if (value := getattr(found.facts, name)) is not None}
+    return {"facts": facts, "reason": found.reason}
 
 
 def _set_alarms(seconds: float) -> None:
@@ -144,6 +153,12 @@ def _misbehave(how: str) -> None:
         bytearray(4 * MEMORY_BYTES)
     if how == "open":
         os.close(os.open("/etc/hostname", os.O_RDONLY))
+    if how == "connect":
+        socket.socket().close()
+    if how == "write":
+        os.write(os.open(f"/tmp/pupload-{os.getpid()}", os.O_WRONLY | os.O_CREAT), b"words")  # noqa: S108
+    if how == "fork" and os.fork() == 0:
+        os.abort()
 
 
 if __name__ == "__main__":
