@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Self
@@ -28,12 +29,14 @@ from pupload.adapters.memory import containers, inspector, objects, outbox, stat
 from pupload.adapters.memory import ids as chance
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.collector import Collector
+from pupload.adapters.system.hands import OneHand
 from pupload.api.app import make_app
 from pupload.api.flow import wire
 from pupload.api.web import Services
 from pupload.domain import artifact, commands, events, flow, planning, validation
 from pupload.domain.decide import begin
 from pupload.domain.run import Decision, Run
+from pupload.engine.aside import aside
 from pupload.engine.driver import Driver
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.tasks import ended as stopped
@@ -199,11 +202,12 @@ async def big_run(nodes: int, shape: Callable[[int], flow.Flow] = layers) -> dic
     before = rss()
     this = shape(nodes)
     began = clock()
-    validation.validate(this, definitions_for(this))
+    # Beside the loop, as `pupload.service.runs` has it done; its time is in that of the process.
+    await aside(partial(validation.validate, this, definitions_for(this)), large=True)
     judged = clock()
     kept = state.State()
     engine = Instant(kept.runs, told=True)
-    decision = engine.begun(this)
+    decision = await aside(partial(engine.begun, this), large=True)
     engine._closed[decision.run.id] = asyncio.Event()
     planned = clock()
     async with longest_turn() as turns:
@@ -246,14 +250,14 @@ async def transitions_per_second(
 @asynccontextmanager
 async def an_engine(where: str | Path, root: Path, script: containers.Script) -> AsyncIterator[Engine]:
     """The whole engine on a real database and clock; containers, which are this function, and the store in memory."""
-    clock = SystemClock()
+    clock, hands = SystemClock(), OneHand()
     database = await Database.open(where)
     world = World(
         runs=database.runs,
         journal=database.journal,
         flows=database.flows,
         secrets=database.secrets,
-        stores=objects.ObjectStores(clock=clock, default=objects.Objects(clock=clock)),
+        stores=objects.ObjectStores(clock=clock, default=objects.Objects(clock=clock, hands=hands)),
         executor=containers.MemoryExecutor(clock=clock, images={"pupload/resize:latest": script}),
         teller=PlainTeller(),
         inspector=inspector.MemoryInspector(),
@@ -262,6 +266,7 @@ async def an_engine(where: str | Path, root: Path, script: containers.Script) ->
         outbox=database.outbox,
         poster=outbox.MemoryPoster(),
         ownership=database.ownership,
+        hands=hands,
     )
     me = Controller(id="bench", name="bench", engine="memory", store="memory")
     room = replace(ROOM, memory_bytes=1 << 42)
@@ -272,6 +277,7 @@ async def an_engine(where: str | Path, root: Path, script: containers.Script) ->
         yield engine
     finally:
         await engine.close()
+        await hands.close()
         await database.close()
 
 

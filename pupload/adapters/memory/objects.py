@@ -41,7 +41,16 @@ class Objects:
 
     notifies = True
 
-    def __init__(self, *, clock: ports.Clock, name: str = "default", single_put_limit: int = 5 * 10**9) -> None:
+    def __init__(
+        self,
+        *,
+        clock: ports.Clock,
+        name: str = "default",
+        single_put_limit: int = 5 * 10**9,
+        hands: ports.Hands | None = None,
+    ) -> None:
+        """`hands` read and write files, which are small then; without any the event loop's own threads do."""
+        self._do = asyncio.to_thread if hands is None else hands.do
         self.name = name
         self.single_put_limit = single_put_limit
         self._clock = clock
@@ -142,11 +151,11 @@ class Objects:
         size: int | None = None,  # noqa: ARG002 - the promise's; all of it is at hand here
     ) -> str | None:
         found = self._find(key, if_etag=if_etag)
-        await asyncio.to_thread(_write, path, found.data)
+        await self._do(_write, path, found.data)
         return found.stat.sha256
 
     async def put_file(self, key: str, path: Path, *, content_type: str) -> ports.ObjectStat:
-        return await self.put_bytes(key, await asyncio.to_thread(path.read_bytes), content_type=content_type)
+        return await self.put_bytes(key, await self._do(path.read_bytes), content_type=content_type)
 
     async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> ports.ObjectStat:
         return self._keep(key, data, content_type, etag=sha256(data).hexdigest()[:32])
