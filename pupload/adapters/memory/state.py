@@ -61,7 +61,9 @@ class Runs(retention.Retention):
         if new.id in self._shelf.books:
             raise errors.Broken(reason=f"run {new.id} is there already")
         family = self._adopt(new)
-        book = Book(head=_bare(new), nodes=dict(new.nodes), artifacts=dict(new.artifacts), family=family)
+        book = Book(
+            head=_bare(new), nodes=dict(new.nodes.items()), artifacts=dict(new.artifacts.items()), family=family
+        )
         self._shelf.books[new.id] = book
         if idempotency_key is not None:
             self._shelf.by_key[idempotency_key] = new.id

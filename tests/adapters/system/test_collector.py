@@ -44,6 +44,20 @@ def test_what_is_old_is_not_looked_through_again_until_much_later(kept: collecto
     assert alive() is None, "nothing is kept for ever"
 
 
+async def test_it_looks_as_soon_as_there_is_enough_and_not_before() -> None:
+    task = asyncio.create_task(collector.Collector().keep())
+    await asyncio.sleep(0)
+    frozen, circles = gc.get_freeze_count(), [Circle() for _ in range(1000)]
+    for looked, _ in enumerate(range(collector.OLD), 1):
+        gc.collect(1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert (gc.get_freeze_count() >= frozen + len(circles)) == (looked == collector.OLD)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not [one for one in gc.callbacks if one.__module__ == collector.__name__]
+
+
 async def test_ending_it_leaves_the_process_as_it_was() -> None:
     before = gc.get_threshold()
     task = asyncio.create_task(collector.Collector().keep())
