@@ -1,0 +1,64 @@
+#!/bin/sh
+#
+# Takes the metadata out of a picture and leaves its pixels as they are.
+#
+#   INPUT_IMAGE        the picture to read
+#   OUTPUT_STRIPPED    the file to write, in the same format
+#   FLAG_ORIENTATION   false also takes out how the picture is to be turned
+#   FLAG_PROFILE       false also takes out the colour profile
+set -euf
+# shellcheck source=nodes/base/node.sh
+. /usr/local/lib/pupload/node.sh
+# shellcheck source=nodes/base/picture.sh
+. /usr/local/lib/pupload/picture.sh
+
+source=${INPUT_IMAGE:-} target=${OUTPUT_STRIPPED:-}
+path INPUT_IMAGE "$source"
+path OUTPUT_STRIPPED "$target"
+set -- -all= -CommonIFD0= -trailer:all=
+if boolean profile "${FLAG_PROFILE:-true}"; then set -- "$@" --ICC_Profile:all; fi
+turn=
+if boolean orientation "${FLAG_ORIENTATION:-true}"; then turn=1; fi
+
+input INPUT_IMAGE "$source"
+from=$(picture_format "$source")
+[ -n "$from" ] || die 65 "the input is not a picture in one of the formats JPEG, PNG, WebP, TIFF, GIF, HEIC, AVIF"
+# ExifTool believes a name first: it gets one that is ours.
+ln -s "$source" "/tmp/picture.$from"
+# Compressed metadata may become very large.
+# shellcheck disable=SC3045 # Debian's sh has it
+ulimit -v $((MAGICK_MEMORY_LIMIT / 1024))
+
+explain() {
+    reason=$(tail -n 1 /tmp/said | sed 's/ - \/[a-z].*//;s/ at \/usr.*//')
+    rm -f "$target"
+    case $1:$reason in
+    124:*) die 65 "reading the metadata took longer than two minutes: the $from picture was made to be slow" ;;
+    *emory*) die 71 "the metadata do not fit into the memory of this tier; try a larger one, or do not trust the picture" ;;
+    *'pace left'* | *'too large'*) die 70 "could not write the result: $reason" ;;
+    *"Can't locate"*) die 65 "the metadata hold a file of a kind that this node does not read" ;;
+    *) die 65 "the $from picture cannot be read: it is damaged or not complete ($reason)" ;;
+    esac
+}
+
+exif() { timeout 120 exiftool -config '' -q -q "$@" 2>/tmp/said || explain "$?"; }
+
+# HEIC and AVIF say elsewhere how they are to be turned, which stays.
+case $from in heic | avif) turn= ;; esac
+[ -z "$turn" ] || turn=$(exif -m -fast -n -s3 -IFD0:Orientation "/tmp/picture.$from")
+case $turn in [2-8]) set -- "$@" "-IFD0:Orientation#=$turn" ;; esac
+say "Taking the metadata out of a $from picture" 0.1
+exif -m "$@" -o "$target" "/tmp/picture.$from"
+[ -s "$target" ] || explain 1
+
+# Believed only when looked at: nobody would see what was left.
+ln -s "$target" "/tmp/stripped.$from"
+exif -m -a -u -s -EXIF:Make -EXIF:Model -EXIF:Artist -EXIF:Copyright -EXIF:Software -EXIF:ImageDescription -EXIF:UserComment \
+    -EXIF:*Date* -EXIF:*Serial* -EXIF:*Owner* -GPS:all -XMP:all -IPTC:all -Photoshop:all -MakerNotes:all -Comment -PNG:Author \
+    -PNG:Comment -Trailer:all "/tmp/stripped.$from" >/tmp/left
+left=$(cut -d: -f1 /tmp/left | tr -d ' ' | tr '\n' ' ')
+if [ -n "$left" ]; then
+    rm -f "$target"
+    die 65 "not all metadata could be taken out of this $from picture ($left): convert it to another format, which loses them"
+fi
+say "Metadata taken out: $(size "$source") bytes became $(size "$target")" 1
