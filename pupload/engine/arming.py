@@ -30,6 +30,7 @@ from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
 from pupload.engine.images import Images
 from pupload.engine.lease import Lease, for_ever
+from pupload.engine.lull import Lull
 from pupload.engine.patience import patiently
 from pupload.engine.staging import Staging
 from pupload.engine.tasks import Tasks
@@ -104,6 +105,8 @@ class _Outlook:
     """Until it moves: one waited too long, or the engine was away."""
     ahead: deque[str] | None = None
     """Nodes to look at, soonest first; None: to be found anew."""
+    came_at: float = float("-inf")
+    """When it was begun here, by the monotonic clock; long ago where it was taken up."""
     awaited: deque[str] | None = None
     """Edges whose object comes from outside and may not be there yet; None: nobody has looked."""
 
@@ -154,6 +157,7 @@ class Arming:
         self._tasks = Tasks()
         self._works = Tasks()
         self._images = Images(executor=executor, clock=clock, works=self._works, heard=self._has_heard_of)
+        self._lull = Lull(clock, self._tasks, over=self._look.set)
         self._open = False
 
     @property
@@ -205,6 +209,9 @@ class Arming:
             return
         if outlook is None:
             outlook = self._outlooks[run.id] = _Outlook()
+            if changed is not None:
+                outlook.came_at = self._clock.monotonic()
+                self._lull.disturb()
         outlook.moved_at, outlook.paused, outlook.ahead = self._clock.monotonic(), False, None
         self._want(run)
 
@@ -331,9 +338,14 @@ class Arming:
         """The run whose turn it is."""
         for queue in (self._moving, self._waiting):
             while queue:
-                run_id, _ = queue.popitem(last=False)
-                if (run := self._driver.live.get(run_id)) is not None and run_id in self._outlooks:
+                run_id = next(iter(queue))
+                run, outlook = self._driver.live.get(run_id), self._outlooks.get(run_id)
+                if run is not None and outlook is not None:
+                    if queue is self._waiting and not self._lull.is_over_for(outlook.came_at):
+                        break  # nor for those behind it, which as a rule came later
+                    del queue[run_id]
                     return run
+                del queue[run_id]
         return None
 
     def _look_at(self, run: Run) -> None:

@@ -14,7 +14,7 @@ from pupload.adapters.memory import containers
 from pupload.adapters.memory.disks import MemoryDisks
 from pupload.domain import events
 from pupload.domain.run import AttemptRef, NodeStatus, Run, Status
-from pupload.engine import arming
+from pupload.engine import arming, lull
 from pupload.engine.admission import Room
 from pupload.engine.arming import Budget
 from pupload.service.health import Health
@@ -35,7 +35,7 @@ def nodes_of(refs: Any) -> list[str]:
 async def settled(bench: Bench) -> None:
     """Whatever would follow has followed."""
     for _ in range(50):
-        await bench.clock.run_for(0.001)
+        await bench.clock.run_for(2 * lull.QUIET_SECONDS / 50)
         await asyncio.to_thread(int)
 
 
@@ -153,7 +153,7 @@ async def test_a_node_that_is_ready_while_it_is_being_armed_waits_for_that(tmp_p
     async with a_faulty_one(tmp_path) as (bench, engine):
         gate = engine.before["arm"] = Gate()
         run = await bench.start(a_flow(*a_chain(1)))
-        await gate.reached.wait()
+        await bench.until(gate.reached.is_set)
         await bench.upload(run, "e0", PNG)
         await bench.until(lambda: bool(bench.engine.admission.holders))
         await settled(bench)
@@ -169,8 +169,8 @@ async def test_a_node_that_is_ready_before_it_is_being_armed_starts_at_once(tmp_
     async with a_faulty_one(tmp_path) as (bench, engine):
         gate = engine.before["arm"] = Gate()
         run = await bench.start(a_flow(*a_chain(arming.AT_ONCE)))
-        late = await bench.start(a_flow(a_node("late")))
         await bench.until(lambda: engine.calls.count("arm") == arming.AT_ONCE)
+        late = await bench.start(a_flow(a_node("late")))
         await bench.upload(late, "late-in", PNG)
         assert (await bench.ended(late)).status is Status.COMPLETE
         assert engine.calls.count("arm") == arming.AT_ONCE, "no more at a time"
@@ -178,6 +178,33 @@ async def test_a_node_that_is_ready_before_it_is_being_armed_starts_at_once(tmp_
         await bench.until(lambda: len(bench.executor.armed) == arming.AT_ONCE)
         await bench.upload(run, "e0", PNG)
         await nothing_left(bench, await bench.ended(run))
+
+
+async def test_nothing_is_armed_for_what_waits_while_new_runs_keep_coming_but_not_for_ever(tmp_path: Path) -> None:
+    async with a_faulty_one(tmp_path, nodes=64) as (bench, engine):
+        for _ in range(9):
+            first = await bench.start(a_flow(a_node("first")))
+            await bench.clock.run_for(lull.QUIET_SECONDS * 0.9)
+        assert "arm" not in engine.calls
+        await bench.clock.run_for(lull.QUIET_SECONDS)
+        await done(bench)
+        assert engine.calls.count("arm") == len(bench.executor.armed) == 9, "when it is quiet"
+        for _ in range(13):
+            await bench.start(a_flow(a_node("next")))
+            await bench.clock.run_for(lull.QUIET_SECONDS * 0.9)
+        assert 10 <= engine.calls.count("arm") <= 12, "what has waited for long"
+        assert first.status is Status.WAITING
+
+
+async def test_what_runs_is_armed_at_once_however_many_new_runs_come(tmp_path: Path) -> None:
+    async with a_faulty_one(tmp_path) as (bench, engine):
+        first = a_node("first", uses="made/up", inputs={}, outputs={"out": "e0"})
+        bench.image("made/up:latest", _writes("out"))
+        await bench.start(a_flow(first, *a_chain(1)))
+        while "arm" not in engine.calls:
+            assert bench.clock.monotonic() < lull.QUIET_SECONDS
+            await bench.clock.run_for(0.001)
+            await asyncio.to_thread(int)
 
 
 async def test_no_more_is_made_at_a_time_than_the_engine_is_good_for(tmp_path: Path) -> None:
@@ -268,7 +295,7 @@ async def test_what_runs_goes_before_what_waits(tmp_path: Path) -> None:
         for run in full:
             await bench.runs.cancel(run.id)
             await nothing_armed_of(bench, run)
-        await done(bench)
+            await done(bench)
         assert [ref.run for ref in bench.executor.armings][2:] == [moving.id, waiting.id]
         for run in (waiting, moving):
             await bench.runs.cancel(run.id)
