@@ -101,6 +101,7 @@ def run(
     inputs: Mapping[str, Source],
     *,
     flags: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
     secrets: Mapping[str, str] | None = None,
     memory: str = "",
     bare: bool = False,
@@ -111,7 +112,8 @@ def run(
     Runs the node type once, with all its outputs bound.
 
     `flags` by name; the definition's defaults come with them unless the definition is `bare`, and one that is
-    `${secret.NAME}` becomes the path of a file. `memory` is the tier's unless given. `scratch` is an empty directory.
+    `${secret.NAME}` becomes the path of a file. `environment` has the last word on what variables say. `memory` is the
+    tier's unless given. `scratch` is an empty directory.
     """
     kind, known = definition(name), image(name)
     place = scratch / uuid.uuid4().hex
@@ -129,6 +131,7 @@ def run(
         **{command.environment_name("FLAG_", flag): value for flag, value in given.items()},
         **{command.environment_name("INPUT_", port): path for port, path in _below("/pupload/in", ins).items()},
         **{command.environment_name("OUTPUT_", port): path for port, path in _below("/pupload/out", outs).items()},
+        **(environment or {}),
     }
     values = {**given, **_below("/pupload/in", ins), **_below("/pupload/out", outs)}
     argv = command.arguments(command.split(kind.command.exec), values) if kind.command.exec else ()
@@ -140,6 +143,12 @@ def run(
         files=_written(place / "out", outs),
         paths=outs,
     )
+
+
+def inside(name: str, line: str) -> str:
+    """What a shell in the image says to the line."""
+    order = ["docker", "run", "--rm", *CONFINEMENT, "--network", "none", "--entrypoint", "sh", image(name), "-c", line]
+    return subprocess.run(order, capture_output=True, text=True, check=True).stdout
 
 
 def _below(folder: str, names: Mapping[str, str]) -> dict[str, str]:
