@@ -145,7 +145,7 @@ class Contents:
         reason = facts.objection(found.facts, kind, size, self._caps, by=SERVER, strict=False)
         for taker in takers:
             if reason is None and taker.limits is not None:
-                by = taker.name or "it"
+                by = taker.name or "the port"
                 reason = facts.objection(found.facts, kind, size, taker.limits, by=by, reason=found.reason)
         if reason is not None:
             raise errors.OverLimit(subject=subject, found=kind, reason=reason)

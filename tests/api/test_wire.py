@@ -16,10 +16,11 @@ from pupload.api import documents
 from pupload.api.flow import wire
 from pupload.domain import events, nodedef
 from pupload.domain.artifact import Artifact
+from pupload.domain.facts import Facts
 from pupload.domain.flow import Callback
 from pupload.domain.run import Attempt, NodeRun, NodeStatus
 from pupload.ports import Entry
-from pupload.service.views import Order
+from pupload.service.views import ArtifactView, Order
 from tests.api.house import EXAMPLE
 from tests.builders import a_flow, a_node, a_store, a_well
 
@@ -156,6 +157,30 @@ def test_an_entry_of_the_journal_has_its_facts_in_the_wires_words() -> None:
     assert (written["Seq"], written["At"], written["Kind"]) == (4, "2026-03-03T12:00:00Z", "node.succeeded")
     assert written["Data"]["ExitCode"] == 0
     assert written["Data"]["Artifacts"][0]["SHA256"] == "0"
+
+
+def test_what_a_file_holds_is_told_as_far_as_it_is_known() -> None:
+    artifact = Artifact(
+        edge="e", store="default", key="k", size=3, content_type="image/png", sha256="0", etag="t", created_at=NOON,
+        facts=Facts(width=30, height=0),
+    )  # fmt: skip
+    event = events.UploadSealed(edge="e", artifact=artifact)
+    written = json.loads(wire.encode(wire.write_entry(Entry(run="r", seq=4, at=NOON, event=event))))
+    assert written["Data"]["Artifact"]["Facts"] == {"Width": 30, "Height": 0}
+    view = ArtifactView(artifact=artifact, url="u")
+    assert json.loads(wire.encode(wire._artifact(view)))["Facts"] == {"Width": 30, "Height": 0}
+    bare = ArtifactView(artifact=replace(artifact, facts=None), url="u")
+    assert "Facts" not in json.loads(wire.encode(wire._artifact(bare)))
+
+
+def test_what_a_port_takes_at_most_goes_there_and_back() -> None:
+    limits = {"MaxBytes": 5, "MaxPixels": 6, "MaxDuration": "10m", "MaxRatio": 1.5, "MaxPages": 7}
+    document = {"Publisher": "p", "Name": "n", "Inputs": [{"Name": "a", **limits}], "Outputs": [{"Name": "b"}]}
+    read = wire.read_definition(document)
+    written = wire.write_definition(read)
+    assert {name: written["Inputs"][0][name] for name in limits} == limits
+    assert not limits.keys() & written["Outputs"][0].keys()
+    assert wire.read_definition(written) == read
 
 
 # ── Documents ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -164,6 +164,11 @@ def test_files_that_are_taken(accepted: list[str], found: str) -> None:
         (["text/*"], "application/zip"),
         (["video/mp4"], "audio/mpeg"),
         (["nonsense"], "image/png"),
+        (["video/*"], mime.PLAYLIST),
+        (["audio/*"], mime.PLAYLIST),
+        (["audio/*", "video/mp4"], "audio/x-mpegurl"),
+        (["video/*"], "text/plain"),
+        (["video/*"], "application/xml"),
     ],
 )
 def test_files_that_are_refused(accepted: list[str], found: str) -> None:

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from hypothesis import given
 
-from pupload.domain import command, keys, planning, tiers
+from pupload.domain import command, facts, keys, planning, tiers
 from pupload.domain.flow import DataWell, Flow
 from pupload.domain.nodedef import NodeDef, Retry
 from pupload.domain.plan import Origin
@@ -122,6 +122,18 @@ def test_declared_ports_bring_their_types() -> None:
         (False, "", False),
     ]
     assert [port.edge for port in step.outputs] == ["c", "d", "e"]
+
+
+def test_declared_ports_bring_their_limits() -> None:
+    definition = a_definition(
+        inputs=[a_port("image", max_pixels=5, max_duration="1m30s", max_ratio=2.5, max_pages=3, max_bytes=9)],
+        outputs=[a_port("resized")],
+    )
+    node = a_plan(a_flow(), [definition]).nodes["resize"]
+    assert node.inputs[0].limits == facts.Limits(
+        max_bytes=9, max_pixels=5, max_media_seconds=90.0, max_ratio=2.5, max_pages=3
+    )
+    assert node.outputs[0].limits is None
 
 
 def test_a_flag_that_names_a_secret_becomes_the_path_of_its_file() -> None:

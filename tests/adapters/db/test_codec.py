@@ -152,6 +152,13 @@ def test_a_field_added_later_reads_as_its_default() -> None:
     assert codec.NODE.decode(old, "it") == run.NodeRun(id="resize", status=run.NodeStatus.READY)
 
 
+def test_an_artifact_of_before_there_were_facts_has_none() -> None:
+    written = msgspec.msgpack.decode(codec.ARTIFACT.encode(an_artifact())[1:])
+    del written["facts"]
+    old = bytes((codec.SHAPE,)) + msgspec.msgpack.encode(written)
+    assert codec.ARTIFACT.decode(old, "it") == dataclasses.replace(an_artifact(), facts=None)
+
+
 def test_a_field_that_a_newer_version_wrote_is_passed_over() -> None:
     newer = bytes((codec.SHAPE,)) + msgspec.msgpack.encode({"id": "resize", "colour": "blue"})
     assert codec.NODE.decode(newer, "it") == run.NodeRun(id="resize")

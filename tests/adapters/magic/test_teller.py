@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pupload.adapters.magic.teller import MagicTeller
+from pupload.domain import mime
 
 
 @pytest.fixture
@@ -48,6 +49,35 @@ KNOWN = {
 @pytest.mark.parametrize("kind", KNOWN)
 async def test_bytes_tell_their_type(teller: MagicTeller, kind: str) -> None:
     assert await teller.tell(KNOWN[kind], size=len(KNOWN[kind])) == kind
+
+
+LISTS = {
+    "HLS": b"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://example.org/a.ts\n",
+    "HLS behind a mark": b"\xef\xbb\xbf#EXTM3U\n#EXTINF:9,\na.ts\n",
+    "HLS in lines of Windows": b"#EXTM3U\r\n#EXT-X-VERSION:3\r\n#EXTINF:9,\r\na.ts\r\n",
+    "HLS with bytes": b"#EXTM3U\n#EXTINF:9,\n\x00\x01\xfe\xff" + bytes(range(256)),
+    "M3U": b"#EXTM3U\n#EXTINF:1,song\nfile:///etc/passwd\n",
+    "ffconcat": b"ffconcat version 1.0\nfile /etc/passwd\n",
+    "SDP": b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 192.0.2.1\r\nm=audio 5004 RTP/AVP 96\r\n",
+    "XSPF": b'<?xml version="1.0"?><playlist version="1" xmlns="http://xspf.org/ns/0/"><trackList/></playlist>',
+    "DASH": b'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"></MPD>',
+    "PLS": b"[playlist]\nFile1=http://example.org/a.mp3\nNumberOfEntries=1\n",
+    "ASX": b'<asx version="3.0"><entry><ref href="http://example.org/a"/></entry></asx>',
+}
+"""What sends a player elsewhere."""
+
+
+@pytest.mark.parametrize("what", LISTS)
+async def test_a_list_of_what_to_play_is_neither_sound_nor_video(teller: MagicTeller, what: str) -> None:
+    told = await teller.tell(LISTS[what], size=len(LISTS[what]))
+    assert not mime.accepts(["video/*", "audio/*", "video/mp4", "audio/mpeg"], told)
+
+
+@pytest.mark.parametrize("first", [b"<script>alert(1)</script>", b"<?php echo 1 ?>", b"#!/bin/sh\n", b"<svg>"])
+@pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "image/gif"])
+async def test_a_picture_behind_a_script_is_no_picture(teller: MagicTeller, first: bytes, kind: str) -> None:
+    data = first + KNOWN[kind] + bytes(200)
+    assert not mime.accepts(["image/png", "image/jpeg", "image/gif"], await teller.tell(data, size=len(data)))
 
 
 async def test_a_name_or_a_header_has_no_say(teller: MagicTeller) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from pupload.domain.flow import Binding, Callback, DataWell, FlagValue, Flow, Node, Store
-from pupload.domain.nodedef import NodeDef, Retry
+from pupload.domain.nodedef import NodeDef, Port, Retry
 from pupload.domain.tiers import Capacity
 from pupload.domain.validation import Limits, validate
 from tests import strategies
@@ -494,6 +494,15 @@ def test_one_producer_for_an_edge() -> None:
         ({"transfer": "pigeon"}, "NODE_019", "Transfer"),
         ({"transfer": "urls"}, "NODE_019", "Transfer"),
         ({"outputs": [a_port("resized", many=True)]}, "NODE_028", "Outputs/0/Many"),
+        ({"inputs": [a_port("image", max_bytes=0)]}, "TYPE_003", "Inputs/0/MaxBytes"),
+        ({"inputs": [a_port("image", max_pixels=-1)]}, "TYPE_003", "Inputs/0/MaxPixels"),
+        ({"inputs": [a_port("image", max_ratio=float("nan"))]}, "TYPE_003", "Inputs/0/MaxRatio"),
+        ({"inputs": [a_port("image", max_pages=2**63)]}, "TYPE_003", "Inputs/0/MaxPages"),
+        ({"inputs": [a_port("image", max_duration="10")]}, "TYPE_003", "Inputs/0/MaxDuration"),
+        ({"inputs": [a_port("image", max_duration="-5m")]}, "TYPE_003", "Inputs/0/MaxDuration"),
+        ({"outputs": [a_port("resized", "image/png", max_pages=2)]}, "WARN_004", "Outputs/0/MaxPages"),
+        ({"outputs": [a_port("resized", "text/csv", max_ratio=2)]}, "WARN_004", "Outputs/0/MaxRatio"),
+        ({"outputs": [a_port("resized", "image/*", max_duration="2s")]}, "WARN_004", "Outputs/0/MaxDuration"),
         ({"exec": "echo 'open"}, "NODE_020", "Command/Exec"),
         ({"exec": ("a", "b\x00")}, "NODE_020", "Command/Exec"),
         ({"flags": [a_flag(minimum=2, maximum=1)]}, "NODE_024", "Flags/0"),
@@ -507,6 +516,19 @@ def test_one_producer_for_an_edge() -> None:
 )
 def test_a_definition(fields: dict[str, Any], code: str, field: str) -> None:
     assert judge(a_flow(), a_definition(**fields)) == [(code, f"/NodeDefs/0/{field}")]
+
+
+@pytest.mark.parametrize(
+    "port",
+    [
+        a_port("resized", "image/*", "application/pdf", max_bytes=1, max_pixels=2, max_pages=3),
+        a_port("resized", "video/*", max_duration="10m", max_pixels=2),
+        a_port("resized", "application/epub+zip", max_ratio=1.5),
+        a_port("resized", max_bytes=1, max_pixels=2, max_pages=3, max_ratio=4, max_duration="1h30m"),
+    ],
+)
+def test_limits_that_make_sense(port: Port) -> None:
+    assert not judge(a_flow(), a_definition(inputs=[a_port("image")], outputs=[port]))
 
 
 @pytest.mark.parametrize(
