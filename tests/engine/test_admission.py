@@ -284,7 +284,7 @@ async def take_step(crowd: Crowd, coming: list[AttemptRef], cancelled: set[str],
         cancelled.add(coming[what % len(coming)].id)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=STEPS)
 def test_whatever_comes_and_goes_the_room_is_never_exceeded_and_everybody_is_served(
     steps: list[tuple[str, Any]],

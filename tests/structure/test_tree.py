@@ -35,6 +35,7 @@ HOMES = {
     "botocore": ("adapters/s3",),
     "cryptography": ("adapters/sealing",),
     "docker": ("adapters/docker",),
+    "httptools": ("adapters/http",),
     "minio": ("adapters/s3",),
     "multidict": ("api", "client.py", "adapters/s3"),
     "msgspec": ("api", "adapters/db", "adapters/docker"),

@@ -13,7 +13,8 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+
+import httptools
 
 IDLE_SECONDS = 15.0
 """A connection that was not used for so long is not trusted any more."""
@@ -24,9 +25,8 @@ IDLE_MOST = 32
 HEAD_BYTES = 64 * 1024
 """Of the first line and the headers."""
 
-_BODILESS = frozenset({204, 304})
+_FRAMES = frozenset({b"content-length", b"transfer-encoding"})
 _END = b"\r\n\r\n"
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?")
 _ODD = re.compile(r"[^ -~]")
 
 
@@ -162,103 +162,66 @@ class _Connection(asyncio.Protocol):
 
 
 class _Reader:
-    """Reads one answer, in whatever pieces it comes (RFC 9112)."""
+    """Reads one answer, in whatever pieces it comes; the parser is llhttp's, which takes what RFC 9112 allows."""
 
     def __init__(self) -> None:
-        self._data = bytearray()
-        self._head: tuple[int, str] | None = None
-        self._length: int | None = None
-        self._chunks: bytearray | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._came = 0
+        self._reason = ""
+        self._in_head, self._framed, self._whole = True, False, False
+        self._body = bytearray()
         self.last = False
         """Whether the other side hangs up behind it."""
 
     @property
     def empty(self) -> bool:
         """Whether nothing came yet."""
-        return self._head is None and not self._data
+        return not self._came
 
     def feed(self, data: bytes) -> Answer | None:
         """The answer, once it is whole. Raises `Garbled`."""
-        self._data += data
-        if self._head is None and not self._read_head():
-            return None
-        if self._chunks is not None:
-            return self._answer(self._chunks) if self._read_chunks(self._chunks) else None
-        if self._length is None or len(self._data) < self._length:
-            return None
-        if len(self._data) > self._length:
-            _garbled("more came than was told")
-        return self._answer(self._data)
+        self._came += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            raise Garbled(f"it is no answer of HTTP: {error}") from error
+        if self._in_head and self._came > HEAD_BYTES:
+            raise Garbled("its head has no end")
+        return self._answer() if self._whole else None
 
     def end(self) -> Answer | None:
         """The answer whose end is the end of the connection; None where that was not its end."""
-        whole = self._head is not None and self._length is None and self._chunks is None
-        return self._answer(self._data) if whole else None
+        return None if self._in_head or self._framed else self._answer()
 
-    def _answer(self, body: bytearray) -> Answer:
-        assert self._head is not None
-        return Answer(*self._head, bytes(body))
+    def _answer(self) -> Answer:
+        return Answer(self._parser.get_status_code(), self._reason, bytes(self._body))
 
-    def _read_head(self) -> bool:
-        at = self._data.find(_END)
-        if at < 0:
-            if len(self._data) > HEAD_BYTES:
-                _garbled("its head has no end")
-            return False
-        first, *lines = self._data[:at].decode("latin-1").split("\r\n")
-        del self._data[: at + len(_END)]
-        version, _, rest = first.partition(" ")
-        status, _, reason = rest.partition(" ")
-        if version not in ("HTTP/1.1", "HTTP/1.0") or len(status) != 3 or not status.isdecimal() or status < "200":
-            _garbled("it is no answer of HTTP")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        self._head = int(status), reason
-        closes = "close" in headers.get("connection", "").lower()
-        self.last = closes or (version == "HTTP/1.0" and "connection" not in headers)
-        self._read_framing(int(status), headers)
-        return True
+    # ── What the parser finds ────────────────────────────────────────────────────────────────────────────────────
 
-    def _read_framing(self, status: int, headers: Mapping[str, str]) -> None:
-        coding, length = headers.get("transfer-encoding"), headers.get("content-length")
-        if status in _BODILESS:
-            self._length = 0
-        elif coding is not None:
-            if coding.lower() != "chunked" or length is not None:
-                _garbled("nobody can tell where it ends")
-            self._chunks = bytearray()
-        elif length is not None:
-            if not (length.isascii() and length.isdecimal() and len(length) < 16):
-                _garbled("nobody can tell where it ends")
-            self._length = int(length)
-        else:
-            self.last = True
+    def on_status(self, reason: bytes) -> None:
+        """May come in pieces."""
+        self._reason += reason.decode("latin-1")
 
-    def _read_chunks(self, whole: bytearray) -> bool:
-        """Whether the last of them was read."""
-        while (at := self._data.find(b"\r\n")) >= 0:
-            told = _CHUNK.fullmatch(self._data, 0, at)
-            if told is None:
-                _garbled("it is no chunk")
-            size, start = int(told[1], 16), at + 2
-            if not size:
-                # Trailers, of which nobody here has use, and an empty line.
-                end = self._data.find(_END, at)
-                if end >= 0 and end + len(_END) < len(self._data):
-                    _garbled("more came than was told")
-                return end >= 0
-            if len(self._data) < start + size + 2:
-                return False
-            if self._data[start + size : start + size + 2] != b"\r\n":
-                _garbled("it is no chunk")
-            whole += self._data[start : start + size]
-            del self._data[: start + size + 2]
-        if len(self._data) > HEAD_BYTES:
-            _garbled("it is no chunk")
-        return False
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Only what tells where the answer ends is of interest."""
+        name = name.lower()
+        if name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise ValueError(f"nobody can tell where {value!r} ends")
+        self._framed |= name in _FRAMES
 
+    def on_headers_complete(self) -> None:
+        """The body, if there is one, is next."""
+        if self._parser.get_status_code() < 200:
+            raise ValueError("it says something in between, which nobody asked for")
+        self._in_head, self.last = False, not self._parser.should_keep_alive()
 
-def _garbled(why: str) -> NoReturn:
-    raise Garbled(why)
+    def on_body(self, piece: bytes) -> None:
+        """Without what frames it."""
+        self._body += piece
+
+    def on_message_complete(self) -> None:
+        """Nothing may follow: one question, one answer."""
+        self._whole = True
 
 
 def _question(method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
