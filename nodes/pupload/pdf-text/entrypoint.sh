@@ -36,7 +36,8 @@ esac
 export HOME=/tmp
 said=/tmp/said
 # Memory that cannot be had ends in a sentence and not in a kill; the reader's complaints fill no disk.
-ulimit -v $(($(memory_limit) / 1024 * 7 / 8))
+# shellcheck disable=SC3045 # dash knows it
+ulimit -v $(($(memory_limit) * 7 / 8192))
 
 # explain STATUS: what the reader complained of, in words for the person whose file it is.
 explain() {
@@ -52,7 +53,7 @@ explain() {
 status=0
 (ulimit -f 8192 && exec timeout -k 5 $SECONDS_TO_READ pdfinfo "$document") >/tmp/facts 2>"$said" </dev/null || status=$?
 pages=$(sed -n 's/^Pages: *\([0-9][0-9]*\)$/\1/p' /tmp/facts | tail -n 1)
-[ $status = 0 ] && [ -n "$pages" ] || explain $status
+if [ $status != 0 ] || [ -z "$pages" ]; then explain $status; fi
 # Longer numbers are beyond the shell's arithmetic, and beyond any document.
 case $pages in ???????*) pages=999999 ;; esac
 [ "$pages" -ge 1 ] || die 65 "the PDF has no pages"
