@@ -20,6 +20,8 @@ MEDIA_CODECS=$MEDIA_CODECS,theora,mjpeg,prores,dnxhd,dvvideo,ffv1,huffyuv,ffvhuf
 MEDIA_CODECS=$MEDIA_CODECS,aac,aac_latm,mp3float,mp3,mp2float,mp2,opus,libopus,vorbis,libvorbis,flac,alac,ac3,eac3,dca,wmav1,wmav2,wmapro
 MEDIA_CODECS=$MEDIA_CODECS,amrnb,amrwb,speex,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_yamaha,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8
 MEDIA_CODECS=$MEDIA_CODECS,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,pcm_dvd,pcm_bluray
+# What lies beside and is left there. ffprobe opens the decoder of every stream, and gives up where it may not.
+MEDIA_BESIDE=mov_text,subrip,srt,ass,ssa,webvtt,text,dvdsub,dvbsub,pgssub,xsub,cc_dec
 
 # media_format FILE: ffmpeg's name for the way the file is laid out, told from its first bytes; nothing where it is none of these.
 # What names other files (playlists, manifests, lists, session descriptions) is text, and none of these.
@@ -73,10 +75,11 @@ media_open() {
     [ "$media_alloc" -le 536870912 ] || media_alloc=536870912
     # The format is named and not guessed, only files are opened, and a path inside the file leads nowhere.
     media_guard="-max_streams $MEDIA_MOST_STREAMS -max_pixels $MEDIA_MOST_PIXELS -protocol_whitelist file -format_whitelist $media_kind"
-    media_guard="$media_guard -codec_whitelist $MEDIA_CODECS -f $media_kind"
+    media_guard="$media_guard -f $media_kind"
     [ "$media_kind" != mov ] || media_guard="$media_guard -enable_drefs 0 -use_absolute_path 0"
     # shellcheck disable=SC2086 # several arguments, made above
-    timeout 60 ffprobe -hide_banner -v error -max_alloc "$media_alloc" $media_guard -show_format -show_streams -of json "file:$media_path" \
+    timeout 60 ffprobe -hide_banner -v error -max_alloc "$media_alloc" $media_guard \
+        -codec_whitelist "$MEDIA_CODECS,$MEDIA_BESIDE" -show_format -show_streams -of json "file:$media_path" \
         2>/tmp/ffmpeg.log >/tmp/media.json || media_explain $? 65
     # shellcheck disable=SC2034 # some are for those who source this
     read -r media_microseconds media_picture media_width media_height media_shape media_transfer media_fps \
@@ -165,7 +168,7 @@ media_run() {
     # shellcheck disable=SC2086 # several arguments each, made of checked parts
     ffmpeg -hide_banner -nostdin -y -v "${media_level:-error}" -nostats -progress pipe:1 -stats_period 1 -max_alloc "$media_alloc" \
         -filter_threads "$media_processors" -filter_complex_threads "$media_processors" -threads "$media_processors" \
-        $media_guard ${media_before:--t $MEDIA_MOST_SECONDS} -i "file:$media_path" "$@" >/tmp/progress 2>/tmp/complaints &
+        $media_guard -codec_whitelist "$MEDIA_CODECS" ${media_before:--t $MEDIA_MOST_SECONDS} -i "file:$media_path" "$@" >/tmp/progress 2>/tmp/complaints &
     media_process=$!
     # The shell is process 1: without this, it would not hear that it is to stop.
     trap 'kill -TERM $media_process; exit 143' TERM INT
@@ -206,7 +209,7 @@ media_whole() {
 # exit code OTHERWISE where it is not clear whose fault it is.
 media_explain() {
     media_log=$(LC_ALL=C tr -cd '\n -~' </tmp/ffmpeg.log)
-    media_reason=$(printf '%s\n' "$media_log" | sed -n '/[^ ]/{s/^\(\[[^]]*\] *\)*//;s/file:[^ ]*\/\([^ /]*\)/\1/;p;q;}')
+    media_reason=$(printf '%s\n' "$media_log" | sed -n '/^Svt.info/d;/[^ ]/{s/ not on whitelist .*/ is not among those/;s/^\(\[[^]]*\] *\)*//;s/file:[^ ]*\/\([^ /]*\)/\1/;p;q;}')
     case $1:$media_log in
     137:*) die 71 "there is too little memory for this input; try a larger tier" ;;
     124:*) die 65 "the input could not be understood within a minute; it is damaged, or made to be slow" ;;

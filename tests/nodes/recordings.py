@@ -1,5 +1,5 @@
 """
-Videos and sounds that are not what they should be: playlists, references to other files, lies about size, length and number.
+Videos and sounds that are not what they should be: playlists, references elsewhere, lies about size, length, number.
 
 They are made of the samples by changing bytes, or byte by byte.
 """
@@ -106,7 +106,8 @@ def _changed(recording: bytes, kind: bytes, change: Callable[[bytes], bytes]) ->
     new = change(recording[at : at + length])
     mended = bytearray(recording[:at] + new + recording[at + length :])
     for start in _around(recording, at):
-        mended[start : start + 4] = (int.from_bytes(recording[start : start + 4], "big") + len(new) - length).to_bytes(4, "big")
+        longer = int.from_bytes(recording[start : start + 4], "big") + len(new) - length
+        mended[start : start + 4] = longer.to_bytes(4, "big")
     return bytes(mended)
 
 

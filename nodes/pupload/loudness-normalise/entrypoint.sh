@@ -26,9 +26,13 @@ number kbits "$kbits" 16 320
 media_open INPUT_MEDIA "${INPUT_MEDIA:-}"
 media_need sound
 
+# What comes out is what is measured: of more than two channels, the two that they are mixed down to.
+mixed=
+[ "$media_channels" -le 2 ] || mixed=aformat=channel_layouts=stereo,
+
 say "Measuring $((media_microseconds / 1000000)) s of $media_sound" 0.001
 media_level=info
-media_run "$media_microseconds" 0 400 -map 0:a:0 -vn -sn -dn -af loudnorm=print_format=json -f null -
+media_run "$media_microseconds" 0 400 -map 0:a:0 -vn -sn -dn -af "${mixed}loudnorm=print_format=json" -f null -
 media_level=error
 media_whole
 [ "$media_reached" -gt 0 ] || die 65 "the input is damaged: no sound of it can be decoded"
@@ -39,8 +43,8 @@ END
 
 case $loudness in
 -inf)
-    warn "the sound is silent: it stays as it is"
-    filter=anull
+    warn "the sound is silent, or too short to be measured: it stays as loud as it is"
+    filter=anull target=$loudness
     ;;
 *)
     say "It has $loudness LUFS, a true peak of $true_peak dBTP and a range of $range LU" 0.4
@@ -59,11 +63,10 @@ same:vp[89]:matroska | same:av1:matroska) picture='-map 0:V:0 -c:v copy' how="-c
 same:*) picture='-map 0:V:0 -c:v copy' how="-c:a aac -b:a ${kbits}k -f matroska" ;;
 *) how=$(media_encoder "$format" "$kbits") ;;
 esac
-[ "$media_channels" -le 2 ] || how="-ac 2 $how"
 # The filter works at 192 kHz. Above 48 kHz nobody hears anything, and half of the formats end.
 [ "$media_rate" -le 48000 ] || media_rate=48000
 
 # shellcheck disable=SC2086 # several arguments each, made above of checked parts
 media_run "$media_microseconds" 400 980 $picture -map 0:a:0 -sn -dn -map_metadata -1 -map_chapters -1 \
-    -af "$filter" -ar "$media_rate" $how "file:$output"
+    -af "$mixed$filter" -ar "$media_rate" $how "file:$output"
 say "Loudness normalised: from $loudness to $target LUFS, $(wc -c <"$output") bytes" 1
