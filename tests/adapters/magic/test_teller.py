@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pupload.adapters.magic.teller import MagicTeller
+from pupload.adapters.magic.teller import SHORT_BYTES, SHORT_KEPT, MagicTeller
 from pupload.domain import mime
 
 
@@ -131,3 +131,27 @@ def test_whatever_comes_the_answer_is_a_media_type(head: bytes) -> None:
     assert told == told.lower().strip()
     assert ";" not in told
     assert " " not in told
+
+
+async def test_of_what_is_short_the_type_is_remembered_and_not_without_end(
+    teller: MagicTeller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[bytes] = []
+    tell = teller._tell
+
+    def counted(head: bytes) -> str:
+        looked.append(head)
+        return tell(head)
+
+    monkeypatch.setattr(teller, "_tell", counted)
+    short, long = b"ok\n", b"words\n" * SHORT_BYTES
+    for _ in range(3):
+        assert await teller.tell(short, size=len(short)) == "text/plain"
+        assert await teller.tell(long, size=len(long)) == "text/plain"
+        assert await teller.tell(KNOWN["image/gif"], size=13) == "image/gif"
+    assert looked == [short, long, KNOWN["image/gif"], long, long]
+    for number in range(SHORT_KEPT):
+        await teller.tell(b"%d is a number\n" % number, size=20)
+    assert len(teller._short) == SHORT_KEPT
+    await teller.tell(short, size=len(short))
+    assert looked[-1] == short, "it was forgotten for others"
