@@ -182,6 +182,7 @@ media_run() {
             media_value=$((media_from + media_share * (media_value / 1000) / (media_total / 1000 + 1)))
             [ $((media_value - media_told)) -ge 10 ] || continue
             media_told=$media_value
+            [ "$media_reached" -le "$media_total" ] || continue
             say "$((media_reached / 1000000)) s of $((media_total / 1000000)) s are done" "0.$(printf %03d "$media_value")"
             ;;
         esac
@@ -209,15 +210,17 @@ media_whole() {
 # exit code OTHERWISE where it is not clear whose fault it is.
 media_explain() {
     media_log=$(LC_ALL=C tr -cd '\n -~' </tmp/ffmpeg.log)
-    media_reason=$(printf '%s\n' "$media_log" | sed -n '/^Svt.info/d;/[^ ]/{s/ not on whitelist .*/ is not among those/;s/^\(\[[^]]*\] *\)*//;s/file:[^ ]*\/\([^ /]*\)/\1/;p;q;}')
+    media_reason=$(printf '%s\n' "$media_log" | sed -n '/^Svt.info/d;/[^ ]/{s/ not on whitelist .*/ is not among those/;s/, see the documentation.*//;s/^\(\[[^]]*\] *\)*//;s/file:[^ ]*\/\([^ /]*\)/\1/;p;q;}')
     case $1:$media_log in
     137:*) die 71 "there is too little memory for this input; try a larger tier" ;;
     124:*) die 65 "the input could not be understood within a minute; it is damaged, or made to be slow" ;;
-    *'o space left'*) die 71 "the result does not fit on the disk of this tier; try a larger one" ;;
+    139:* | 136:* | 134:* | 132:*) die 65 "ffmpeg broke down over the input: it is damaged, or made for that" ;;
+    153:* | *'o space left'* | *'ile too large'*) die 71 "the result does not fit on the disk of this tier; try a larger one" ;;
     *'umber of streams exceeds'*) die 65 "the input has more than $MEDIA_MOST_STREAMS streams" ;;
     *'ot on whitelist'* | *'ecoder ('*') not found'* | *'nknown decoder'*)
         die 65 "the input is in a format that this node does not decode ($media_reason)" ;;
-    *'exceeds '*'pixel'* | *'icture size'*'invalid'*) die 65 "the picture is too large, or damaged ($media_reason)" ;;
+    *'exceeds '*'pixel'* | *'icture size'*'invalid'*)
+        die 65 "the picture is damaged, or too large: the most this node takes is $((MEDIA_MOST_PIXELS / 1000000)) million pixels ($media_reason)" ;;
     *'annot allocate memory'*) die 71 "there is too little memory for this input; try a larger tier" ;;
     *'nvalid data found'* | *'atom not found'* | *'rror while decoding'* | *'rror '*'header'* | *'o such file'* | *'nd of file'*)
         die 65 "the input is damaged or not complete ($media_reason)" ;;

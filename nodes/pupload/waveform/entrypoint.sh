@@ -37,8 +37,11 @@ media_open INPUT_MEDIA "${INPUT_MEDIA:-}"
 media_need sound
 [ "$split:$media_channels" != 1:1 ] || split=0 layout=mono
 
-# All samples wait in memory until the last has come: so few of them, in large pieces. At 8 kHz an hour takes 58 MB.
-wave="[0:a:0]aresample=8000,aformat=sample_fmts=s16:channel_layouts=$layout,asetnsamples=n=16384:p=0"
+# All samples wait in memory until the last has come: of what is long few of them, in large pieces. At 8 kHz an hour takes 58 MB.
+rate=8000
+if [ "$media_microseconds" -gt 0 ] && [ "$media_microseconds" -lt 60000000 ]; then rate=48000; fi
+# A column without a sample cannot be drawn: of a blink, the rest is silence.
+wave="[0:a:0]aresample=$rate,apad=whole_len=$width,aformat=sample_fmts=s16:channel_layouts=$layout,asetnsamples=n=16384:p=0"
 wave="$wave,showwavespic=s=${width}x$height:split_channels=$split:colors=$color|$color:filter=peak"
 [ "$background" = transparent ] ||
     wave="$wave,format=rgba[wave];color=c=$background:s=${width}x$height,format=rgba[ground];[ground][wave]overlay=format=rgb:shortest=1"
