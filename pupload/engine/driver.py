@@ -12,9 +12,9 @@ of, with all that was under way for it here; what was asked of it meanwhile is p
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -22,7 +22,7 @@ from typing import TypeVar
 from pupload import errors
 from pupload.domain import commands, deadlines, events
 from pupload.domain.decide import decide_all, outstanding
-from pupload.domain.run import Decision, Run
+from pupload.domain.run import Decision, NodeStatus, Run
 from pupload.engine.aside import aside
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.patience import again
@@ -234,11 +234,29 @@ class Driver:
         self._on_let_go(run_id)
 
     def resume(self, run: Run) -> None:
-        """Gives the orders that a recovered run implies."""
+        """Gives the orders that a recovered run implies; many of them in steps, but for those of what holds room."""
         self._on_taken_up(run)
         self._timers.set(run.id, deadlines.due(run))
-        for command in outstanding(run):
-            self._act(run, command)
+        orders = outstanding(run)
+        if len(orders) < FAR or run.id in self._letters:
+            for command in orders:
+                self._act(run, command)
+            return
+        # What holds room is bounded by it, and what waits may be given none before all that holds some is known.
+        waiting = []
+        for command in orders:
+            if _waits(run, command):
+                waiting.append(command)
+            else:
+                self._act(run, command)
+        self._letters[run.id] = deque()  # what is reported meanwhile waits
+        self._settling.add(run.id)
+        self._tasks.start(self._resume(run, waiting), name=f"take up {run.id}")
+
+    async def _resume(self, run: Run, orders: Sequence[commands.Command]) -> None:
+        await self._give(run, orders)
+        self._settling.discard(run.id)
+        await self._work(run.id)
 
     def forget(self, run_id: str) -> None:
         """Drops a finished run from memory, so that it is read anew."""
@@ -316,7 +334,7 @@ class Driver:
         decision, meant = await aside(think, large=_reach_far(run, reports))
         if decision.idle:
             # Nothing to save; but an alarm that rang too early is set again.
-            self._set_alarm(run, ())
+            self._timers.set(run.id, await self._due(run, ()))
             return meant
         try:
             saved = await self._runs.save(decision, if_version=run.version)
@@ -355,35 +373,42 @@ class Driver:
     async def _settle(self, run: Run, decision: Decision) -> None:
         """What follows once a decision is saved. Nothing else is decided about the run meanwhile."""
         self._keep(run)
-        self._set_alarm(run, decision.changed_nodes)
         self._settling.add(run.id)
         try:
+            due = await self._due(run, decision.changed_nodes)
+            if run.id not in self._settling:
+                return  # it was let go of: who has it now gives the orders
+            self._timers.set(run.id, due)
             for some in _batches(decision.events, STEPS_AT_ONCE):
                 for event in some:
                     self._on_event(event)
                 await self._others_go(some)
-            for orders in _batches(decision.commands, STEPS_AT_ONCE):
-                for command in orders:
-                    self._act(run, command)
-                await self._others_go(orders)
-                if run.id not in self._settling:
-                    return  # it was let go of: who has it now gives the orders
-            self._on_settled(run, decision)
+            if await self._give(run, decision.commands):
+                self._on_settled(run, decision)
         finally:
             self._settling.discard(run.id)
+
+    async def _give(self, run: Run, orders: Sequence[commands.Command]) -> bool:
+        """Gives the orders, in steps. Returns whether all were given: not where the run was let go of meanwhile."""
+        for some in _batches(orders, STEPS_AT_ONCE):
+            for command in some:
+                self._act(run, command)
+            await self._others_go(some)
+            if run.id not in self._settling:
+                return False
+        return True
 
     async def _others_go(self, done: Sequence[object]) -> None:
         """Before more of the same: thousands at once would keep everybody else waiting."""
         if len(done) == STEPS_AT_ONCE:
             await asyncio.sleep(0)
 
-    def _set_alarm(self, run: Run, changed: Iterable[str]) -> None:
-        """It never rings late, perhaps early: that is found out then, not by looking through the run every time."""
+    async def _due(self, run: Run, changed: Collection[str]) -> datetime | None:
+        """When to look at the run: not too late, perhaps early, so that not all of it is looked through every time."""
         known = self._timers.get(run.id)
         if known is None or run.status.terminal:
-            self._timers.set(run.id, deadlines.due(run))
-        else:
-            self._timers.set(run.id, deadlines.sooner(run, known, changed))
+            return await aside(partial(deadlines.due, run), large=len(run.nodes) >= FAR)
+        return await aside(partial(deadlines.sooner, run, known, changed), large=len(changed) >= FAR)
 
     def _keep(self, run: Run) -> None:
         if not run.status.terminal:
@@ -421,6 +446,11 @@ def _reach_far(run: Run, reports: Iterable[events.Report]) -> bool:
                 return True
     known = run.plan.edges
     return any(edge in known and len(known[edge].consumers) >= FAR for edge in edges)
+
+
+def _waits(run: Run, command: commands.Command) -> bool:
+    """Whether the order is to start what waits for room."""
+    return isinstance(command, commands.StartNode) and run.nodes[command.node].status is NodeStatus.READY
 
 
 def _nothing(*_: object) -> None:

@@ -430,8 +430,49 @@ async def test_a_report_that_reaches_far_is_thought_about_beside_the_loop(
     await desk.driver.begin(decision)
     await desk.driver.report(decision.run.id, events.NodeAdmitted(node="n0", attempt=1))
     await desk.driver.report(decision.run.id, events.CancelRequested(mode="drain"))
-    assert told == [False, True]
+    # The new run's alarm; the first report and what it does to the alarm; the second, which leaves one node as it was.
+    assert told == [True, False, False, True, False]
     assert desk.driver.live[decision.run.id].unfinished == 1
+
+
+async def test_a_large_run_is_taken_up_in_steps_but_for_what_holds_room(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drivers, "FAR", MANY)
+    run_id = (await desk.driver.begin(a_wide_run(desk))).id
+    await desk.driver.report(run_id, events.NodeAdmitted(node=f"n{MANY - 1}", attempt=1))
+    await desk.driver.close()
+    other = desk.another()
+    assert [run.id for run in await other.driver.take_up([run_id])] == [run_id]
+    assert other.orders() == [commands.StartNode(node=f"n{MANY - 1}", attempt=1)]
+    telling = asyncio.create_task(other.driver.report(run_id, events.CancelRequested(mode="kill")))
+    seen: set[int] = set()
+    while not telling.done():
+        await asyncio.sleep(0)
+        seen.add(len(other.orders(commands.StartNode)))
+    assert len(seen) >= MANY / drivers.STEPS_AT_ONCE
+    assert sorted(map(str, other.orders(commands.StartNode))) == sorted(map(str, desk.orders(commands.StartNode)))
+    assert not other.orders(commands.StartNode)[MANY:]
+    stops = [type(one) is commands.StopNode for one in other.orders()]
+    assert stops == [False] * MANY + [True] * MANY, "decided when all was given"
+    await other.driver.close()
+
+
+async def test_a_large_run_that_is_let_go_of_while_it_is_taken_up_gets_no_more_orders(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drivers, "FAR", MANY)
+    run_id = (await desk.driver.begin(a_wide_run(desk))).id
+    await desk.driver.close()
+    other = desk.another()
+    await other.driver.take_up([run_id])
+    await first_orders(other)
+    other.driver.let_go(run_id)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert 0 < len(other.orders(commands.StartNode)) < MANY
+    assert await other.driver.report(run_id, events.CancelRequested(mode="kill")), "taken up anew where it is ours"
+    await other.driver.close()
 
 
 async def test_runs_that_wait_write_nothing(desk: Desk) -> None:
