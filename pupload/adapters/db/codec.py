@@ -9,12 +9,13 @@ with a default reads from old blobs; a change that does not, gets the next shape
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from pupload import errors, ports
-from pupload.domain import artifact, delivery, events, plan, run, shares
+from pupload.domain import artifact, delivery, events, flow, plan, run, shares
 
 SHAPE = 1
 """Of every blob written now."""
@@ -161,13 +162,22 @@ def _head_fields() -> list[Any]:
 
 _HEAD_FIELDS = _head_fields()
 _HEAD_NAMES = tuple(one[0] for one in _HEAD_FIELDS)
+_head_values = attrgetter(*_HEAD_NAMES)
 _Head = msgspec.defstruct("Head", _HEAD_FIELDS, frozen=True, kw_only=True)
 _HEAD: Record[msgspec.Struct] = Record(_Head)
+_USUAL = _head_values(
+    run.Run(
+        id="", plan=plan.Plan(flow=flow.Flow(name=""), nodes={}, edges={}), status=run.Status.WAITING, created_at=_EPOCH
+    )
+)
+_USUAL_HEAD = _HEAD.encode(_Head(**dict(zip(_HEAD_NAMES, _USUAL, strict=True))))
+"""Of nearly all runs: nothing is absent, and none of them is to end before its time."""
 
 
 def encode_head(whole: run.Run) -> bytes:
     """What of the run has no column and no table."""
-    return _HEAD.encode(_Head(**{name: getattr(whole, name) for name in _HEAD_NAMES}))
+    values = _head_values(whole)
+    return _USUAL_HEAD if values == _USUAL else _HEAD.encode(_Head(**dict(zip(_HEAD_NAMES, values, strict=True))))
 
 
 def decode_head(blob: object, what: str) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ import sqlalchemy
 from sqlalchemy.dialects import sqlite
 
 from pupload import errors
+from pupload.adapters.db import statements
 
 BUSY_SECONDS = 5.0
 """How long a writer waits for another process that has locked the file (a backup, a curious shell)."""
@@ -27,20 +28,43 @@ _DIALECT = sqlite.dialect(paramstyle="named")
 
 
 class Session:
-    """A connection that runs SQLAlchemy's statements, compiled once, with nothing between them and the driver."""
+    """
+    A connection that runs SQLAlchemy's statements, compiled once, with nothing between them and the driver.
+
+    Rows that `run_many` is given for tables beside a run's own wait until somebody might read them, or until `flush`:
+    those of many saves take one call.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self._compiled: dict[sqlalchemy.Executable, str] = {}
+        self._rows: dict[sqlalchemy.Executable, list[Mapping[str, Any]]] = {}
+        self.put_off = 0
+        """How many rows were put off since the session was made."""
 
     def run(self, statement: sqlalchemy.Executable, values: Mapping[str, Any]) -> sqlite3.Cursor:
         """Runs it; the cursor has the rows."""
+        if self._rows and statement not in statements.ROW_ONLY:
+            self.flush()
         return self.connection.execute(self._sql(statement), values)
 
     def run_many(self, statement: sqlalchemy.Executable, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Runs it once per row of values."""
-        if rows:
+        """Runs it once per row of values, now or at `flush`."""
+        if statement in statements.BESIDE:
+            self._rows.setdefault(statement, []).extend(rows)
+            self.put_off += len(rows)
+        elif rows:
             self.connection.executemany(self._sql(statement), rows)
+
+    def flush(self) -> None:
+        """Writes what was put off, in the order in which its statements were first used."""
+        put_off, self._rows = self._rows, {}
+        for statement, rows in put_off.items():
+            self.connection.executemany(self._sql(statement), rows)
+
+    def forget(self) -> None:
+        """Drops what was put off."""
+        self._rows.clear()
 
     def walk(self, statement: sqlalchemy.Executable, values: Mapping[str, Any]) -> Iterator[Any]:
         """The rows one by one, as they are wanted."""

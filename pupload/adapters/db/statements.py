@@ -266,6 +266,11 @@ class Blobs:
         """Nothing is replaced that somebody changed since."""
 
 
+# ── Put off ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+BESIDE = frozenset({INSERT_PLAN, PUT_NODE, PUT_ARTIFACT, INSERT_EVENT, INSERT_LOGS})
+"""What is written beside a run's own row, and read by nothing that is `ROW_ONLY`."""
+
 # ── PostgreSQL, where other processes may read and write ─────────────────────────────────────────────────────────
 
 ROW_ONLY = frozenset({INSERT_RUN, SAVE_RUN, CONDEMN_RUN, GUARD, RUN_EXISTS, LOCK_RUN, RUN_OF_KEY})

@@ -1,15 +1,16 @@
 """
 One thread that writes, for everybody.
 
-Whatever waits is written in one transaction and made durable by one commit, each write in a savepoint of its own: a
-write that fails takes nothing back but itself. A disk's flush costs the same for one write as for many, which is why
-many runs at once are faster than one.
+Whatever waits is written in one transaction and made durable by one commit. A disk's flush costs the same for one write
+as for many, which is why many runs at once are faster than one. A write that is refused before it wrote anything takes
+nothing back. Where one fails later all are done again, each in a savepoint of its own: it takes back but itself.
 """
 
 import asyncio
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,15 @@ class _Order:
         self.error: Exception | None = None
 
 
+class _Spoiled(Exception):
+    """A transaction came to nothing."""
+
+    def __init__(self, by: _Order | None = None) -> None:
+        super().__init__()
+        self.by = by
+        """The order that ended it, where that is known."""
+
+
 class Writer:
     """The writing end of a database. Made and used on one event loop."""
 
@@ -45,7 +55,11 @@ class Writer:
         self._path = path
         self._wake = wake
         self._loop = asyncio.get_running_loop()
-        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._gathered: list[_Order] = []
+        """What was asked for in this turn of the loop."""
+        self._orders: queue.SimpleQueue[list[_Order] | None] = queue.SimpleQueue()
+        self._left: deque[_Order] = deque()
+        """What the thread has taken out of there and not written yet."""
         self._session = sqlite.Session(sqlite.connect(path, busy_seconds=busy_seconds))
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="pupload-writer", daemon=True)
@@ -62,13 +76,22 @@ class Writer:
         if self._closed:
             raise errors.DatabaseUnavailable(reason="it was closed")
         waiting: asyncio.Future[T] = self._loop.create_future()
-        self._orders.put(_Order(job, run_id, waiting))
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(_Order(job, run_id, waiting))
         return await waiting
+
+    def _hand_over(self) -> None:
+        """All at once: a thread that woke for the first would take the interpreter from those who ask for the rest."""
+        if self._gathered:
+            self._orders.put(self._gathered)
+            self._gathered = []
 
     async def close(self) -> None:
         """Returns when everything that waits has been written."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._orders.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -85,53 +108,94 @@ class Writer:
 
     def _take(self) -> tuple[list[_Order], bool]:
         """What waits, at least one; and whether there can be more."""
-        group: list[_Order] = []
-        order = self._orders.get()
+        more, left = True, self._left
         with suppress(queue.Empty):
-            while order is not None:
-                group.append(order)
-                if len(group) == GROUP:
-                    return group, True
-                order = self._orders.get_nowait()
-        return group, order is not None
+            while more and len(left) < GROUP:
+                some = self._orders.get_nowait() if left else self._orders.get()
+                more = some is not None
+                left.extend(some or ())
+        if not more:
+            self._orders.put(None)  # to be found again once all is written
+        return [left.popleft() for _ in range(min(GROUP, len(left)))], more or bool(left)
 
     def _write(self, group: Sequence[_Order]) -> None:
         """Every order has its result or its error afterwards."""
-        while group:
-            spoiler = self._write_together(group)
-            if spoiler is None:
-                return
-            group = [order for order in group if order is not spoiler]
+        if not group:
+            return
+        try:
+            self._in_one(group, self._fill)
+        except _Spoiled:
+            left = list(group)
+            while left and (spoiler := self._write_carefully(left)) is not None:
+                left.remove(spoiler)
 
-    def _write_together(self, group: Sequence[_Order]) -> _Order | None:
-        """One transaction. Returns the order that ruined it for the others, None when all have their answer."""
+    def _write_carefully(self, group: Sequence[_Order]) -> _Order | None:
+        """Each in a savepoint. Returns the one that ruined it for the others, None when all have their answer."""
+        try:
+            self._in_one(group, self._fill_carefully)
+        except _Spoiled as spoiled:
+            return spoiled.by
+        return None
+
+    def _in_one(self, group: Sequence[_Order], fill: Callable[[Sequence[_Order]], None]) -> None:
+        """One transaction. Raises `_Spoiled` where one ruined it for the others; else all have their answer."""
         connection = self._session.connection
+        self._session.forget()
         try:
             if connection.in_transaction:  # the last one could not even be rolled back
                 connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
-            for order in group:
-                self._write_one(order)
-                if not connection.in_transaction:  # SQLite gives all up when the disk is full, and on a few more
-                    order.error = order.error or errors.Broken(reason="a write ended the transaction it was in")
-                    return order
+            fill(group)
             connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must reach those who wait
+        except Exception as error:
             if connection.in_transaction:
                 with suppress(Exception):
                     connection.execute("ROLLBACK")
+            if isinstance(error, _Spoiled):
+                raise
             for order in group:
                 order.error = self._turned(error)
-        return None
+
+    def _fill(self, group: Sequence[_Order]) -> None:
+        """Without savepoints; who is refused without having written anything is told so."""
+        session = self._session
+        connection = session.connection
+        for order in group:
+            order.error = None
+            before = connection.total_changes, session.put_off
+            try:
+                order.result = order.job(session)
+            except Exception as error:
+                if isinstance(error, sqlite3.Error) or before != (connection.total_changes, session.put_off):
+                    raise _Spoiled(order) from error
+                order.error = error
+            if not connection.in_transaction:
+                raise _Spoiled(order)
+        try:
+            session.flush()
+        except sqlite3.Error as error:
+            raise _Spoiled from error
+
+    def _fill_carefully(self, group: Sequence[_Order]) -> None:
+        """Each in a savepoint."""
+        connection = self._session.connection
+        for order in group:
+            self._write_one(order)
+            if not connection.in_transaction:  # SQLite gives all up when the disk is full, and on a few more
+                order.error = order.error or errors.Broken(reason="a write ended the transaction it was in")
+                raise _Spoiled(order)
 
     def _write_one(self, order: _Order) -> None:
-        connection = self._session.connection
+        session = self._session
+        connection = session.connection
         order.error = None
         connection.execute("SAVEPOINT one")
         try:
-            order.result = order.job(self._session)
+            order.result = order.job(session)
+            session.flush()
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever gave the order
             order.error = self._turned(error)
+            session.forget()
             if connection.in_transaction:
                 connection.execute("ROLLBACK TO one")
         if connection.in_transaction:

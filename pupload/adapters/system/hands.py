@@ -37,7 +37,9 @@ class OneHand:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
+        self._gathered: list[_Errand] = []
+        """What was asked for in this turn of the loop."""
+        self._errands: queue.SimpleQueue[list[_Errand] | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="pupload-hand", daemon=True)
         self._thread.start()
@@ -47,33 +49,35 @@ class OneHand:
         if self._closed:
             return await asyncio.to_thread(work, *given)
         waiting: asyncio.Future[T] = self._loop.create_future()
-        self._errands.put(_Errand(work, given, waiting))
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(_Errand(work, given, waiting))
         return await waiting
+
+    def _hand_over(self) -> None:
+        """All at once: a thread that woke for the first would take the interpreter from those who ask for the rest."""
+        if self._gathered:
+            self._errands.put(self._gathered)
+            self._gathered = []
 
     async def close(self) -> None:
         """Returns when everything that waits is done."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._errands.put(None)
         await asyncio.to_thread(self._thread.join)
 
     # ── in the thread ──
 
     def _work(self) -> None:
-        more = True
-        while more:
-            done: list[_Errand] = []
-            errand = self._errands.get()
-            with suppress(queue.Empty):
-                while errand is not None:
+        while (errands := self._errands.get()) is not None:
+            for first in range(0, len(errands), TOGETHER):
+                done = errands[first : first + TOGETHER]
+                for errand in done:
                     _carry_out(errand)
-                    done.append(errand)
-                    if len(done) == TOGETHER:
-                        break
-                    errand = self._errands.get_nowait()
-            more = errand is not None
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(_bring_home, done)
+                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    self._loop.call_soon_threadsafe(_bring_home, done)
 
 
 def _carry_out(errand: _Errand) -> None:

@@ -112,6 +112,28 @@ async def test_a_write_that_fails_fails_alone(table: Table) -> None:
     assert table.woken == ["run_0", "run_2", "run_4"]
 
 
+async def test_one_that_is_refused_before_it_wrote_costs_the_others_nothing(table: Table) -> None:
+    said: list[str] = []
+    await table.writer.do(lambda session: session.connection.set_trace_callback(said.append))
+
+    def refused(session: sqlite.Session) -> int:
+        raise errors.Fenced(run="r")
+
+    said.clear()
+    found = await asyncio.gather(*map(table.writer.do, (put(1), refused, put(2))), return_exceptions=True)
+    assert [type(one) for one in found] == [int, errors.Fenced, int]
+    assert [word.split()[0] for word in said] == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+    assert table.rows() == [1, 2]
+
+
+async def test_what_is_asked_for_in_one_turn_of_the_loop_goes_together(table: Table) -> None:
+    said: list[str] = []
+    await table.writer.do(lambda session: session.connection.set_trace_callback(said.append))
+    said.clear()
+    await asyncio.gather(*(table.writer.do(put(n)) for n in range(10)))
+    assert said.count("COMMIT") == 1
+
+
 async def test_a_full_disk_fails_who_filled_it_and_passes(table: Table) -> None:
     await table.writer.do(lambda session: session.connection.execute("PRAGMA max_page_count=20").fetchall())
     held = await table.hold()
