@@ -9,6 +9,7 @@
 #   FLAG_LINEARIZE    true: the first page shows in a browser before the rest is there
 #   FLAG_ACTIVE       remove (default) or keep what acts by itself: JavaScript, programs to launch, forms that send, files inside
 set -eu
+# shellcheck source=nodes/base/node.sh
 . /usr/local/lib/pupload/node.sh
 
 MOST_FILES=1000

@@ -11,6 +11,7 @@
 #   FLAG_QUALITY     1 to 100, for JPEG
 #   FLAG_GRAY        true leaves the colours out
 set -eu
+# shellcheck source=nodes/base/node.sh
 . /usr/local/lib/pupload/node.sh
 
 MOST_PAGES=1000

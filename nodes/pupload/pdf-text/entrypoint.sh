@@ -8,6 +8,7 @@
 #   FLAG_FIRST, FLAG_LAST   the pages, counted from 1; all
 #   FLAG_PAGE_BREAKS        true ends each page with a form feed
 set -eu
+# shellcheck source=nodes/base/node.sh
 . /usr/local/lib/pupload/node.sh
 
 MOST_PAGES=10000
