@@ -55,12 +55,11 @@ say "Comparing two pictures of $size pixels" 0.1
     [ -n "$difference" ] || rm /tmp/difference.png
     if [ -n "$report" ]; then
         say "Measuring the difference" 0.5
-        mkfifo /tmp/first /tmp/second
-        convert-im6.q16 "$first" $alike -depth 8 rgb:/tmp/first 2>/dev/null &
-        convert-im6.q16 "$second" $alike $fit -depth 8 rgb:/tmp/second 2>/dev/null &
-        python3 /usr/local/lib/pupload/measure.py "$width" "$height" /tmp/first /tmp/second >"$report" || {
+        python3 /usr/local/lib/pupload/measure.py "$width" "$height" \
+            convert-im6.q16 "$first" $alike -depth 8 rgb:- // \
+            convert-im6.q16 "$second" $alike $fit -depth 8 rgb:- >"$report" 2>/tmp/said || {
             rm -f "$report"
-            die 70 "the difference could not be measured; the tier may have too little memory: try a larger one"
+            die 70 "the difference could not be measured: $(head -n 1 /tmp/said)"
         }
     fi
 }

@@ -1,6 +1,6 @@
 """
-How much two pictures differ: `measure.py WIDTH HEIGHT FIRST SECOND` reads the pixels of both, three bytes each, row by
-row, and prints one JSON object. A band of rows at a time is in memory.
+How much two pictures differ: `measure.py WIDTH HEIGHT COMMAND... // COMMAND...` has two commands write the pixels of two
+pictures, three bytes each, row by row, and prints one JSON object. A band of rows at a time is in memory.
 
 SSIM is that of Wang, Bovik, Sheikh and Simoncelli (2004): on luma (Rec. 601), in Gaussian windows of 11 x 11 with sigma
 1.5, the mean over all windows that lie within the picture. PSNR is that of all three colours, in decibels.
@@ -8,6 +8,7 @@ SSIM is that of Wang, Bovik, Sheikh and Simoncelli (2004): on luma (Rec. 601), i
 
 import json
 import math
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -94,12 +95,16 @@ def smooth(values: np.ndarray, side: int) -> np.ndarray:
 
 def main() -> int:
     """0 when it is told, 1 when a picture is not complete."""
-    width, height = int(sys.argv[1]), int(sys.argv[2])
-    with open(sys.argv[3], "rb") as first, open(sys.argv[4], "rb") as second:  # noqa: PTH123 (pipes)
-        try:
-            told = measure(width, height, first, second)
-        except Incomplete:
-            return 1
+    width, height, *commands = sys.argv[1:]
+    middle = commands.index("//")
+    pictures = [subprocess.Popen(each, stdout=subprocess.PIPE) for each in (commands[:middle], commands[middle + 1 :])]
+    first, second = (each.stdout for each in pictures)
+    assert first is not None
+    assert second is not None
+    try:
+        told = measure(int(width), int(height), first, second)
+    except Incomplete:
+        return 1
     print(json.dumps(told, indent=2))
     return 0
 
