@@ -25,7 +25,8 @@ if [ "$dense" -lt "$limit" ]; then limit=$dense why="max_ratio"; fi
 code=0 bytes=$(size "$compressed")
 # shellcheck disable=SC2016 # the inner shell expands it
 attended "$bytes" "Unpacking" sh -c '
-    ulimit -f "$1" -c 0
+    ulimit -c 0
+    ulimit -f "$1" || exit 70
     exec gzip -dc >"$2" 2>/tmp/said' sh $(((limit + 511) / 512)) "$file" <"$compressed" 2>/dev/null || code=$?
 if [ "$code" = 153 ] || [ "$(size "$file")" -gt "$limit" ]; then
     die 65 "the file unpacks to more than $limit bytes, as bombs do; raise $why if you trust it"

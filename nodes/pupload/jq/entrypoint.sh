@@ -35,7 +35,8 @@ code=0 bytes=$(size "$document")
 attended "$bytes" "Filtering" env -i LC_ALL=C.UTF-8 PATH=/usr/bin:/bin sh -c '
     blocks=$1 result=$2
     shift 2
-    ulimit -f "$blocks" -c 0
+    ulimit -c 0
+    ulimit -f "$blocks" || exit 70
     exec jq "$@" -f /tmp/filter >"$result" 2>/tmp/said' sh $(((most + 511) / 512)) "$result" "$@" <"$document" 2>/dev/null || code=$?
 
 said=$(head -c 2000 /tmp/said | grep -m1 . | sed 's/^jq: //;s/^error[^:]*: //') || :
