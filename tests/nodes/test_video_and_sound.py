@@ -175,6 +175,14 @@ def test_a_video_is_made_to_fit_and_loses_what_is_written_in_it(tmp_path: Path) 
     assert b"HomeOfSecret" not in outcome.file("transcoded")
 
 
+def test_what_was_taken_upright_stands_upright(tmp_path: Path) -> None:
+    data = recordings.turned(CARD)
+    outcome = run("video-thumbnail", tmp_path, data)
+    assert house.picture(outcome.file("thumbnail")) == picture.Picture("image/jpeg", 180, 320)
+    told = json.loads(run("probe", tmp_path, data).file("facts"))
+    assert told["streams"][0]["rotation"] == 90
+
+
 def test_an_mp4_begins_with_what_a_player_needs(tmp_path: Path) -> None:
     made = {fast: run("transcode", tmp_path, CARD, speed="fast", faststart=fast) for fast in ("true", "false")}
     files = {fast: outcome.file("transcoded") for fast, outcome in made.items()}
