@@ -32,7 +32,7 @@ from pupload.engine.images import Images
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.lull import Lull
 from pupload.engine.patience import patiently
-from pupload.engine.staging import Staging
+from pupload.engine.staging import Folder, Staging
 from pupload.engine.tasks import Tasks
 from pupload.engine.timers import Timers
 from pupload.ports import Clock, Executor
@@ -68,6 +68,16 @@ class Budget:
         return cls(nodes=min(memory_bytes // BYTES_EACH, USUAL_MOST) if nodes is None else nodes, seconds=seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an attempt finds."""
+
+    container: bool
+    """Whether there may be a container."""
+    folder: Folder | None = None
+    """The attempt's directory as it was made for what waits; None where it may have to be made."""
+
+
 @dataclass(slots=True)
 class _Place:
     """A container that waits, is being armed, or is being removed."""
@@ -77,6 +87,8 @@ class _Place:
     """What is done about it now."""
     waits: bool = False
     """It is armed."""
+    folder: Folder | None = None
+    """Of what is armed."""
     unwanted: bool = False
     claimed: bool = False
     """It is its attempt's."""
@@ -229,9 +241,9 @@ class Arming:
             if place.task is not None:
                 place.task.cancel()
 
-    async def claim(self, ref: AttemptRef) -> bool:
+    async def claim(self, ref: AttemptRef) -> Claim:
         """
-        What is armed for the attempt is its own from now on. Returns whether there may be a container.
+        What is armed for the attempt is its own from now on. Returns what there is.
 
         What is just being removed is waited for, what an earlier process left of it included; what is being armed is
         not (`making`).
@@ -247,12 +259,12 @@ class Arming:
             else:
                 break
         if place is None:
-            return ref.id in self._claimed or ref.run in self._inherited
-        place.claimed = True
+            return Claim(ref.id in self._claimed or ref.run in self._inherited)
+        place.claimed, waits = True, place.waits
         self._drop(place)
         if place.busy:
             self._claimed[ref.id] = place
-        return True
+        return Claim(container=True, folder=place.folder if waits else None)
 
     async def under_way(self, ref: AttemptRef) -> None:
         """Returns when nothing is being armed for the attempt that claimed it."""
@@ -446,6 +458,7 @@ class Arming:
         )
         # Nothing may come between: whoever was frozen in the meantime finds its lease over.
         await self._lease.sure()
+        place.folder = folder
         return await self._executor.arm(replace(order, argv=None, environment={}))
 
     def _dismiss_all(self, run_id: str) -> None:

@@ -80,6 +80,8 @@ class _Work:
     """Whether another process may have begun it: this one after a restart, or another controller."""
     folder: Folder | None = None
     """Its directory, where that is another's: the container says so."""
+    made: Folder | None = None
+    """Its directory, where it was made just now."""
     kept: Kept = field(default_factory=Kept)
 
 
@@ -370,9 +372,11 @@ class Attempts:
             return False
         if work.stopped:
             raise asyncio.CancelledError  # before it was started
-        await self._patiently(lambda: self._staging.prepare(run))
-        urls = self._staging.urls(run, node, ref)
-        secrets = await self._patiently(lambda: self._handout.give(node, ref, owner=owner))
+        if run.plan.stores:
+            await self._patiently(lambda: self._staging.prepare(run))
+        urls, secrets = self._staging.urls(run, node, ref), None
+        if node.secrets:
+            secrets = await self._patiently(lambda: self._handout.give(node, ref, owner=owner))
         order = orders.container(
             run, node, ref, tier, folder, paths, image=work.image, limits=self._limits, urls=urls, secrets=secrets
         )
@@ -403,8 +407,9 @@ class Attempts:
             paths.update(await self._patiently(lambda: self._staging.fetch_inputs(run, node, folder)))
 
         try:
-            work.container |= await self._arming.claim(work.ref)
-            folder = await self._staging.make_folder(work.ref, owner=owner)
+            claim = await self._arming.claim(work.ref)
+            work.container |= claim.container
+            folder = claim.folder or await self._staging.make_folder(work.ref, owner=owner)
             if resolving.done():  # as nearly always: the image is there
                 await resolve()
                 await fetch()
@@ -412,6 +417,7 @@ class Attempts:
                 await all_of([resolve(), fetch()])
         finally:
             await ended(resolving)
+        work.made = folder
         return folder, paths
 
     async def _succeed(self, work: _Work, exit_: Exit, outputs: Outputs) -> events.NodeSucceeded:
@@ -437,7 +443,7 @@ class Attempts:
             run=run,
             node=node,
             ref=work.ref,
-            folder=work.folder or self._staging.folder(work.ref),
+            folder=self._folder_of(work),
             kept=work.kept,
             since=since,
             footprint=footprint,
@@ -466,9 +472,11 @@ class Attempts:
         )
 
     def _footprint(self, work: _Work, tier: Tier) -> Footprint:
-        folder = work.folder or self._staging.folder(work.ref)
         bounds = Bounds(bytes=tier.storage_bytes, files=self._limits.output_files, tier=tier.name)
-        return Footprint(clock=self._clock, folder=folder.outputs, bounds=bounds)
+        return Footprint(clock=self._clock, folder=self._folder_of(work).outputs, bounds=bounds)
+
+    def _folder_of(self, work: _Work) -> Folder:
+        return work.folder or work.made or self._staging.folder(work.ref)
 
     async def _pumped(self, pump: LogPump, pumping: "asyncio.Future[None]", *, stopped: bool) -> None:
         """The log is in the journal: all of it, or what could be read in time of a node that was stopped."""
@@ -504,7 +512,7 @@ class Attempts:
 
     async def _clean(self, work: _Work) -> None:
         """Nothing of the attempt is left afterwards but its log and what it stored."""
-        work.container |= await self._arming.claim(work.ref)
+        work.container |= (await self._arming.claim(work.ref)).container
         await self._arming.under_way(work.ref)
         await self._lease.sure()
         if work.container:

@@ -115,6 +115,23 @@ async def test_behind_an_upload_all_nodes_are_armed_and_each_is_let_go_in_its_tu
         await nothing_left(bench, run)
 
 
+async def test_the_directory_of_what_waits_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with an_arming_one(tmp_path) as bench:
+        made, make = list[str](), bench.engine.staging.make_folder
+
+        async def counted(ref: AttemptRef, **more: Any) -> Any:
+            made.append(ref.node)
+            return await make(ref, **more)
+
+        monkeypatch.setattr(bench.engine.staging, "make_folder", counted)
+        run = await bench.start(a_flow(*a_chain(3)))
+        await bench.until(lambda: bench.engine.arming.armed == 3)
+        await bench.upload(run, "e0", PNG)
+        assert (await bench.ended(run)).status is Status.COMPLETE
+        assert sorted(made) == ["n0", "n1", "n2"]
+        await nothing_left(bench, run)
+
+
 async def test_a_user_sees_no_difference(tmp_path: Path) -> None:
     stories = []
     for nodes in (0, 16):
