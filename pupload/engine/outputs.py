@@ -146,6 +146,9 @@ class Outputs:
 
     async def store(self) -> tuple[Artifact, ...]:
         """Stores what is not stored yet. Returns the artifacts of all, and raises as `Staging.store_outputs`."""
+        stored, ports = self._kept.stored, self._node.outputs
+        if all(port.port in stored for port in ports):
+            return tuple(stored[port.port] for port in ports)
         return await self._store(None, own_keys_only=False)
 
     async def _store(self, seen: dict[str, Seen] | None, *, own_keys_only: bool) -> tuple[Artifact, ...]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from pupload import errors
@@ -55,7 +55,7 @@ HEADS_AT_ONCE = 16
 """Outputs whose beginnings are read together; they are held in memory until each is told."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Folder:
     """The directory of an attempt."""
 
@@ -63,12 +63,12 @@ class Folder:
     fetched: frozenset[str] | None = field(default=None, compare=False)
     """Names in `inputs` when it was last made; None where nobody has looked."""
 
-    @property
+    @cached_property
     def inputs(self) -> Path:
         """Mounted at /pupload/in."""
         return Path(f"{self.path}/in")
 
-    @property
+    @cached_property
     def outputs(self) -> Path:
         """Mounted at /pupload/out."""
         return Path(f"{self.path}/out")
@@ -87,8 +87,12 @@ class Seen:
 
 def file_name(port: PortPlan, extension: str = "") -> str:
     """The name of a port's file in the container: the port's name, with what no file name should have replaced."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", port.port).lstrip(".-") or "file"
-    return name + (port.extension or extension)
+    return _plain(port.port) + (port.extension or extension)
+
+
+@lru_cache(maxsize=1000)
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-") or "file"
 
 
 def input_name(port: PortPlan, artifact: Artifact) -> str:
