@@ -56,6 +56,11 @@ def _plain(value: Any) -> Any:
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_plain)
 
 
+def pack(value: Any) -> bytes:
+    """The value as MessagePack. Raises what `Record.encode` tells as `errors.Broken`."""
+    return _ENCODER.encode(value)
+
+
 class Record(Generic[T]):
     """How values of one type are written and read."""
 
@@ -66,7 +71,7 @@ class Record(Generic[T]):
         """The blob. Raises `errors.Broken` for values that have none, such as halves of surrogate pairs."""
         blob = bytearray((SHAPE,))
         try:
-            _ENCODER.encode_into(value, blob, 1)
+            self._put(value, blob)
         except (ValueError, OverflowError, NotImplementedError, RecursionError) as error:
             raise errors.Broken(reason=f"{type(value).__name__} cannot be written: {error}") from error
         return bytes(blob)
@@ -78,12 +83,18 @@ class Record(Generic[T]):
         if blob[0] != SHAPE:
             raise errors.Damaged(what=what, reason=f"it has shape {blob[0]}, this version reads {SHAPE}")
         try:
-            return self._decoder.decode(memoryview(blob)[1:])
+            return self._read(memoryview(blob)[1:])
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise errors.Damaged(what=what, reason=str(error)) from error
 
+    def _put(self, value: T, blob: bytearray) -> None:
+        """The message behind the byte that is there."""
+        _ENCODER.encode_into(value, blob, 1)
 
-PLAN: Record[plan.Plan] = Record(plan.Plan)
+    def _read(self, message: memoryview) -> T:
+        return self._decoder.decode(message)
+
+
 NODE: Record[run.NodeRun] = Record(run.NodeRun)
 ARTIFACT: Record[artifact.Artifact] = Record(artifact.Artifact)
 LINES: Record[Sequence[ports.LogLine]] = Record(tuple[ports.LogLine, ...])

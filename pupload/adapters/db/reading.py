@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pupload import errors
-from pupload.adapters.db import codec, sealed, statements
+from pupload.adapters.db import codec, plans, sealed, statements
 from pupload.adapters.db.session import Session
 from pupload.domain import artifact, flow, plan, run
 
@@ -70,7 +70,7 @@ def _whole(rows: _Rows, seal: sealed.Seal) -> run.Run:
 
 def _plan(rows: _Rows, seal: sealed.Seal) -> plan.Plan:
     what = sealed.plan(rows.id)
-    return codec.PLAN.decode(seal.open(rows.plan, what), what)
+    return plans.PLAN.decode(seal.open(rows.plan, what), what)
 
 
 def _artifact(rows: _Rows, edge: str, blob: object) -> artifact.Artifact:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, reading, retention, saves, sealed, statements
+from pupload.adapters.db import codec, plans, reading, retention, saves, sealed, statements
 from pupload.adapters.db.me import Me
 from pupload.adapters.db.session import Readers, Session, Writer
 from pupload.domain import events, run
@@ -131,7 +131,7 @@ def _create(session: Session, seal: sealed.Seal, decision: run.Decision, key: st
     if not inserted:
         return _earlier(session, seal, new.id, key)
     retention.adopt(session, new)
-    plan = seal.close(codec.PLAN.encode(new.plan), sealed.plan(new.id))
+    plan = seal.close(plans.PLAN.encode(new.plan), sealed.plan(new.id))
     session.run_many(statements.INSERT_PLAN, [{"run_id": new.id, "blob": plan}])
     saves.put_nodes(session, new, (name for name, node in new.nodes.items() if node != run.NodeRun(id=name)))
     saves.put_artifacts(session, new, new.artifacts)
