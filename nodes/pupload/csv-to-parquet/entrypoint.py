@@ -8,6 +8,7 @@ input and the output and no other file.
     INPUT_TABLE   the CSV to read        OUTPUT_PARQUET   the file to write
 """
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ def main() -> None:
         node.die(node.WRONG_INPUT, "the input is empty: there is no table in it")
     if b"\0" in head and "utf-16" not in options:
         node.die(node.WRONG_INPUT, "the input is not text, so it is no CSV; is it UTF-16? then set flag encoding")
+    options += delimiter_of(head, options)
     spill = output.parent / ".spill"
     try:
         with duckdb.connect(":memory:", config=settings(spill)) as database:
@@ -52,12 +54,28 @@ def csv_options(*, lenient: bool, typed: bool) -> str:
     delimiter = node.flag("delimiter").replace("\\t", "\t")
     if len(delimiter) > 1 or delimiter in ("'", '"', "\n", "\r"):
         node.die(node.WRONG_FLAG, f"flag delimiter must be one character, or \\t, not '{delimiter}'")
-    given = [f"encoding = '{encoding}'", "sample_size = 200000"]
+    given = [f"encoding = '{encoding}'", "sample_size = 200000", "skip = 0"]
     given += [] if header == "auto" else [f"header = {header}"]
     given += [f"delim = '{delimiter}'"] if delimiter else []
     given += ["ignore_errors = true"] if lenient else []
     given += [] if typed else ["all_varchar = true"]
     return ", ".join(given)
+
+
+def delimiter_of(head: bytes, options: str) -> str:
+    """
+    What separates the fields of the first line, as an option; nothing where a flag has said it.
+
+    Left to itself, DuckDB looks for the reading with the most columns, and leaves out lines in front that do not fit it.
+    """
+    if "delim = " in options:
+        return ""
+    encoding = next((each for each in ("utf-16", "latin-1") if each in options), "utf-8")
+    lines = [
+        line for line in head.decode(encoding, "replace").splitlines() if line.strip() and not line.startswith("#")
+    ]
+    bare = re.sub(r'"[^"]*"', "", lines[0]) if lines else ""
+    return ", delim = '{}'".format(max(",;\t|", key=bare.count))
 
 
 def settings(spill: Path) -> dict[str, str]:

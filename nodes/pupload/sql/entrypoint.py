@@ -11,6 +11,7 @@ must be one query; what would change, attach, copy or install anything is anothe
 """
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -65,10 +66,26 @@ def csv_options() -> str:
     delimiter = node.flag("delimiter").replace("\\t", "\t")
     if len(delimiter) > 1 or delimiter in ("'", '"', "\n", "\r"):
         node.die(node.WRONG_FLAG, f"flag delimiter must be one character, or \\t, not '{delimiter}'")
-    given = [f"encoding = '{encoding}'", "sample_size = 200000"]
+    given = [f"encoding = '{encoding}'", "sample_size = 200000", "skip = 0"]
     given += [] if header == "auto" else [f"header = {header}"]
     given += [f"delim = '{delimiter}'"] if delimiter else []
     return ", ".join(given)
+
+
+def delimiter_of(head: bytes, options: str) -> str:
+    """
+    What separates the fields of the first line, as an option; nothing where a flag has said it.
+
+    Left to itself, DuckDB looks for the reading with the most columns, and leaves out lines in front that do not fit it.
+    """
+    if "delim = " in options:
+        return ""
+    encoding = next((each for each in ("utf-16", "latin-1") if each in options), "utf-8")
+    lines = [
+        line for line in head.decode(encoding, "replace").splitlines() if line.strip() and not line.startswith("#")
+    ]
+    bare = re.sub(r'"[^"]*"', "", lines[0]) if lines else ""
+    return ", delim = '{}'".format(max(",;\t|", key=bare.count))
 
 
 def shut_in(spill: Path) -> dict[str, str]:
@@ -107,7 +124,7 @@ def make_table(database: duckdb.DuckDBPyConnection, table: str, path: Path, opti
     elif start in (b"{", b"["):
         reader = f"read_json('{path}', maximum_object_size = {64 << 20})"
     else:
-        reader = f"read_csv('{path}', {options})"
+        reader = f"read_csv('{path}', {options}{delimiter_of(head, options)})"
     try:
         database.execute(f"CREATE VIEW {table} AS SELECT * FROM {reader}")  # noqa: S608 (all checked)
     except duckdb.Error as error:
