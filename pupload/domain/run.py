@@ -218,6 +218,7 @@ class Run:
     resumed_from: str | None = None
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """A run as it now is, what happened to it, and what must be done about it."""

@@ -11,7 +11,7 @@ from pupload.domain import artifact, events, plan, run, tiers, values
 from tests.builders import NOON
 
 QUICK = (
-    *(run.Attempt, run.NodeRun, run.Run, plan.PortPlan, plan.EdgePlan, plan.NodePlan, artifact.Artifact),
+    *(run.Attempt, run.NodeRun, run.Run, run.Decision, plan.PortPlan, plan.EdgePlan, plan.NodePlan, artifact.Artifact),
     *(events.AttemptFailed, events.NodeStarted, events.NodeSucceeded, ports.Entry),
 )
 

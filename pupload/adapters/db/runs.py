@@ -6,7 +6,6 @@ flow costs no more than what moves.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from pupload import errors, ports
 from pupload.adapters.db import codec, plans, reading, retention, saves, sealed, statements
 from pupload.adapters.db.me import Me
 from pupload.adapters.db.session import Readers, Session, Writer
-from pupload.domain import events, run
+from pupload.domain import events, run, values
 
 
 class Runs(retention.Retention):
@@ -28,7 +27,7 @@ class Runs(retention.Retention):
 
     async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:
         """See `ports.RunStore.create`. Raises `errors.Broken` when there is a run of this id."""
-        new = replace(decision, run=replace(decision.run, version=1, owner=self._me.id, fence=1))
+        new = values.replace(decision, run=values.replace(decision.run, version=1, owner=self._me.id, fence=1))
         return await self._writer.do(
             lambda session: _create(session, self._seal, new, idempotency_key), run_id=decision.run.id
         )
@@ -45,7 +44,7 @@ class Runs(retention.Retention):
 
     async def save(self, decision: run.Decision, *, if_version: int) -> run.Run:
         """See `ports.RunStore.save`."""
-        new = replace(decision, run=replace(decision.run, version=if_version + 1, owner=self._me.id))
+        new = values.replace(decision, run=values.replace(decision.run, version=if_version + 1, owner=self._me.id))
         return await self._writer.do(saves.Save(new), run_id=decision.run.id)
 
     async def list(
@@ -53,12 +52,12 @@ class Runs(retention.Retention):
     ) -> ports.RunPage:
         """See `ports.RunStore.list`."""
         given = status is not None, flow is not None
-        values = {"status": status and status.value, "flow": flow, "limit": max(limit, 0), "offset": max(offset, 0)}
+        wanted = {"status": status and status.value, "flow": flow, "limit": max(limit, 0), "offset": max(offset, 0)}
 
         def page(session: Session) -> ports.RunPage:
-            rows = session.run(statements.PAGES[given], values)
+            rows = session.run(statements.PAGES[given], wanted)
             found = [_summary(row) for row in rows]
-            (total,) = session.run(statements.COUNTS[given], values).fetchone()
+            (total,) = session.run(statements.COUNTS[given], wanted).fetchone()
             return ports.RunPage(runs=found, total=total)
 
         return await self._readers.do(page)

@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Self
@@ -20,7 +19,7 @@ from pupload import errors, ports
 from pupload.adapters.memory import outbox, retention
 from pupload.adapters.memory.books import Book, Me, Shelf, Subscription
 from pupload.adapters.memory.ownership import Ownership
-from pupload.domain import events, run
+from pupload.domain import events, run, values
 
 
 class State:
@@ -57,7 +56,7 @@ class Runs(retention.Retention):
         await asyncio.sleep(0)  # a real store lets others go first, so must this one
         if idempotency_key is not None and idempotency_key in self._shelf.by_key:
             return self._shelf.books[self._shelf.by_key[idempotency_key]].whole()
-        new = replace(decision.run, version=1, owner=self._me.id, fence=1)
+        new = values.replace(decision.run, version=1, owner=self._me.id, fence=1)
         if new.id in self._shelf.books:
             raise errors.Broken(reason=f"run {new.id} is there already")
         family = self._adopt(new)
@@ -83,7 +82,7 @@ class Runs(retention.Retention):
             raise errors.Fenced(run=decision.run.id)
         if book.head.version != if_version:
             raise errors.Stale(run=decision.run.id, version=if_version)
-        new = replace(decision.run, version=if_version + 1, owner=self._me.id)
+        new = values.replace(decision.run, version=if_version + 1, owner=self._me.id)
         book.head = _bare(new)
         book.nodes.update({node: new.nodes[node] for node in decision.changed_nodes})
         book.artifacts.update({edge: new.artifacts[edge] for edge in decision.changed_edges})
@@ -119,7 +118,7 @@ class Runs(retention.Retention):
         book.closed = True
         self._shelf.remove_letters(run_id)
         version = book.head.version + 1
-        book.head = replace(book.head, status=run.Status.ERROR, error=reason, finished_at=at, version=version)
+        book.head = values.replace(book.head, status=run.Status.ERROR, error=reason, finished_at=at, version=version)
         self._record(book, run.Decision(run=book.head, events=(events.RunFailed(error=reason),), at=at))
 
     async def close(self, run_id: str) -> None:
@@ -225,7 +224,7 @@ class Flows:
 
 
 def _bare(whole: run.Run) -> run.Run:
-    return replace(whole, nodes={}, artifacts={}, active=frozenset())
+    return values.replace(whole, nodes={}, artifacts={}, active=frozenset())
 
 
 def _summary(book: Book) -> ports.RunSummary:
