@@ -407,8 +407,7 @@ class Attempts:
             paths.update(await self._patiently(lambda: self._staging.fetch_inputs(run, node, folder)))
 
         try:
-            claim = await self._arming.claim(work.ref)
-            work.container |= claim.container
+            work.container |= (claim := await self._arming.claim(work.ref)).container
             folder = claim.folder or await self._staging.make_folder(work.ref, owner=owner)
             if resolving.done():  # as nearly always: the image is there
                 await resolve()
