@@ -2,9 +2,12 @@
 The node types for documents, on files that are up to something.
 """
 
+import base64
 import io
+import re
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,17 @@ def text_of(pdf: bytes, scratch: Path) -> str:
     outcome = house.run("pdf-text", scratch, {"document": pdf})
     assert outcome.exit_code == 0, outcome.complaint
     return outcome.file("text").decode()
+
+
+def _unpacked(pdf: bytes) -> bytes:
+    """All of a PDF with its compressed streams laid open."""
+    texts = [pdf]
+    for found in re.finditer(rb"stream\r?\n", pdf):
+        try:
+            texts.append(zlib.decompressobj().decompress(pdf[found.end() :], 1 << 22))
+        except zlib.error:
+            continue
+    return b"\n".join(texts)
 
 
 # ── PDF ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,8 +153,8 @@ def test_a_wrong_flag_is_named(name: str, flag: str, value: str, tmp_path: Path)
 
 @pytest.mark.engine
 def test_what_acts_is_disabled_and_links_stay(tmp_path: Path) -> None:
-    inputs = {"documents": {"a.pdf": documents.ACTING, "b.pdf": documents.LETTER}}
-    outcome = house.run("pdf-merge", tmp_path, inputs)
+    files: dict[str, house.Bytes] = {"a.pdf": documents.ACTING, "b.pdf": documents.LETTER}
+    outcome = house.run("pdf-merge", tmp_path, {"documents": files})
     assert outcome.exit_code == 0, outcome.complaint
     assert "were taken out" in outcome.complaint
     merged = outcome.file("merged")
@@ -152,20 +166,6 @@ def test_what_acts_is_disabled_and_links_stay(tmp_path: Path) -> None:
         assert word + b"(" not in seen, word
     assert b"https://example.org/" in seen
     assert "/JavaScript is a word" in text_of(merged, tmp_path)
-
-
-def _unpacked(pdf: bytes) -> bytes:
-    """All of a PDF with its compressed streams laid open."""
-    import re
-    import zlib
-
-    texts = [pdf]
-    for found in re.finditer(rb"stream\r?\n", pdf):
-        try:
-            texts.append(zlib.decompressobj().decompress(pdf[found.end() :], 1 << 22))
-        except zlib.error:
-            continue
-    return b"\n".join(texts)
 
 
 @pytest.mark.engine
@@ -325,6 +325,14 @@ def test_an_rtf_includes_no_text_and_starts_no_program(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
+def test_an_rtf_that_takes_a_device_for_a_picture_ends(tmp_path: Path) -> None:
+    rtf = rb'{\rtf1\ansi before {\field{\*\fldinst INCLUDEPICTURE "file:///dev/zero" \\d}{\fldrslt }} after}'
+    outcome = house.run("office-to-pdf", tmp_path, {"document": rtf}, memory="1g")
+    assert outcome.exit_code in (0, 65, 71)
+    assert outcome.exit_code == 0 or outcome.complaint
+
+
+@pytest.mark.engine
 def test_remote_templates_and_pictures_of_a_docx_are_left_out(tmp_path: Path) -> None:
     parts = documents.parts_of(DOCX)
     kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -463,8 +471,6 @@ def test_markdown_reads_nothing_but_itself(dialect: str, tmp_path: Path) -> None
 
 @pytest.mark.engine
 def test_a_picture_in_the_text_is_shown_unless_it_is_a_bomb(tmp_path: Path) -> None:
-    import base64
-
     for width, held in ((64, True), (30_000, False)):
         picture = base64.b64encode(pictures.png(width, width, rows=min(width, 100))).decode()
         text = f"![a picture](data:image/png;base64,{picture})\n\nThe end.\n".encode()
