@@ -142,11 +142,13 @@ class Contents:
     def _judged(self, kind: str, size: int, found: facts.Inspection, subject: str, takers: Sequence[Taker]) -> Told:
         if found.other_type:
             raise errors.TwoTypes(subject=subject, found=kind, other=found.other_type)
-        reason = facts.objection(found.facts, kind, size, self._caps, by=SERVER, strict=False)
+        reason = None
         for taker in takers:
             if reason is None and taker.limits is not None:
                 by = taker.name or "the port"
                 reason = facts.objection(found.facts, kind, size, taker.limits, by=by, reason=found.reason)
+        if reason is None:
+            reason = facts.objection(found.facts, kind, size, self._caps, by=SERVER, strict=False)
         if reason is not None:
             raise errors.OverLimit(subject=subject, found=kind, reason=reason)
         return Told(content_type=kind, facts=found.facts if found.facts.known else None)

@@ -27,15 +27,19 @@ class Window(io.RawIOBase):
         """Whether something was asked for that could not be given."""
 
     def readable(self) -> bool:
+        """Always."""
         return True
 
     def seekable(self) -> bool:
+        """Always."""
         return True
 
     def tell(self) -> int:
+        """Where the next byte is read."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As of any file. Raises ValueError for a place before the beginning."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
         if base + offset < 0:
             raise ValueError("before the beginning")
@@ -43,15 +47,18 @@ class Window(io.RawIOBase):
         return self._at
 
     def read(self, size: int | None = -1) -> bytes:
+        """As of any file; less where there is not so much at hand."""
         wanted = self.size - self._at if size is None or size < 0 else size
         found = self.at(self._at, wanted)
         self._at += len(found)
         return found
 
     def readall(self) -> bytes:
+        """The rest."""
         return self.read()
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        """The same, into the buffer. Returns how many bytes."""
         found = self.read(len(buffer))
         buffer[: len(found)] = found
         return len(found)
