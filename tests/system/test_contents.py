@@ -26,8 +26,8 @@ REFUSED: dict[str, tuple[Json, bytes, str]] = {
         taking("image/*", MaxPixels=50_000_000),
         files.png(20_000, 20_000),
         (
-            "upload of edge there (image/png) is refused: it has 20000x20000 = 400 million pixels; input in of node step "
-            "takes at most 50 million"
+            "upload of edge there (image/png) is refused: it has 20000x20000 = 400 million pixels; input in of node "
+            "step takes at most 50 million"
         ),
     ),
     "a bomb of pixels where nobody set a limit": (
@@ -72,8 +72,8 @@ REFUSED: dict[str, tuple[Json, bytes, str]] = {
         taking("image/*", MaxPixels=5),
         files.png(2, 2)[:20],
         (
-            "upload of edge there (image/png) is refused: it cannot be told how many pixels it has, and input in of node "
-            "step takes at most 5: its headers cannot be read"
+            "upload of edge there (image/png) is refused: it cannot be told how many pixels it has, and input in of "
+            "node step takes at most 5: its headers cannot be read"
         ),
     ),
     "more bytes than are taken": (
