@@ -295,10 +295,11 @@ def _network(asked: Settings, host: Settings) -> Iterator[str]:
 
 def _urls(asked: Settings, bounds: Bounds) -> Iterator[str]:
     variables = asked.get("Env")
-    if not isinstance(variables, list) or not bounds.policy.transfer_objection("urls"):
+    if not isinstance(variables, list):
         return
-    if any(isinstance(each, str) and _URL_VARIABLE.match(each) and "X-Amz-" in each for each in variables):
-        yield f"Env has presigned URLs: {_allowed(bounds.policy.transfer_objection('urls'))}"
+    given = any(isinstance(each, str) and _URL_VARIABLE.match(each) and "X-Amz-" in each for each in variables)
+    if given and (objection := bounds.policy.transfer_objection("urls")):
+        yield f"Env has presigned URLs: {_allowed(objection)}"
 
 
 def _size(host: Settings, bounds: Bounds) -> Iterator[str]:
