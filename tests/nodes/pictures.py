@@ -25,6 +25,12 @@ def png(width: int, height: int, *, rows: int | None = None) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", held) + _chunk(b"IEND", b"")
 
 
+def grey_png(width: int, height: int, rows: bytes) -> bytes:
+    """A picture of eight bits of grey; each row begins with a zero."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+
+
 def half_transparent() -> bytes:
     """A red PNG, 64 x 64, that lets half of what is behind it through."""
     rows = (b"\0" + b"\xff\0\0\x80" * 64) * 64
@@ -48,6 +54,59 @@ def turned(jpeg: bytes, orientation: int) -> bytes:
 def with_profile(jpeg: bytes) -> bytes:
     """The JPEG with a colour profile."""
     return with_segment(jpeg, 0xE2, b"ICC_PROFILE\0\x01\x01" + ICC)
+
+
+def with_text(picture: bytes, text: bytes) -> bytes:
+    """The PNG with a compressed text in front of its pixels."""
+    return picture[:33] + _chunk(b"zTXt", b"Comment\0\0" + zlib.compress(text, 9)) + picture[33:]
+
+
+def with_tags(jpeg: bytes, tags: dict[int, bytes], *, kind: int = 2) -> bytes:
+    """The JPEG with these EXIF tags, texts (or bytes, of kind 7) of more than four bytes."""
+    at = 8 + 2 + len(tags) * 12 + 4
+    entries, values = b"", b""
+    for tag, value in sorted(tags.items()):
+        entries += struct.pack("<HHII", tag, kind, len(value), at + len(values))
+        values += value
+    return with_segment(
+        jpeg, 0xE1, b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + values
+    )
+
+
+def with_xmp(jpeg: bytes, text: str) -> bytes:
+    """The JPEG with a title in XMP."""
+    body = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:source>'
+        f"{text}</dc:source></rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+    return with_segment(jpeg, 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + body.encode())
+
+
+def jpeg_of(width: int, height: int, photo: bytes) -> bytes:
+    """The JPEG with another size in its header."""
+    at = next(at for at in range(2, len(photo)) if photo[at : at + 2] in (b"\xff\xc0", b"\xff\xc2"))
+    return photo[: at + 5] + struct.pack(">HH", height, width) + photo[at + 9 :]
+
+
+def gif(frames: int, *, width: int = 16, height: int = 16, comment: bytes = b"") -> bytes:
+    """A GIF of so many frames of one pixel each."""
+    said = b"" if not comment else b"\x21\xfe" + bytes((len(comment),)) + comment + b"\0"
+    frame = b"\x21\xf9\x04\0\x01\0\0\0" + b"\x2c\0\0\0\0\x01\0\x01\0\0" + b"\x02\x02\x44\x01\0"
+    head = b"GIF89a" + struct.pack("<HH", width, height) + b"\x80\0\0" + b"\0\0\0\xff\xff\xff"
+    return head + said + frame * frames + b"\x3b"
+
+
+def tiff(width: int, height: int, *, pages: int = 1, endless: bool = False) -> bytes:
+    """A TIFF of one bit per pixel, which holds a single byte of them; `endless`: its last page leads to its first."""
+    size = 2 + 8 * 12 + 4
+    out = b"II*\0" + struct.pack("<I", 8)
+    for page in range(pages):
+        tags = ((256, width), (257, height), (258, 1), (259, 1), (262, 1), (273, 0), (278, height), (279, 1))
+        following = 8 + (page + 1) * size if page + 1 < pages else 8 if endless else 0
+        out += struct.pack("<H", 8) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+        out += struct.pack("<I", following)
+    return out
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """
-How much two pictures differ: `measure.py WIDTH HEIGHT COMMAND... // COMMAND...` has two commands write the pixels of two
-pictures, three bytes each, row by row, and prints one JSON object. A band of rows at a time is in memory.
+How much two pictures differ: `measure.py WIDTH HEIGHT COMMAND... // COMMAND...` has two commands write the pixels of
+two pictures, three bytes each, row by row, and prints one JSON object. A band of rows at a time is in memory.
 
 SSIM is that of Wang, Bovik, Sheikh and Simoncelli (2004): on luma (Rec. 601), in Gaussian windows of 11 x 11 with sigma
 1.5, the mean over all windows that lie within the picture. PSNR is that of all three colours, in decibels.
