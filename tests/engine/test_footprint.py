@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from pupload.adapters.memory import clock
 from pupload.adapters.memory.containers import Outcome
 from pupload.domain.run import Failure, Status
-from pupload.engine.footprint import FEW, Bounds, Footprint, measure
+from pupload.engine.footprint import FEW, FIRST_PAUSE_SECONDS, Bounds, Footprint, Lookout, measure
 from pupload.ports import ContainerOrder
 from tests.bench import LIMITS, PNG, a_bench
 from tests.builders import a_definition, a_flow, a_node, a_port
@@ -170,3 +171,27 @@ async def test_an_attempt_that_made_too_many_files_has_failed_for_good(tmp_path:
         assert (run.status, attempt.failure) == (Status.ERROR, Failure.STORAGE)
         assert attempt.reason == "killed: made more than 20 files in /pupload/out"
         assert run.artifacts == {}
+
+
+async def test_only_what_lasts_is_looked_at(out: Path) -> None:
+    virtual, stopped = clock.VirtualClock(), list[str]()
+    lookout = Lookout(virtual)
+    (out / "large").write_bytes(b"x" * 400 * KIB)
+
+    def stop(name: str) -> Callable[[], Awaitable[None]]:
+        async def note() -> None:
+            stopped.append(name)
+
+        return note
+
+    names = [
+        lookout.begin(Footprint(clock=virtual, folder=out, bounds=BOUNDS), stop(name)) for name in ("short", "long")
+    ]
+    await virtual.run_for(FIRST_PAUSE_SECONDS / 2)
+    await lookout.end(names[0])
+    await virtual.run_for(FIRST_PAUSE_SECONDS)
+    while not stopped:
+        await asyncio.to_thread(int)
+    assert stopped == ["long"]
+    await lookout.end(names[1])
+    await lookout.close()

@@ -1,6 +1,7 @@
 """Outputs are stored while the engine still finds out how their node ended; they count only where that was well."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,36 @@ async def test_the_steps_of_an_attempt_take_one_trip_to_a_thread_each(
             assert not {"_look_long", "_seen", "_sha256_of_file", "look_now"} & set(trips), "these look for themselves"
             assert "count_logs" not in journal.calls, "nobody can have written a line of a new attempt"
             assert "write_logs" not in journal.calls, "an empty log costs no commit"
+
+
+async def test_an_attempt_that_says_nothing_takes_few_tasks(tmp_path: Path) -> None:
+    begun: Counter[str] = Counter()
+    loop = asyncio.get_running_loop()
+
+    def counted(loop: asyncio.AbstractEventLoop, work: Any, **rest: Any) -> "asyncio.Task[Any]":
+        begun[work.__qualname__] += 1
+        return asyncio.Task(work, loop=loop, **rest)
+
+    def script(order: ContainerOrder) -> Outcome:
+        (order.outputs / "resized").write_bytes(PNG)
+        return Outcome()
+
+    async with a_bench(tmp_path) as bench:
+        bench.image(IMAGE, script)
+        run = await bench.start(a_flow())
+        loop.set_task_factory(counted)
+        try:
+            await bench.upload(run, "resize-in", PNG)
+            assert (await bench.ended(run)).status is Status.COMPLETE
+        finally:
+            loop.set_task_factory(None)
+    of_attempts = {name: count for name, count in begun.items() if name.split(".")[0] in _PARTS}
+    assert of_attempts == {
+        "Attempts._make": 1,
+        "Attempts._patiently": 2,  # the image's id, the log
+        "Outputs._store_early": 1,
+        "Attempts._try_to_clean_up": 1,
+    }
+
+
+_PARTS = {"Attempts", "Outputs", "LogPump", "Staging", "Footprint", "Admission", "patiently", "again"}
