@@ -19,6 +19,7 @@ for case in /pupload/in/*; do
     name=${case##*/}
     (
         while read -r line; do export "$line"; done <"$case/variables"
+        rm -rf /tmp/*
         mkdir -p /pupload/out/"$name"
         code=0
         "$PROGRAM" >/pupload/out/"$name".stdout 2>/pupload/out/"$name".stderr || code=$?

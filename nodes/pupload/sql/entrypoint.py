@@ -76,7 +76,7 @@ def delimiter_of(head: bytes, options: str) -> str:
     """
     What separates the fields of the first line, as an option; nothing where a flag has said it.
 
-    Left to itself, DuckDB looks for the reading with the most columns, and leaves out lines in front that do not fit it.
+    Left to itself, DuckDB looks for the reading with most columns, and leaves out lines in front that do not fit it.
     """
     if "delim = " in options:
         return ""
