@@ -7,7 +7,7 @@ nobody can tell passes the server's and not a port's: who asks for pictures of a
 whose pixels are unknown.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from pupload.domain import duration, mime
 
@@ -49,7 +49,7 @@ class Facts:
     @property
     def known(self) -> bool:
         """Whether anything is."""
-        return any(getattr(self, each.name) is not None for each in fields(self))
+        return self != NOTHING
 
 
 NOTHING = Facts()

@@ -24,6 +24,9 @@ SCRATCH = "inspected"
 TAIL_BYTES = 2 * 1024 * 1024
 """Read of an object's end, where it is not on this machine."""
 
+UNSEEN = facts.Inspection()
+"""What comes of not looking."""
+
 SERVER = "this server ({limit})"
 """Who sets the limits of settings, in a sentence."""
 
@@ -96,7 +99,7 @@ class Contents:
         takers = tuple(takers)
         kind = await self._type(head, size, subject, takers)
         if not self._inspector.looks_into(kind):
-            return self._judged(kind, size, facts.Inspection(), subject, takers)
+            return self._judged(kind, size, UNSEEN, subject, takers)
         found = await self._inspector.look(path, content_type=kind, size=size)
         return self._judged(kind, size, found, subject, takers)
 
@@ -107,7 +110,7 @@ class Contents:
         takers = tuple(takers)
         kind = await self._type(head, found.size, subject, takers)
         if not self._inspector.looks_into(kind):
-            return self._judged(kind, found.size, facts.Inspection(), subject, takers)
+            return self._judged(kind, found.size, UNSEEN, subject, takers)
         async with self._at_hand(store, found, head) as content:
             inspection = await self._inspector.look(content, content_type=kind, size=found.size)
         return self._judged(kind, found.size, inspection, subject, takers)
@@ -147,7 +150,8 @@ class Contents:
             if reason is None and taker.limits is not None:
                 by = taker.name or "the port"
                 reason = facts.objection(found.facts, kind, size, taker.limits, by=by, reason=found.reason)
-        if reason is None:
+        # Nothing known is nothing too much, which spares plain files the question.
+        if reason is None and (found.facts.known or self._caps.max_bytes is not None):
             reason = facts.objection(found.facts, kind, size, self._caps, by=SERVER, strict=False)
         if reason is not None:
             raise errors.OverLimit(subject=subject, found=kind, reason=reason)
