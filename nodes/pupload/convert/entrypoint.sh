@@ -29,7 +29,10 @@ if boolean lossless "${FLAG_LOSSLESS:-}"; then
     options='-define webp:lossless=true'
 fi
 metadata=lose
-if boolean metadata "${FLAG_METADATA:-}"; then metadata=keep; fi
+if boolean metadata "${FLAG_METADATA:-}"; then
+    [ "$format" != avif ] || die 64 "flag metadata is not for avif, into which this image writes none; choose another format"
+    metadata=keep
+fi
 case $format in
 jpeg) quality=${quality:-85} ;;
 webp) quality=${quality:-80} ;;
