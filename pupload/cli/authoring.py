@@ -12,7 +12,7 @@ from pupload.cli import failures, project, samples
 from pupload.cli.failures import Usage
 from pupload.cli.output import Output
 from pupload.cli.project import Loaded, Project
-from pupload.domain import flow, nodedef, validation
+from pupload.domain import flow, nodedef, params, validation
 from pupload.domain.validation.findings import Finding
 
 # ── init ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,9 +79,8 @@ def judge(loaded: Project, asked: Loaded[flow.Flow]) -> tuple[Sequence[Finding],
     settings = serving.settings()
     own = loaded.used_by(asked.value)
     shipped = _shipped(asked.value, {each.value.uses for each in own})
-    findings = validation.validate(
-        asked.value, [*(each.value for each in own), *shipped], limits=offline.limits(settings)
-    )
+    filled = params.filled(asked.value, params.values(asked.value, {}))
+    findings = validation.validate(filled, [*(each.value for each in own), *shipped], limits=offline.limits(settings))
     return findings, [project.place(finding, asked, own) for finding in findings]
 
 

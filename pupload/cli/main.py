@@ -159,6 +159,12 @@ def try_flow(
             "--input", "-i", metavar="EDGE=PATH", help="A file for an edge. Once for each.", show_default=False
         ),
     ] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param", "-p", metavar="NAME=VALUE", help="A value for a parameter. Once for each.", show_default=False
+        ),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the results are put.")] = Path(
         "results"
     ),
@@ -170,7 +176,14 @@ def try_flow(
     from pupload.cli import trial
 
     return trial.test(
-        _out(as_json), flow, inputs=inputs or [], into=output, every=every, address=_url(url), start=Path.cwd()
+        _out(as_json),
+        flow,
+        inputs=inputs or [],
+        params=params or [],
+        into=output,
+        every=every,
+        address=_url(url),
+        start=Path.cwd(),
     )
 
 

@@ -29,13 +29,34 @@ LAST_LINES = 15
 
 
 def test(
-    out: Output, name: str, *, inputs: Sequence[str], into: Path, every: bool, address: Address, start: Path
+    out: Output,
+    name: str,
+    *,
+    inputs: Sequence[str],
+    params: Sequence[str],
+    into: Path,
+    every: bool,
+    address: Address,
+    start: Path,
 ) -> int:
     """Runs the flow; fails unless it completes."""
     loaded = project.load(start)
     asked = loaded.find_flow(name)
-    files = read_inputs(inputs, asked.value)
-    return asyncio.run(_test(out, loaded, asked, files, into=into, every=every, address=address))
+    files, known = read_inputs(inputs, asked.value), read_params(params)
+    return asyncio.run(_test(out, loaded, asked, files, params=known, into=into, every=every, address=address))
+
+
+def read_params(given: Sequence[str]) -> Mapping[str, str]:
+    """Values by name, of `name=value` each. Raises `Usage`; whether the flow takes them is the server's to say."""
+    known: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise Usage(reason=f"--param {text} should read name=value")
+        if name in known:
+            raise Usage(reason=f"--param for {name} is given twice")
+        known[name] = value
+    return known
 
 
 def read_inputs(inputs: Sequence[str], asked: flow.Flow) -> Mapping[str, Path]:
@@ -81,6 +102,7 @@ async def _test(
     asked: Loaded[flow.Flow],
     files: Mapping[str, Path],
     *,
+    params: Mapping[str, str],
     into: Path,
     every: bool,
     address: Address,
@@ -88,7 +110,7 @@ async def _test(
     _term_is_interrupt()
     secrets = {well.edge: well.secret or "" for well in asked.value.wells if well.source == "webhook"}
     definitions = loaded.used_by(asked.value)
-    order = wire.write_order(asked.value, [each.value for each in definitions])
+    order = wire.write_order(asked.value, [each.value for each in definitions], params)
     async with a_server(out, address, project=loaded.root) as url, Client(url) as client:
         try:
             run = await client.start(order)

@@ -8,6 +8,8 @@ a valid flow into what runs. Names are those of docs/reference/flow-format.md in
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pupload.domain.nodedef import FlagDef
+
 DEFAULT_STORE = "default"
 """The server's own store: every flow may name it, none may define it."""
 
@@ -94,3 +96,5 @@ class Flow:
     default_well: DataWell | None = None
     timeout: str | None = None
     callbacks: tuple[Callback, ...] = ()
+    params: tuple[FlagDef, ...] = ()
+    """What a run is given, declared like flags; see `pupload.domain.params`."""

@@ -123,3 +123,5 @@ class Plan:
     mishaps: int = 10
     """How often a node is started again for what it did not cause."""
     warnings: tuple[str, ...] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
+    """What the run was given, and the defaults of what it was not."""

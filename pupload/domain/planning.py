@@ -50,7 +50,8 @@ def make_plan(
     """
     What will run. `flow` has no errors (`validation.validate` found none under the same `limits`).
 
-    `tokens` gives text that nobody can guess, new with every call; `params` are what keys may name as `param.<name>`;
+    `tokens` gives text that nobody can guess, new with every call; `params` are what keys may name as `param.<name>`
+    (the flow's flags are filled with them already, see `pupload.domain.params`);
     `warnings` are for whoever looks at the run, such as those that validation found.
     """
     limits = limits or Limits()
@@ -66,6 +67,7 @@ def make_plan(
         queue_seconds=queue_seconds,
         mishaps=mishaps,
         warnings=tuple(warnings),
+        params=params or {},
     )
 
 

@@ -1,6 +1,6 @@
 """Projects: flows and definitions that were pushed, and runs of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pupload import errors
@@ -25,12 +25,25 @@ class Projects:
         """Saves it, in place of an earlier one of the same id."""
         await self._flows.put_project(project)
 
-    async def start(self, project_id: str, flow_name: str, *, idempotency_key: str | None = None) -> RunView:
-        """A new run of the project's flow. Raises `errors.UnknownProject`, `errors.UnknownFlow`, `errors.Invalid`."""
+    async def start(
+        self,
+        project_id: str,
+        flow_name: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunView:
+        """
+        A new run of the project's flow, with these parameters.
+
+        Raises `errors.UnknownProject`, `errors.UnknownFlow`, `errors.Invalid`.
+        """
         project = await self.get(project_id)
         for flow in project.flows:
             if flow.name == flow_name:
-                order = Order(flow=_with_stores(flow, project.stores), definitions=project.definitions)
+                order = Order(
+                    flow=_with_stores(flow, project.stores), definitions=project.definitions, params=params or {}
+                )
                 return await self._runs.start(order, idempotency_key=idempotency_key)
         raise errors.UnknownFlow(flow=flow_name[:128], project=project.id)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pupload import errors
-from pupload.domain import flow, ids, nodedef, planning, resuming, validation
+from pupload.domain import flow, ids, nodedef, params, planning, resuming, validation
 from pupload.domain.decide import begin
 from pupload.domain.events import CancelRequested
 from pupload.domain.run import Run, Status
@@ -49,6 +49,7 @@ class Runs:
 
     async def validate(self, order: Order) -> Sequence[Finding]:
         """Everything that is wrong with the flow or remarkable about it; runs nothing, stores nothing."""
+        order = _filled(order)
         return await self._validate(order, await self._definitions(order.flow, order.definitions))
 
     async def start(self, order: Order, *, idempotency_key: str | None = None) -> RunView:
@@ -58,6 +59,7 @@ class Runs:
         Raises `errors.Invalid` with all findings, and nothing is stored then; `errors.DiskFull` when there is no room.
         """
         self._engine.disks.check()
+        order = _filled(order)
         definitions = await self._definitions(order.flow, order.definitions)
         found = await self._validate(order, definitions)
         if any(finding.is_error for finding in found):
@@ -76,6 +78,7 @@ class Runs:
             upload_seconds=self._terms.upload_seconds,
             queue_seconds=self._terms.queue_seconds,
             default_timeout_seconds=self._terms.node_seconds,
+            params=params.values(order.flow, order.params),
             warnings=warnings,
         )
         plan = await aside.aside(make_plan, large=_is_large(order))
@@ -193,7 +196,9 @@ class Runs:
         pointers = [f"/NodeDefs/{position}" for position in range(own)]
         pointers += [f"/Catalogue/{definition.uses.replace('/', '~1')}" for definition in definitions[own:]]
         limits = replace(self._terms.limits, secrets=await self._secrets(order, definitions))
-        judge = partial(validation.validate, order.flow, definitions, limits=limits, pointers=pointers)
+        judge = partial(
+            validation.validate, order.flow, definitions, limits=limits, pointers=pointers, given=order.params
+        )
         found = await aside.aside(judge, large=_is_large(order))
         return in_order((*found, *self._stores_that_cannot_be_used(order.flow, found)))
 
@@ -222,6 +227,12 @@ class Runs:
         missing: Mapping[str, None] = {node.uses: None for node in wanted.nodes if node.uses not in known}
         found = [await self._catalogue.find(uses) for uses in missing]
         return (*given, *(definition for definition in found if definition is not None))
+
+
+def _filled(order: Order) -> Order:
+    """The order with its parameters put in."""
+    known = params.values(order.flow, order.params)
+    return replace(order, flow=params.filled(order.flow, known)) if known or order.flow.params else order
 
 
 def _is_large(order: Order) -> bool:

@@ -16,6 +16,8 @@ class Order:
 
     flow: flow.Flow
     definitions: tuple[nodedef.NodeDef, ...] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
+    """What is given to the run."""
     warnings: tuple[str, ...] = ()
     """What the surface noticed while reading, such as unknown fields."""
 

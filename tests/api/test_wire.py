@@ -52,6 +52,18 @@ def test_a_flags_value_is_text_as_it_was_written(written: str, value: str) -> No
     assert order(text).flow.nodes[0].flags[0].value == value
 
 
+def test_parameters_are_texts_as_they_were_written_and_come_back_with_their_flow() -> None:
+    flow = '{"Name": "f", "Params": [{"Name": "width", "Type": "integer", "Default": 10, "Min": 1}]}'
+    asked = order(f'{{"Flow": {flow}, "Params": {{"width": 20, "exact": true, "name": "x"}}}}')
+    assert asked.params == {"width": "20", "exact": "true", "name": "x"}
+    assert asked.flow.params == (nodedef.FlagDef(name="width", type="integer", default="10", minimum=1),)
+    assert wire.read_flow(wire.write_flow(asked.flow)) == asked.flow
+    assert wire.read_order(wire.write_order(asked.flow, (), asked.params)) == asked
+    with pytest.raises(errors.Malformed, match="/Params/width"):
+        order(f'{{"Flow": {flow}, "Params": {{"width": [20]}}}}')
+    assert wire.read_params({"params": {"width": 20}}) == {"width": "20"}
+
+
 def test_null_is_not_given_and_unknown_is_a_warning() -> None:
     text = (
         '{"Flow": {"Name": null, "Nodes": [{"ID": "a", "Inputs": null, "Command": "x", "a/b~": 1}]}, "NodeDefs": null}'

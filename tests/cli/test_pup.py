@@ -231,6 +231,13 @@ def test_inputs_must_be_what_the_flow_takes(tmp_path: Path) -> None:
     assert trial.result_edges(flow, every=False) == ["middle", "end"]
 
 
+def test_parameters_are_given_by_name() -> None:
+    assert trial.read_params(["width=300", "note=a=b", "empty="]) == {"width": "300", "note": "a=b", "empty": ""}
+    for wrong in (["width"], ["=3"], ["a=1", "a=2"]):
+        with pytest.raises(Usage):
+            trial.read_params(wrong)
+
+
 # ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pupload import errors
 from pupload.domain import ids
-from pupload.domain.nodedef import NodeDef
+from pupload.domain.nodedef import FlagDef, NodeDef
 from pupload.domain.run import NodeStatus, Run, Status
 from pupload.domain.validation.limits import Limits
 from pupload.service.runs import MAX_PAGE, Runs
@@ -93,6 +93,24 @@ async def test_a_definition_comes_from_the_catalogue_unless_the_request_brings_i
         assert Catalogue.asked == ["pupload/resize"]
         with pytest.raises(errors.Invalid):
             await runs.start(Order(flow=a_flow(a_node(uses="nobody/knows"))))
+
+
+async def test_parameters_reach_flags_and_keys_and_are_judged_first(tmp_path: Path) -> None:
+    node = a_node("a", inputs={"image": "photo"}, outputs={"copy": "result"}, flags={"width": "${param.width}"})
+    flow = replace(
+        a_flow(node),
+        wells=(a_well("result", key="${param.folder}/${RUN_ID}"),),
+        params=(FlagDef(name="width", type="integer", default="10"), FlagDef(name="folder", required=True)),
+    )
+    async with a_bench(tmp_path) as bench:
+        with pytest.raises(errors.Invalid) as caught:
+            await bench.runs.start(an_order(flow, params={"width": "wide"}))
+        assert {finding.code for finding in caught.value.findings} >= {"PARAM_004", "PARAM_005"}
+        assert (await bench.runs.list()).total == 0
+        run = (await bench.runs.start(an_order(flow, params={"folder": "../out"}))).run
+        assert run.plan.params == {"width": "10", "folder": "../out"}
+        assert run.plan.nodes["a"].flags == {"width": "10"}
+        assert run.plan.edges["result"].key == f"..%2Fout/{run.id}"
 
 
 async def test_warnings_of_the_surface_and_of_validation_are_kept(tmp_path: Path) -> None:

@@ -169,8 +169,11 @@ def test_examples_of_flows_and_definitions_use_words_that_there_are() -> None:
     unknown: list[str] = []
     for path in tree.pages():
         for example in _yaml_in(path):
+            if isinstance(example, list):
+                example = {"Nodes": example}  # noqa: PLW2901 - a part of a flow
             read = wire.read_definition if "Publisher" in example else wire.read_flow
-            read(example, warnings=unknown, yaml=True)
+            if "Cases" not in example:
+                read(example, warnings=unknown, yaml=True)
     assert not unknown
 
 

@@ -33,8 +33,12 @@ def modules() -> tuple[Path, ...]:
 
 @cache
 def pages() -> tuple[Path, ...]:
-    """The Markdown files."""
-    return tuple(path for path in tracked() if path.suffix == ".md")
+    """The Markdown files, but for those that are samples of node types."""
+    return tuple(path for path in tracked() if path.suffix == ".md" and not _is_a_sample(path))
+
+
+def _is_a_sample(path: Path) -> bool:
+    return path.is_relative_to(ROOT / "nodes") and "sample" in path.parts and path.name != "LICENCE.md"
 
 
 def name(path: Path) -> str:

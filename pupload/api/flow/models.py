@@ -113,6 +113,19 @@ class Callback(Request):
     Secrets: list[str] = []
 
 
+class FlagDef(Request):
+    """A setting of a node definition, or a parameter of a flow. `Type` is string, integer, number or boolean."""
+
+    Name: str = ""
+    Description: str = ""
+    Required: bool = False
+    Type: str = ""
+    Default: Annotated[str | None, BeforeValidator(_value, json_schema_input_type=str | bool | float | None)] = None
+    Choices: list[AnyText] = []
+    Min: float | None = None
+    Max: float | None = None
+
+
 class Flow(Request):
     """A graph of nodes that meet on named edges."""
 
@@ -123,6 +136,7 @@ class Flow(Request):
     DefaultDataWell: DataWell | None = None
     Timeout: str | None = None
     Callbacks: list[Callback] = []
+    Params: list[FlagDef] = []
 
 
 class Port(Request):
@@ -143,19 +157,6 @@ class Port(Request):
     MaxDuration: str | None = None
     MaxRatio: float | None = None
     MaxPages: int | None = None
-
-
-class FlagDef(Request):
-    """A setting of a node definition. `Type` is string, integer, number or boolean."""
-
-    Name: str = ""
-    Description: str = ""
-    Required: bool = False
-    Type: str = ""
-    Default: Annotated[str | None, BeforeValidator(_value, json_schema_input_type=str | bool | float | None)] = None
-    Choices: list[AnyText] = []
-    Min: float | None = None
-    Max: float | None = None
 
 
 class Command(Request):
@@ -207,10 +208,17 @@ class NodeDef(Request):
 
 
 class TestFlow(Request):
-    """A flow to run, and the node definitions it uses (beside those the server knows)."""
+    """A flow to run, the node definitions it uses (beside those the server knows), and its parameters' values."""
 
     Flow: TheFlow
     NodeDefs: list[NodeDef] = []
+    Params: dict[str, AnyText] = {}
+
+
+class RunParams(Request):
+    """Values of the flow's parameters; numbers and booleans are taken as the text JSON writes for them."""
+
+    Params: dict[str, AnyText] = {}
 
 
 class SecretValue(Request):
@@ -401,6 +409,7 @@ class FlowRun(Answer, frozen=True, kw_only=True):
     FinishedAt: datetime | None
     Error: str
     Warnings: list[str]
+    Params: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Finding(Answer, frozen=True, kw_only=True):

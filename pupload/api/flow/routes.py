@@ -247,7 +247,10 @@ async def put_project(request: web.Request) -> web.Response:
 async def start_project_flow(request: web.Request) -> web.Response:
     project_id = wire.read_project_id(request.match_info["projectID"])
     key = _idempotency_key(request)
-    view = await request.app[SERVICES].projects.start(project_id, request.match_info["flowName"], idempotency_key=key)
+    params = await shared.read_document(request, wire.read_params, optional=True)
+    view = await request.app[SERVICES].projects.start(
+        project_id, request.match_info["flowName"], params=params, idempotency_key=key
+    )
     return await _run(request, view)
 
 
@@ -451,6 +454,7 @@ ROUTES = (
         path=f"{PREFIX}/project/{{projectID}}/flows/{{flowName}}",
         handler=start_project_flow,
         summary="Run a flow of a stored project",
+        reads=models.RunParams,
         answers=models.FlowRun,
         parameters=(_KEY,),
     ),

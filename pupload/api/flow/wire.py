@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from pupload import errors, ports
-from pupload.api.flow import masks, models, reading
-from pupload.domain import artifact, delivery, events, facts, flow, nodedef, run
+from pupload.api.flow import holding, masks, models, reading
+from pupload.domain import artifact, delivery, events, flow, nodedef, run
 from pupload.service import views
 
 _ENCODER = msgspec.json.Encoder()
@@ -35,6 +35,7 @@ def read_order(document: Any) -> views.Order:
     return views.Order(
         flow=_flow(asked.Flow),
         definitions=tuple(_definition(each) for each in asked.NodeDefs),
+        params=dict(asked.Params),
         warnings=tuple(warnings),
     )
 
@@ -88,6 +89,11 @@ def read_resume(document: Any) -> str | None:
     return reading.read(models.Resume, document, warnings=[]).FromNode or None
 
 
+def read_params(document: Any) -> dict[str, str]:
+    """The parameters of a run. Raises `errors.Malformed`."""
+    return dict(reading.read(models.RunParams, document, warnings=[]).Params)
+
+
 def read_upload_size(document: Any) -> int | None:
     """How many bytes will come, where the request says. Raises `errors.Malformed`."""
     return reading.read(models.UploadRequest, document, warnings=[]).Size
@@ -114,6 +120,7 @@ def _flow(asked: models.Flow) -> flow.Flow:
         callbacks=tuple(
             flow.Callback(url=each.URL, on=tuple(each.On), secrets=tuple(each.Secrets)) for each in asked.Callbacks
         ),
+        params=tuple(_flag(each) for each in asked.Params),
     )
 
 
@@ -182,11 +189,7 @@ def _port(asked: models.Port) -> nodedef.Port:
         types=tuple(asked.Type),
         required=asked.Required,
         many=asked.Many,
-        max_bytes=asked.MaxBytes,
-        max_pixels=asked.MaxPixels,
-        max_duration=asked.MaxDuration,
-        max_ratio=asked.MaxRatio,
-        max_pages=asked.MaxPages,
+        **holding.read_limits(asked),
     )
 
 
@@ -219,6 +222,7 @@ def write_run(view: views.RunView, *, origin: str = "") -> models.FlowRun:
         FinishedAt=this.finished_at,
         Error=this.error,
         Warnings=[*view.warnings, *(f"node {each.id}: {each.warning}" for each in this.nodes.values() if each.warning)],
+        Params=dict(this.plan.params) or msgspec.UNSET,
     )
 
 
@@ -276,13 +280,8 @@ def _artifact(view: views.ArtifactView) -> models.Artifact:
         SHA256=this.sha256,
         GetURL=view.url,
         DeletedAt=view.deleted_at or msgspec.UNSET,
-        Facts=models.FileFacts(**_facts(this.facts)) if this.facts is not None else msgspec.UNSET,
+        Facts=models.FileFacts(**holding.write_facts(this.facts)) if this.facts is not None else msgspec.UNSET,
     )
-
-
-def _facts(this: facts.Facts) -> dict[str, Any]:
-    """Those that are known."""
-    return {_pascal(each.name): told for each in fields(this) if (told := getattr(this, each.name)) is not None}
 
 
 def _waiting(waiting: views.WaitingUpload, origin: str) -> models.WaitingURL:
@@ -381,7 +380,7 @@ def _fact(value: Any) -> Any:
             "Size": value.size,
             "ContentType": value.content_type,
             "SHA256": value.sha256,
-            **({"Facts": _facts(value.facts)} if value.facts is not None else {}),
+            **({"Facts": holding.write_facts(value.facts)} if value.facts is not None else {}),
         }
     if isinstance(value, tuple):
         return [_fact(each) for each in value]
@@ -391,9 +390,12 @@ def _fact(value: Any) -> Any:
 # ── Writing flows and definitions ────────────────────────────────────────────────────────────────────────────────
 
 
-def write_order(asked: flow.Flow, definitions: Sequence[nodedef.NodeDef]) -> dict[str, Any]:
+def write_order(
+    asked: flow.Flow, definitions: Sequence[nodedef.NodeDef], params: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """What a client POSTs to run the flow. Secrets are in it."""
-    return {"Flow": write_flow(asked), "NodeDefs": [write_definition(each) for each in definitions]}
+    order = {"Flow": write_flow(asked), "NodeDefs": [write_definition(each) for each in definitions]}
+    return {**order, "Params": dict(params)} if params else order
 
 
 def write_project(project: ports.Project, *, masked: bool = True) -> models.ProjectAnswer:
@@ -427,6 +429,7 @@ def write_flow(this: flow.Flow, *, masked: bool = False) -> dict[str, Any]:
             for each in this.nodes
         ],
         **({"Callbacks": [_write_callback(each, masked=masked) for each in this.callbacks]} if this.callbacks else {}),
+        **({"Params": [_write_flag(each) for each in this.params]} if this.params else {}),
     }
 
 
@@ -463,19 +466,7 @@ def write_definition(this: nodedef.NodeDef) -> dict[str, Any]:
         "Image": this.image,
         "Inputs": [_write_port(each) for each in this.inputs],
         "Outputs": [_write_port(each) for each in this.outputs],
-        "Flags": [
-            {
-                "Name": each.name,
-                "Description": each.description,
-                "Required": each.required,
-                "Type": each.type,
-                "Default": each.default,
-                "Choices": list(each.choices),
-                "Min": each.minimum,
-                "Max": each.maximum,
-            }
-            for each in this.flags
-        ],
+        "Flags": [_write_flag(each) for each in this.flags],
         "Command": {
             "Name": command.name,
             "Description": command.description,
@@ -501,6 +492,19 @@ def write_definition(this: nodedef.NodeDef) -> dict[str, Any]:
     }
 
 
+def _write_flag(this: nodedef.FlagDef) -> dict[str, Any]:
+    return {
+        "Name": this.name,
+        "Description": this.description,
+        "Required": this.required,
+        "Type": this.type,
+        "Default": this.default,
+        "Choices": list(this.choices),
+        "Min": this.minimum,
+        "Max": this.maximum,
+    }
+
+
 def _write_port(this: nodedef.Port) -> dict[str, Any]:
     return {
         "Name": this.name,
@@ -508,17 +512,7 @@ def _write_port(this: nodedef.Port) -> dict[str, Any]:
         "Type": list(this.types),
         "Required": this.required,
         "Many": this.many,
-        **{name: value for name, value in _limits(this).items() if value is not None},
-    }
-
-
-def _limits(this: nodedef.Port) -> dict[str, Any]:
-    return {
-        "MaxBytes": this.max_bytes,
-        "MaxPixels": this.max_pixels,
-        "MaxDuration": this.max_duration,
-        "MaxRatio": this.max_ratio,
-        "MaxPages": this.max_pages,
+        **holding.write_limits(this),
     }
 
 

@@ -5,13 +5,13 @@ One module holds the rules about one idea, one function is one rule: it looks at
 `findings` has the codes, `limits` what the operator decides.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pupload.domain.flow import Flow
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.validation import callbacks as callback_rules
 from pupload.domain.validation import definitions as definition_rules
-from pupload.domain.validation import edges, flows, nodes, policies, secrets, stores, subject, types, wells
+from pupload.domain.validation import edges, flows, nodes, params, policies, secrets, stores, subject, types, wells
 from pupload.domain.validation.findings import Finding, in_order
 from pupload.domain.validation.limits import Limits
 from pupload.domain.validation.secrets import names_secrets
@@ -23,6 +23,7 @@ MOST_FINDINGS = 10_000
 
 RULES = (
     *flows.RULES,
+    *params.RULES,
     *stores.RULES,
     *wells.RULES,
     *nodes.RULES,
@@ -36,15 +37,22 @@ RULES = (
 
 
 def validate(
-    flow: Flow, definitions: Sequence[NodeDef], *, limits: Limits | None = None, pointers: Sequence[str] | None = None
+    flow: Flow,
+    definitions: Sequence[NodeDef],
+    *,
+    limits: Limits | None = None,
+    pointers: Sequence[str] | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> tuple[Finding, ...]:
     """
     Everything wrong with the flow, in the order of the document; empty when nothing is.
 
     `definitions` are the request's and, behind them, the catalogue's; `pointers` says where each of them stands, by
-    default in the request's NodeDefs. The flow can run when no finding is an error. Ends at `MOST_FINDINGS` errors.
+    default in the request's NodeDefs. `given` are the parameters that a run is asked for with, and None where none is
+    asked for; the flow is filled with their values already (`pupload.domain.params`). The flow can run when no finding
+    is an error. Ends at `MOST_FINDINGS` errors.
     """
-    judged = subject.make(flow, definitions, limits or Limits(), pointers)
+    judged = subject.make(flow, definitions, limits or Limits(), pointers, given)
     return in_order(_enough(finding for rule in RULES for finding in rule(judged)))
 
 

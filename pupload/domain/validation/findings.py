@@ -666,6 +666,46 @@ _POLICY = (
     ),
 )
 
+_PARAMS = (
+    _error(
+        "PARAM_001",
+        "ParamInvalid",
+        "Param {param} of the flow cannot be so: {reason}",
+        "A parameter has a name of its own, one of the types string, integer, number and boolean, and a default that "
+        "fits them.",
+        "Follow the sentence.",
+    ),
+    _error(
+        "PARAM_002",
+        "ParamUnknown",
+        "{where} names parameter {param}, which there is not",
+        "A flag's value or a well's key has `${param.NAME}`, and the flow's Params do not declare it; nor, where it "
+        "declares none, was it given.",
+        "Declare it in the flow's Params, or correct the name.",
+    ),
+    _error(
+        "PARAM_003",
+        "ParamNotTaken",
+        "The flow takes no parameter {param}; it takes: {known}",
+        "The request gives a parameter that the flow does not declare.",
+        "Correct the name, or declare it in the flow's Params.",
+    ),
+    _error(
+        "PARAM_004",
+        "ParamMissing",
+        "Parameter {param} must be given",
+        "The flow requires the parameter, and it has no default.",
+        "Give it in the request's Params.",
+    ),
+    _error(
+        "PARAM_005",
+        "ParamRefused",
+        "Parameter {param} cannot be {value}: {reason}",
+        "The value does not fit what the flow's Params say.",
+        "Follow the sentence.",
+    ),
+)
+
 _WARNINGS = (
     _warning(
         "WARN_001",
@@ -699,6 +739,18 @@ _WARNINGS = (
 
 CODES: Mapping[str, CodeInfo] = {
     info.code: info
-    for info in (*_STORES, *_NODES, *_EDGES, *_WELLS, *_FLOWS, *_TYPES, *_SECRETS, *_POLICY, *_CALLBACKS, *_WARNINGS)
+    for info in (
+        *_STORES,
+        *_NODES,
+        *_EDGES,
+        *_WELLS,
+        *_FLOWS,
+        *_PARAMS,
+        *_TYPES,
+        *_SECRETS,
+        *_POLICY,
+        *_CALLBACKS,
+        *_WARNINGS,
+    )
 }
 """All codes, in the order of the reference."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from pupload.domain import duration
+from pupload.domain import duration, params
 from pupload.domain.flow import Binding, FlagValue, Node
 from pupload.domain.masking import MASK
 from pupload.domain.nodedef import FlagDef
@@ -88,6 +88,8 @@ def flag_values(subject: Subject) -> Iterator[Finding]:
         use = subject.uses.get(node.uses)
         for index, given in enumerate(node.flags):
             definition = use.flags.get(given.name) if use else None
+            if params.named(given.value):
+                continue  # without a value yet: rules about parameters say whether it should have one
             reason = flags.unusable(given.value, subject.limits.max_flag_bytes)
             if not reason and definition is not None:
                 reason = flags.refused(given.value, definition)

@@ -41,6 +41,8 @@ class Subject:
     paths: Sequence[str]
     """The pointer of each definition."""
     limits: Limits
+    given: Mapping[str, str] | None
+    """Parameters; None where nobody asks for a run."""
     nodes: Sequence[tuple[str, Node]]
     """Every node and its pointer."""
     inputs: Sequence[tuple[str, Node, Binding]]
@@ -57,7 +59,13 @@ class Subject:
     consumers: Mapping[str, tuple[str, ...]]
 
 
-def make(flow: Flow, definitions: Sequence[NodeDef], limits: Limits, pointers: Sequence[str] | None) -> Subject:
+def make(
+    flow: Flow,
+    definitions: Sequence[NodeDef],
+    limits: Limits,
+    pointers: Sequence[str] | None,
+    given: Mapping[str, str] | None = None,
+) -> Subject:
     """The subject; `pointers` says where each definition stands, by default in the request's NodeDefs."""
     paths = [f"/NodeDefs/{position}" for position in range(len(definitions))] if pointers is None else pointers
     nodes = [(f"{FLOW}/Nodes/{position}", node) for position, node in enumerate(flow.nodes)]
@@ -68,6 +76,7 @@ def make(flow: Flow, definitions: Sequence[NodeDef], limits: Limits, pointers: S
         definitions=definitions,
         paths=paths,
         limits=limits,
+        given=given,
         nodes=nodes,
         inputs=[
             (f"{path}/Inputs/{index}", node, binding)
