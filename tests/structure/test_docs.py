@@ -170,7 +170,7 @@ def test_examples_of_flows_and_definitions_use_words_that_there_are() -> None:
     for path in tree.pages():
         for example in _yaml_in(path):
             if isinstance(example, list):
-                example = {"Nodes": example}  # noqa: PLW2901 - a part of a flow
+                example = {"Nodes": example}
             read = wire.read_definition if "Publisher" in example else wire.read_flow
             if "Cases" not in example:
                 read(example, warnings=unknown, yaml=True)
