@@ -331,7 +331,15 @@ def main() -> None:
         number(flag, 1, 999_999)
     if source is None or not source.is_file() or not os.access(source, os.R_OK):
         die(65, f"there is no readable file at {source}")
-    WORK.mkdir(parents=True, exist_ok=True)
+    # What is made on the way may be large, and /tmp is memory.
+    with tempfile.TemporaryDirectory(prefix=".ocr-", dir=(text or searchable or source).parent) as place:
+        WORK.symlink_to(place)
+        read_all(source, text, searchable, languages=languages, layout=layout, dpi=dpi)
+
+
+def read_all(
+    source: Path, text: Path | None, searchable: Path | None, *, languages: str, layout: str, dpi: int
+) -> None:
     memory = memory_limit()
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     chosen = bounded(pages_of(source, dpi), memory)

@@ -22,6 +22,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -367,13 +368,15 @@ def main() -> None:
     options("docx")
     if not source.is_file() or not os.access(source, os.R_OK):
         die(65, f"there is no readable file at {source}")
-    WORK.mkdir(parents=True, exist_ok=True)
-    kind, document = taken_in(source)
-    made = converted(document, kind)
-    with made.open("rb") as pdf, target.open("wb") as file:
-        while piece := pdf.read(1 << 20):
-            file.write(piece)
-    say(f"The {kind} document is a PDF of {target.stat().st_size} bytes", 1)
+    # What is made on the way may be large, and /tmp is memory.
+    with tempfile.TemporaryDirectory(prefix=".office-", dir=target.parent) as place:
+        WORK.symlink_to(place)
+        kind, document = taken_in(source)
+        made = converted(document, kind)
+        with made.open("rb") as pdf, target.open("wb") as file:
+            while piece := pdf.read(1 << 20):
+                file.write(piece)
+        say(f"The {kind} document is a PDF of {target.stat().st_size} bytes", 1)
 
 
 if __name__ == "__main__":
