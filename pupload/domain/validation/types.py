@@ -9,6 +9,7 @@ from pupload.domain.validation.subject import Subject, Use, shown
 
 _ENDLESS = 2**63
 
+
 def media_types(subject: Subject) -> Iterator[Finding]:
     """Every type is a media type or a wildcard."""
     for use, field, kind, index, port in _ports(subject):
