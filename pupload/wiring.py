@@ -35,7 +35,7 @@ from pupload.adapters.system import files, logs, memory
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.collector import Collector
 from pupload.adapters.system.disks import SystemDisks
-from pupload.adapters.system.hands import OneHand
+from pupload.adapters.system.hands import TwoHands
 from pupload.adapters.system.ids import SystemIds
 from pupload.adapters.system.outbound import Guard
 from pupload.adapters.system.steady import SteadyClock
@@ -173,7 +173,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         stack.push_async_callback(teller.close)
         inspector = ContentInspector(seconds=settings.inspection_seconds)
         stack.push_async_callback(inspector.close)
-        hands = OneHand()
+        hands = TwoHands()
         stack.push_async_callback(hands.close)
         world = World(
             runs=state.runs,

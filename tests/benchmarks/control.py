@@ -29,7 +29,7 @@ from pupload.adapters.memory import containers, inspector, objects, outbox, stat
 from pupload.adapters.memory import ids as chance
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.collector import Collector
-from pupload.adapters.system.hands import OneHand
+from pupload.adapters.system.hands import TwoHands
 from pupload.api.app import make_app
 from pupload.api.flow import wire
 from pupload.api.web import Services
@@ -250,7 +250,7 @@ async def transitions_per_second(
 @asynccontextmanager
 async def an_engine(where: str | Path, root: Path, script: containers.Script) -> AsyncIterator[Engine]:
     """The whole engine on a real database and clock; containers, which are this function, and the store in memory."""
-    clock, hands = SystemClock(), OneHand()
+    clock, hands = SystemClock(), TwoHands()
     database = await Database.open(where)
     world = World(
         runs=database.runs,

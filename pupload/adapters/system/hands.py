@@ -1,9 +1,10 @@
 """
-One thread for what is short and may block.
+Two threads for what is short and may block.
 
 Many attempts have something small done at the same moment: a directory made, looked into, removed. A trip to a pool of
 threads costs more than that, and threads that each do a little take the interpreter from the event loop in turns. So
-one thread takes whatever waits, and brings home many results at once.
+one thread takes all that was asked for in one turn of the loop, and brings home many results at once. There is a second
+one, so that a slow disk, or a machine that is busy with nodes, does not hold up everybody.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+COUNT = 2
 
 TOGETHER = 16
 """Results that are brought home at once, at most: the first of them waits for the last."""
@@ -32,7 +35,7 @@ class _Errand:
         self.error: BaseException | None = None
 
 
-class OneHand:
+class TwoHands:
     """`ports.Hands`. Made and used on one event loop."""
 
     def __init__(self) -> None:
@@ -41,8 +44,11 @@ class OneHand:
         """What was asked for in this turn of the loop."""
         self._errands: queue.SimpleQueue[list[_Errand] | None] = queue.SimpleQueue()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="pupload-hand", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"pupload-hand-{number}", daemon=True) for number in range(COUNT)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def do(self, work: Callable[..., T], /, *given: Any) -> T:
         """See `ports.Hands`. Who comes late, when it is closed, is served by the loop's own threads."""
@@ -65,10 +71,12 @@ class OneHand:
         if not self._closed:
             self._closed = True
             self._hand_over()
-            self._errands.put(None)
-        await asyncio.to_thread(self._thread.join)
+            for _ in self._threads:
+                self._errands.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
 
-    # ── in the thread ──
+    # ── in the threads ──
 
     def _work(self) -> None:
         while (errands := self._errands.get()) is not None:

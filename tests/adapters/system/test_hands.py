@@ -1,15 +1,15 @@
-"""One thread does what may block, for everybody."""
+"""Two threads do what may block, for everybody."""
 
 import asyncio
 import threading
 
 import pytest
 
-from pupload.adapters.system.hands import TOGETHER, OneHand
+from pupload.adapters.system.hands import TOGETHER, TwoHands
 
 
 async def test_everybody_gets_what_is_theirs() -> None:
-    hand = OneHand()
+    hand = TwoHands()
     try:
         found = await asyncio.gather(*(hand.do(divmod, number, 7) for number in range(10 * TOGETHER)))
         assert found == [divmod(number, 7) for number in range(10 * TOGETHER)]
@@ -18,7 +18,7 @@ async def test_everybody_gets_what_is_theirs() -> None:
 
 
 async def test_an_error_is_told_to_who_asked_alone() -> None:
-    hand = OneHand()
+    hand = TwoHands()
     try:
         found = await asyncio.gather(*(hand.do(divmod, 7, number) for number in (1, 0, 2)), return_exceptions=True)
         assert [type(one) for one in found] == [tuple, ZeroDivisionError, tuple]
@@ -26,8 +26,8 @@ async def test_an_error_is_told_to_who_asked_alone() -> None:
         await hand.close()
 
 
-async def test_it_is_done_beside_the_loop_and_one_after_the_other() -> None:
-    hand = OneHand()
+async def test_what_is_asked_for_together_is_done_by_one_thread_beside_the_loop() -> None:
+    hand = TwoHands()
     try:
         found = await asyncio.gather(*(hand.do(threading.get_ident) for _ in range(5)))
         assert len(set(found)) == 1
@@ -37,7 +37,7 @@ async def test_it_is_done_beside_the_loop_and_one_after_the_other() -> None:
 
 
 async def test_what_nobody_wants_any_more_is_not_begun() -> None:
-    hand, gate, done = OneHand(), threading.Event(), list[str]()
+    hand, gate, done = TwoHands(), threading.Event(), list[str]()
     try:
         held = asyncio.ensure_future(hand.do(gate.wait))
         given_up = asyncio.ensure_future(hand.do(done.append, "given up"))
@@ -55,7 +55,7 @@ async def test_what_nobody_wants_any_more_is_not_begun() -> None:
 
 
 async def test_closing_waits_for_what_was_asked_and_turns_nobody_away() -> None:
-    hand, gate = OneHand(), threading.Event()
+    hand, gate = TwoHands(), threading.Event()
     waiting = [asyncio.ensure_future(hand.do(gate.wait)) for _ in range(3)]
     await asyncio.sleep(0)
     closing = asyncio.ensure_future(hand.close())
