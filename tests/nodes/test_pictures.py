@@ -31,8 +31,12 @@ DECODING = {
 """The node types that decode pictures, and their inputs."""
 READING = {"exif": ("image",), "strip-metadata": ("image",)}
 """Those that only look at metadata."""
-NEEDED = {"convert": {"format": "png"}, "crop": {"aspect": "1:1"}}
-"""The flags without which they do nothing."""
+NEEDED: Mapping[str, Mapping[str, str]] = {
+    "convert": {"format": "png"},
+    "crop": {"aspect": "1:1"},
+    "compare": {"fit": "true"},
+}
+"""The flags without which they do nothing with such pictures."""
 
 MSL = b'<?xml version="1.0"?><image><read filename="/etc/passwd"/><write filename="/pupload/out/stolen.png"/></image>'
 
@@ -146,7 +150,7 @@ def test_a_path_with_a_meaning_is_refused(name: str, at: str, tmp_path: Path) ->
     assert "INPUT_IMAGE must be an absolute path" in outcome.complaint
 
 
-WRONG = {
+WRONG: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "convert": {
         "format": ("", "svg", "heic", "msl:/tmp/x", "jpeg:/etc/passwd", "PNG"),
         "quality": ("0", "101", "8e1", "80; id", "-1"),
@@ -327,7 +331,7 @@ def test_metadata_stay_when_wanted_and_are_taken_out_of_each_format_without_touc
         "lying": pictures.turned(PHOTO, 6),
     }
     files |= {format_: outcome.file("converted") for format_, outcome in kept.items()}
-    assert all(b"secret" in files[format_] for format_ in ("png", "webp", "tiff"))
+    assert all(b"secret" in files[format_] for format_ in ("png", "webp", "tiff", "avif"))
     stripped = batch.run(
         "strip-metadata", tmp_path, {what: a_case("strip-metadata", data) for what, data in files.items()}
     )
@@ -348,10 +352,14 @@ def test_metadata_stay_when_wanted_and_are_taken_out_of_each_format_without_touc
         assert json.loads(outcome.file("report"))["Identical"] is True, what
 
 
-def test_metadata_that_a_format_does_not_hold_are_not_promised(tmp_path: Path) -> None:
-    for flags in ({"format": "avif", "metadata": "true"}, {"format": "jpeg", "lossless": "true"}):
-        outcome = house.run("convert", tmp_path, {"image": PHOTO}, flags=flags)
-        assert (outcome.exit_code, outcome.files) == (64, {})
+def test_what_a_format_cannot_do_is_not_promised(tmp_path: Path) -> None:
+    outcome = house.run("convert", tmp_path, {"image": PHOTO}, flags={"format": "jpeg", "lossless": "true"})
+    assert (outcome.exit_code, outcome.files) == (64, {})
+
+
+def test_transparency_stays_in_avif(tmp_path: Path) -> None:
+    made = house.run("convert", tmp_path, {"image": pictures.half_transparent()}, flags={"format": "avif"})
+    assert b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha" in made.file("converted")
 
 
 @pytest.mark.parametrize("format_", ["jpeg", "webp", "avif"])

@@ -30,14 +30,12 @@ if boolean lossless "${FLAG_LOSSLESS:-}"; then
 fi
 metadata=lose
 if boolean metadata "${FLAG_METADATA:-}"; then
-    [ "$format" != avif ] || die 64 "flag metadata is not for avif, into which this image writes none; choose another format"
     metadata=keep
 fi
 case $format in
 jpeg) quality=${quality:-85} ;;
 webp) quality=${quality:-80} ;;
 avif) quality=${quality:-60} ;;
-# PNG has no quality: the number would mean how it is compressed.
 *) quality=95 ;;
 esac
 
@@ -45,7 +43,21 @@ input INPUT_IMAGE "$source"
 picture_header "$source"
 picture_room $((columns * rows))
 say "Converting a ${columns}x$rows $from picture to $format" 0.1
+# AVIF is made of a PNG by a tool that writes its profile and transparency too.
+written=$format made_at=$target packed=$quality
+if [ "$format" = avif ]; then written=png made_at=$target.png packed=10 options='-depth 8'; fi
 # shellcheck disable=SC2046,SC2086 # several arguments each, made of checked parts
-picture_made "$format" "$target" "$from:${source}[0]" +repage -auto-orient $(picture_finish "$format" "$metadata") \
-    $options -quality "$quality"
+picture_made "$written" "$made_at" "$from:${source}[0]" +repage -auto-orient $(picture_finish "$written" "$metadata") \
+    $options -quality "$packed"
+if [ "$format" = avif ]; then
+    code=0
+    avifenc --speed 6 --jobs 2 --min 0 --max 63 --minalpha 0 --maxalpha 63 -a end-usage=q -a cq-level=$(((100 - quality) * 63 / 100)) \
+        "$made_at" "$target" >/tmp/said 2>&1 || code=$?
+    rm -f "$made_at"
+    if [ "$code" != 0 ]; then
+        rm -f "$target"
+        [ "$code" -lt 128 ] || picture_too_large
+        die 70 "the picture could not be written as AVIF: $(tail -n 1 /tmp/said)"
+    fi
+fi
 say "Converted: $made $from to $format, $(wc -c <"$source") to $(wc -c <"$target") bytes" 1

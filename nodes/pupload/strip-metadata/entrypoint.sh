@@ -16,7 +16,8 @@ source=${INPUT_IMAGE:-} target=${OUTPUT_STRIPPED:-}
 path INPUT_IMAGE "$source"
 path OUTPUT_STRIPPED "$target"
 set -- -all= -CommonIFD0= -trailer:all=
-if boolean profile "${FLAG_PROFILE:-true}"; then set -- "$@" --ICC_Profile:all; fi
+profile=
+if boolean profile "${FLAG_PROFILE:-true}"; then profile=1 && set -- "$@" --ICC_Profile:all; fi
 turn=
 if boolean orientation "${FLAG_ORIENTATION:-true}"; then turn=1; fi
 
@@ -24,7 +25,7 @@ input INPUT_IMAGE "$source"
 from=$(picture_format "$source")
 [ -n "$from" ] || die 65 "the input is not a picture in one of the formats JPEG, PNG, WebP, TIFF, GIF, HEIC, AVIF"
 # ExifTool believes a name first: it gets one that is ours.
-ln -s "$source" "/tmp/picture.$from"
+ln -sf "$source" "/tmp/picture.$from"
 # Compressed metadata may become very large.
 # shellcheck disable=SC3045 # Debian's sh has it
 ulimit -v $((MAGICK_MEMORY_LIMIT / 1024))
@@ -48,11 +49,15 @@ case $from in heic | avif) turn= ;; esac
 [ -z "$turn" ] || turn=$(exif -m -fast -n -s3 -IFD0:Orientation "/tmp/picture.$from")
 case $turn in [2-8]) set -- "$@" "-IFD0:Orientation#=$turn" ;; esac
 say "Taking the metadata out of a $from picture" 0.1
+if [ "$from" = webp ]; then
+    perl /usr/local/lib/pupload/webp.pl "$source" /tmp/chunks.webp "$profile" 2>/tmp/said || explain "$?"
+    ln -sf /tmp/chunks.webp /tmp/picture.webp
+fi
 exif -m "$@" -o "$target" "/tmp/picture.$from"
 [ -s "$target" ] || explain 1
 
 # Believed only when looked at: nobody would see what was left.
-ln -s "$target" "/tmp/stripped.$from"
+ln -sf "$target" "/tmp/stripped.$from"
 exif -m -a -u -s -EXIF:Make -EXIF:Model -EXIF:Artist -EXIF:Copyright -EXIF:Software -EXIF:ImageDescription -EXIF:UserComment \
     -EXIF:*Date* -EXIF:*Serial* -EXIF:*Owner* -GPS:all -XMP:all -IPTC:all -Photoshop:all -MakerNotes:all -Comment -PNG:Author \
     -PNG:Comment -Trailer:all "/tmp/stripped.$from" >/tmp/left
