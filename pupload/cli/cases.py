@@ -119,9 +119,13 @@ def objections(expected: Mapping[str, Any], artifact: Mapping[str, Any], content
         yield f"is {artifact['ContentType']}, not {expected['Type']}"
     known = artifact.get("Facts") or {}
     for name, value in (expected.get("Facts") or {}).items():
-        slack = DURATION_TOLERANCE_SECONDS if name == "DurationSeconds" else 0
-        if name not in known or abs(known[name] - value) > slack:
-            yield f"{name} is {known.get(name, 'not told')}, not {value}"
+        bounds = (
+            value
+            if isinstance(value, dict)
+            else _about(value, DURATION_TOLERANCE_SECONDS if name == "DurationSeconds" else 0)
+        )
+        if name not in known or not _within(known[name], bounds):
+            yield f"{name} is {known.get(name, 'not told')}, not {_bounds(value) if value is bounds else value}"
     if "Bytes" in expected and not _within(len(content), expected["Bytes"]):
         yield f"has {len(content)} bytes, not {_bounds(expected['Bytes'])}"
     if "File" in expected and content != expected["File"].read_bytes():
@@ -144,7 +148,8 @@ def _json_objections(expected: Mapping[str, Any], text: str) -> Iterator[str]:
         try:
             found = _at(value, path)
         except (LookupError, TypeError, ValueError):
-            yield f"has no {path}"
+            if wanted is not None:
+                yield f"has no {path}"
             continue
         if isinstance(wanted, dict):
             if not isinstance(found, int | float) or not _within(found, wanted):
@@ -158,6 +163,10 @@ def _at(value: Any, path: str) -> Any:
     for step in path.split("."):
         value = value[int(step)] if isinstance(value, list) else value[step]
     return value
+
+
+def _about(value: float, slack: float) -> Mapping[str, float]:
+    return {"Min": value - slack, "Max": value + slack}
 
 
 def _within(number: float, bounds: Mapping[str, float]) -> bool:

@@ -7,6 +7,7 @@ too: whoever owns the run, in this process or another, the last entry is written
 purged meanwhile has nothing more to tell: its followers come to their end.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from pupload import errors
@@ -18,6 +19,9 @@ Find = Callable[[str], Awaitable[Run]]
 
 GROUP = 500
 """Entries or records in one group."""
+
+MOMENT_SECONDS, MOMENTS = 0.001, 1000
+"""How often the owner of a run is asked whether it has heard of the end, and how many times at most."""
 
 _LAST = (RunCompleted, RunFailed, RunStopped)
 """What a journal ends with."""
@@ -59,7 +63,9 @@ class Follower:
                 over = not follow or await _is_over(find, run.id)
                 while entries := await self._journal.read(run.id, after=after, limit=GROUP):
                     after = entries[-1].seq
-                    over = over or isinstance(entries[-1].event, _LAST)
+                    if isinstance(entries[-1].event, _LAST):
+                        over = True
+                        await _is_told(find, run.id)
                     yield entries
                 if over:
                     return
@@ -71,6 +77,19 @@ async def _is_over(find: Find, run_id: str) -> bool:
         return (await find(run_id)).status.terminal
     except errors.UnknownRun:
         return True
+
+
+async def _is_told(find: Find, run_id: str) -> None:
+    """
+    Returns when whoever asks about the run is told that it is over.
+
+    The database has the last commit a moment before the run's owner hears that it has: nobody who has seen the end is
+    to be told otherwise after it. The moment is bounded, for the answer to a commit may be lost.
+    """
+    for _ in range(MOMENTS):
+        if await _is_over(find, run_id):
+            return
+        await asyncio.sleep(MOMENT_SECONDS)
 
 
 async def _is_there(find: Find, run_id: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from pupload import errors
 from pupload.adapters.memory.containers import Outcome, Said
+from pupload.domain.events import RunCompleted
 from pupload.domain.run import Run, Status
 from pupload.ports import ContainerOrder
 from pupload.service import following
@@ -151,6 +152,24 @@ async def test_following_what_is_not_there_says_so_at_the_first_step(tmp_path: P
         for stream in (bench.runs.events("nonsense"), bench.runs.logs("run_01HZX3K9T8Q2B7M4N6P5R1S0VW")):
             with pytest.raises(errors.UnknownRun):
                 await read(stream)
+
+
+async def test_nobody_is_told_otherwise_once_the_end_was_seen(tmp_path: Path) -> None:
+    """The journal has the end before the run's owner has heard that it was saved."""
+    async with a_bench(tmp_path) as bench:
+        run = await a_talking_run(bench)
+        ended = await bench.ended(run, step=0.5)
+        answers = [run, run, run, ended]
+
+        async def find(_: str) -> Run:
+            return answers.pop(0) if len(answers) > 1 else answers[0]
+
+        follower = following.Follower(bench.world.journal)
+        async for group in follower.events(find, run.id, after=0, follow=True):
+            if isinstance(group[-1].event, RunCompleted):
+                assert answers == [ended]
+                return
+        raise AssertionError("it did not end")
 
 
 async def test_a_reader_that_goes_away_is_forgotten(tmp_path: Path) -> None:

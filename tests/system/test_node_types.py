@@ -2,15 +2,24 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pupload import offline
 from pupload.cli import cases, main
+from tests.system.conftest import only_here
 from tests.system.server import Server
 
 NAMES = sorted(path.parents[1].name for path in offline.shipped_nodes().glob("pupload/*/sample/cases.yaml"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One whose nodes may have the network, for those that need it."""
+    with only_here(tmp_path_factory.mktemp("server"), PUPLOAD_NETWORKS='["bridge"]') as found:
+        yield found
 
 
 @pytest.mark.timeout(900)  # whoever comes first builds the image
