@@ -44,14 +44,20 @@ picture_header "$source"
 picture_room $((columns * rows))
 say "Converting a ${columns}x$rows $from picture to $format" 0.1
 # AVIF is made of a PNG by a tool that writes its profile and transparency too.
-written=$format made_at=$target packed=$quality
-if [ "$format" = avif ]; then written=png made_at=$target.png packed=10 options='-depth 8'; fi
-# shellcheck disable=SC2046,SC2086 # several arguments each, made of checked parts
-picture_made "$written" "$made_at" "$from:${source}[0]" +repage -auto-orient $(picture_finish "$written" "$metadata") \
+written=$format made_at=$target packed=$quality ignored=
+finish=$(picture_finish "$format" "$metadata")
+if [ "$format" = avif ]; then
+    written=png made_at=$target.png packed=10 options='-depth 8' finish=$(picture_finish png keep)
+    # What keeps texts out of a PNG keeps the profile out as well; these do not reach the AVIF anyway.
+    [ "$metadata" = keep ] || ignored='--ignore-exif --ignore-xmp' options='-depth 8 +profile !icc,*'
+fi
+# shellcheck disable=SC2086 # several arguments each, made of checked parts
+picture_made "$written" "$made_at" "$from:${source}[0]" +repage -auto-orient $finish \
     $options -quality "$packed"
 if [ "$format" = avif ]; then
     code=0
-    avifenc --speed 6 --jobs 2 --min 0 --max 63 --minalpha 0 --maxalpha 63 -a end-usage=q -a cq-level=$(((100 - quality) * 63 / 100)) \
+    # shellcheck disable=SC2086
+    avifenc $ignored --speed 6 --jobs 2 --min 0 --max 63 --minalpha 0 --maxalpha 63 -a end-usage=q -a cq-level=$(((100 - quality) * 63 / 100)) \
         "$made_at" "$target" >/tmp/said 2>&1 || code=$?
     rm -f "$made_at"
     if [ "$code" != 0 ]; then
