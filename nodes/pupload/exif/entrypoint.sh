@@ -29,7 +29,7 @@ input INPUT_IMAGE "$source"
 from=$(picture_format "$source")
 [ -n "$from" ] || die 65 "the input is not a picture in one of the formats JPEG, PNG, WebP, TIFF, GIF, HEIC, AVIF"
 # ExifTool believes a name first: it gets one that is ours.
-ln -s "$source" "/tmp/picture.$from"
+ln -sf "$source" "/tmp/picture.$from"
 # Compressed metadata may become very large.
 # shellcheck disable=SC3045 # Debian's sh has it
 ulimit -v $((MAGICK_MEMORY_LIMIT / 1024))
