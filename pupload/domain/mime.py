@@ -145,6 +145,26 @@ _READABLE = frozenset(
 )
 """Text by another name; all of `text/*` is as well."""
 
+_GUESSED = frozenset(
+    {
+        "application/x-tex",
+        "text/troff",
+        "text/x-asm",
+        "text/x-bcpl",
+        "text/x-c",
+        "text/x-c++",
+        "text/x-fortran",
+        "text/x-java",
+        "text/x-m4",
+        "text/x-makefile",
+        "text/x-objective-c",
+        "text/x-pascal",
+        "text/x-po",
+        "text/x-tex",
+    }
+)
+"""Found by some word in a text that may as well be any other: a letter with a backslash looks like TeX."""
+
 _ZIPPED = frozenset(
     {
         "application/java-archive",
@@ -395,7 +415,7 @@ def _may_be(seen: str, want: str) -> bool:
     """Whether bytes that look like the one may be the other."""
     if want == UNKNOWN:
         return True
-    if seen == TEXT:
+    if seen == TEXT or seen in _GUESSED:
         return _readable(want)
     if want == TEXT or want == "text/*":
         return _readable(seen) or seen == EMPTY

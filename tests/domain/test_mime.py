@@ -143,6 +143,8 @@ def test_names_are_settled(text: str) -> None:
         (["application/octet-stream"], "image/png"),
         (["image/svg+xml"], "text/xml"),
         (["image/*", "video/*"], "video/mp4"),
+        (["text/markdown"], "text/x-tex"),
+        (["application/json"], "text/x-c"),
     ],
 )
 def test_files_that_are_taken(accepted: list[str], found: str) -> None:
@@ -168,6 +170,8 @@ def test_files_that_are_taken(accepted: list[str], found: str) -> None:
         (["audio/*"], mime.PLAYLIST),
         (["audio/*", "video/mp4"], "audio/x-mpegurl"),
         (["video/*"], "text/plain"),
+        (["video/*"], "text/x-tex"),
+        (["text/markdown"], "text/html"),
         (["video/*"], "application/xml"),
     ],
 )

@@ -73,7 +73,9 @@ class MagicTeller:
 
     async def _look(self, head: bytes) -> str:
         told = await asyncio.get_running_loop().run_in_executor(self._pool, partial(self._tell, head))
-        return next((kind for mark, kind in _MARKS if head.startswith(mark)), told) if told in _VAGUE else told
+        if told not in _VAGUE:
+            return told
+        return "video/mp2t" if _is_transport_stream(head) else _marked(head) or told
 
     def _tell(self, head: bytes) -> str:
         cookie: _Cookie | None = getattr(self._own, "cookie", None)
@@ -84,6 +86,15 @@ class MagicTeller:
     async def close(self) -> None:
         """Gives up the threads."""
         self._pool.shutdown(wait=False)
+
+
+def _marked(head: bytes) -> str | None:
+    return next((kind for mark, kind in _MARKS if head.startswith(mark)), None)
+
+
+def _is_transport_stream(head: bytes) -> bool:
+    """Packets of 188 bytes, each beginning with the sync byte (ISO/IEC 13818-1); the data base does not know them."""
+    return len(head) > 2 * 188 and head[0] == head[188] == head[2 * 188] == 0x47
 
 
 class _Cookie:

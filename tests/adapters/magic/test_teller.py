@@ -42,6 +42,7 @@ KNOWN = {
     "image/svg+xml": b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="1"></svg>',
     "application/vnd.apache.parquet": b"PAR1\x15\x04\x15\x10" + bytes(range(200, 256)),
     "application/vnd.apple.mpegurl": b"#EXTM3U\n#EXT-X-VERSION:3\nhttp://example.org/a.ts\n",
+    "video/mp2t": (b"\x47\x40\x11\x10" + bytes(range(184))) * 4,
     "application/age": b"age-encryption.org/v1\n-> X25519 abc\n",
 }
 
