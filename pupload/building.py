@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pupload import errors
 
@@ -43,11 +44,7 @@ async def build_node(folder: Path, tag: str, on_line: Callable[[str], None], *, 
         raise errors.Misconfigured(reason=f"{folder} has no Dockerfile")
     if base is not None and BASE in (folder / "Dockerfile").read_text("utf-8") and not await is_there(BASE):
         on_line(f"{BASE} comes first")
-        last = await _build(base, BASE, on_line, network="default")
-        if last is not None:
-            raise errors.Conflict(
-                reason=f"building {BASE} failed: {last}; scripts/base-image makes it without a registry"
-            )
+        await _build_base(base, on_line)
     if await _build(folder, tag, on_line, network="default") is None:
         return
     # Some machines let only their own network out to package sources. It comes second, because what is built on it
@@ -56,6 +53,17 @@ async def build_node(folder: Path, tag: str, on_line: Callable[[str], None], *, 
     last = await _build(folder, tag, on_line, network="host")
     if last is not None:
         raise errors.Conflict(reason=f"building {tag} failed: {last}")
+
+
+async def _build_base(folder: Path, on_line: Callable[[str], None]) -> None:
+    with TemporaryDirectory() as made:
+        context = Path(made, "base")
+        await asyncio.to_thread(shutil.copytree, folder, context)
+        # For authorities that only this machine trusts, of which scripts/base-image knows.
+        (context / "authorities").mkdir(exist_ok=True)
+        last = await _build(context, BASE, on_line, network="default")
+    if last is not None:
+        raise errors.Conflict(reason=f"building {BASE} failed: {last}; scripts/base-image makes it without a registry")
 
 
 async def _build(folder: Path, tag: str, on_line: Callable[[str], None], *, network: str) -> str | None:
