@@ -51,7 +51,7 @@ say "Comparing two pictures of $size pixels" 0.1
 {
     picture_made png "${difference:-/tmp/difference.png}" \
         '(' "$first" $alike ')' '(' "$second" $alike $fit ')' \
-        -compose difference -composite -evaluate multiply "$amplify" -depth 8 -quality 95
+        -compose difference -composite -evaluate multiply "$amplify" -strip -depth 8 -quality 95
     [ -n "$difference" ] || rm /tmp/difference.png
     if [ -n "$report" ]; then
         say "Measuring the difference" 0.5
