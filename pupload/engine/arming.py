@@ -260,11 +260,12 @@ class Arming:
                 break
         if place is None:
             return Claim(ref.id in self._claimed or ref.run in self._inherited)
-        place.claimed, waits = True, place.waits
+        place.claimed, folder = True, place.folder if place.waits else None
         self._drop(place)
         if place.busy:
             self._claimed[ref.id] = place
-        return Claim(container=True, folder=place.folder if waits else None)
+        # Another controller may have swept it, or somebody by hand; to look takes some microseconds.
+        return Claim(container=True, folder=folder if folder is not None and folder.inputs.is_dir() else None)
 
     async def under_way(self, ref: AttemptRef) -> None:
         """Returns when nothing is being armed for the attempt that claimed it."""

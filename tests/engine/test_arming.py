@@ -1,6 +1,7 @@
 """Containers armed ahead: which, how many, how long, and that nothing is left of them."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -129,6 +130,20 @@ async def test_the_directory_of_what_waits_is_made_once(tmp_path: Path, monkeypa
         await bench.upload(run, "e0", PNG)
         assert (await bench.ended(run)).status is Status.COMPLETE
         assert sorted(made) == ["n0", "n1", "n2"]
+        await nothing_left(bench, run)
+
+
+async def test_a_directory_that_somebody_took_away_is_made_again(tmp_path: Path) -> None:
+    async with an_arming_one(tmp_path) as bench:
+        run = await bench.start(a_flow(*a_chain(2)))
+        await bench.until(lambda: bench.engine.arming.armed == 2)
+        await asyncio.to_thread(
+            shutil.rmtree, bench.engine.staging.folder(AttemptRef(run=run.id, node="n0", number=1)).path
+        )
+        await bench.upload(run, "e0", PNG)
+        run = await bench.ended(run)
+        assert run.status is Status.COMPLETE
+        assert [len(node.attempts) for node in run.nodes.values()] == [1, 1]
         await nothing_left(bench, run)
 
 
