@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 from pupload import errors
 from pupload.adapters.docker import cgroup, containers, firsts, reading, watching
+from pupload.adapters.http import local
 from pupload.domain import run
 from tests.adapters.docker import lab as labs
 
@@ -194,6 +195,17 @@ async def test_a_process_that_is_another_by_now_is_not_watched(
         assert first.memory.peak_bytes == 4096
 
 
+def counting(real: Callable[..., Any], asked: Counter[str]) -> Callable[..., Any]:
+    """Asks, and counts the questions by method and the last word of their path."""
+
+    def asking(*given: Any, **more: Any) -> Any:
+        method, path = given[-2:]
+        asked[f"{method} {path.partition('?')[0].rpartition('/')[2].partition('-')[0]}"] += 1
+        return real(*given, **more)
+
+    return asking
+
+
 # ── What it costs ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -203,14 +215,9 @@ async def test_a_container_that_ends_well_costs_five_questions(lab: labs.Lab, mo
     monkeypatch.setattr(reading, "_ENDS_SOON_SECONDS", SOON)
     await lab.finish(lab.order("true"))  # the streams of events flow then
     asked: Counter[str] = Counter()
-    session = lab.executor._asking.session()
-    real = session.request
-
-    def asking(method: str, path: str, **more: Any) -> Any:
-        asked[f"{method} {path.rpartition('/')[2].partition('-')[0]}"] += 1
-        return real(method, path, **more)
-
-    monkeypatch.setattr(session, "request", asking)
+    # What is short goes by connections of our own where the engine's socket is here, what streams by a session.
+    for way, name in ((lab.executor._asking.session(), "request"), (local.Connections, "ask")):
+        monkeypatch.setattr(way, name, counting(getattr(way, name), asked))
     order = lab.order("sh", "-c", "echo one; echo two")
     ended, lines = await lab.finish(order)
     assert (ended.code, [line.message for line in lines]) == (0, ["one", "two"])
