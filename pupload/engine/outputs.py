@@ -63,7 +63,8 @@ class Outputs:
         self._clock = clock
         self._early: asyncio.Task[None] | None = None
         """Looks at what the node left, and stores it."""
-        self._has_ceased = False
+        self._asking, self._has_ceased = False, False
+        """Whether the engine is asked, and whether it has said so."""
         self._ended = asyncio.Event()
         """Set when it is known how it ended, and not that it has ceased."""
         self._looked = asyncio.Event()
@@ -78,12 +79,15 @@ class Outputs:
         Stored is what goes under keys of the attempt's own, if it is `wanted` then and is not too much.
         """
         self._early = asyncio.ensure_future(self._store_early(wanted))
+        # Not in the task's own hands: one that is cancelled before its first step never gets to its `finally`.
+        self._early.add_done_callback(lambda _: self._looked.set())
 
     def has_ended(self) -> None:
         """It is known how it ended: whatever the engine says of ceasing, nothing writes any more."""
         if self._early is not None and not self._has_ceased and not self._ended.is_set():
             self._ended.set()
-            self._early.cancel()
+            if self._asking:
+                self._early.cancel()
 
     async def looked(self) -> None:
         """Returns when it was looked at what the node left. Raises what came in the way."""
@@ -121,6 +125,10 @@ class Outputs:
                 await self._store(seen, own_keys_only=True)
 
     async def _until_it_has_ceased(self) -> None:
+        if self._ended.is_set():  # before it was asked at all
+            self._has_ceased = True
+            return
+        self._asking = True
         try:
             try:
                 await patiently(self._clock, lambda: self._executor.ceased(self._ref))

@@ -13,7 +13,7 @@ from pupload.adapters.memory.containers import Outcome
 from pupload.domain import events
 from pupload.domain.run import Failure, NodeStatus, Run, Status
 from pupload.engine import footprint
-from pupload.ports import ContainerOrder
+from pupload.ports import ContainerOrder, Exit
 from tests.bench import LIMITS, PNG, Bench, a_bench
 from tests.builders import a_definition, a_flow, a_node, a_port, a_well
 from tests.engine.worlds import Faulty, Gate, OneStore, changed, raises
@@ -59,6 +59,33 @@ async def test_an_output_is_stored_before_it_is_known_how_the_node_ended(tmp_pat
         assert run.status is Status.COMPLETE
         assert await bench.download(run, "small") == PNG
         assert len(run.nodes["resize"].attempts) == 1
+
+
+class Known:
+    """An executor that knows how a container ended before anybody asks: it ended while nobody looked."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self._exits: dict[Any, Exit] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def ensure_started(self, order: ContainerOrder) -> None:
+        await self._real.ensure_started(order)
+        self._exits[order.attempt] = await self._real.wait(order.attempt)
+
+    async def wait(self, attempt: Any) -> Exit:
+        return self._exits[attempt]  # at once: nothing else has its turn before
+
+
+@pytest.mark.parametrize("code", [0, 3])
+async def test_whose_end_is_known_at_once_is_looked_at_all_the_same(tmp_path: Path, code: int) -> None:
+    async with a_bench(tmp_path) as first, changed(first, executor=Known(first.executor)) as bench:
+        bench.image(IMAGE, makes(code=code))
+        run = await bench.ended(await bench.start(lone(), [a_definition(max_attempts=1)]), step=0.1)
+        assert run.status is (Status.ERROR if code else Status.COMPLETE)
+        assert bool(await keys_of(bench)) is not bool(code)
 
 
 async def test_what_a_node_wrote_that_ended_badly_is_withdrawn(tmp_path: Path) -> None:
