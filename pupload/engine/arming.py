@@ -291,6 +291,7 @@ class Arming:
             yield
         finally:
             self._kept_off.pop(attempt_id).set()
+            self._look_anew(attempt_id.partition(".")[0])
 
     async def gone(self, run_id: str) -> None:
         """
@@ -404,14 +405,17 @@ class Arming:
 
     def _has_heard_of(self, run_id: str, image: str, found: bool) -> None:
         self._look.set()
-        run, outlook = self._driver.live.get(run_id), self._outlooks.get(run_id)
-        if run is None or outlook is None:
-            return
         if found:
+            self._look_anew(run_id)
+        elif (outlook := self._outlooks.get(run_id)) is not None:
+            outlook.refused |= {image}
+
+    def _look_anew(self, run_id: str) -> None:
+        """A node of the run that had to be passed over may be armed now."""
+        run, outlook = self._driver.live.get(run_id), self._outlooks.get(run_id)
+        if run is not None and outlook is not None:
             outlook.ahead = None
             self._want(run)
-        else:
-            outlook.refused |= {image}
 
     # ── Arming and disarming ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -116,6 +116,17 @@ async def test_behind_an_upload_all_nodes_are_armed_and_each_is_let_go_in_its_tu
         await nothing_left(bench, run)
 
 
+async def test_a_node_passed_over_while_something_is_removed_is_armed_afterwards(tmp_path: Path) -> None:
+    async with an_arming_one(tmp_path) as bench:
+        run = await bench.start(a_flow(*a_chain(2)))
+        kept_off = AttemptRef(run=run.id, node="n0", number=1)
+        async with bench.engine.arming.kept_off(kept_off.id):
+            await bench.until(lambda: nodes_of(bench.executor.armed) == ["n1"])
+            await done(bench)
+            assert nodes_of(bench.executor.armed) == ["n1"]
+        await bench.until(lambda: len(bench.executor.armed) == 2)
+
+
 async def test_the_directory_of_what_waits_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with an_arming_one(tmp_path) as bench:
         made, make = list[str](), bench.engine.staging.make_folder

@@ -67,9 +67,10 @@ async def test_numbers_are_of_what_goes_on(tmp_path: Path) -> None:
         for _ in range(3):
             await bench.start(a_flow(a_node(inputs={})))
         await bench.start(a_flow())
-        await bench.until(lambda: len(bench.executor.alive) == 2)
-        counts = Health(bench.engine).counts()
-        assert counts.runs == {"RUNNING": 3, "WAITING": 1}
+        health = Health(bench.engine)
+        await bench.until(lambda: health.counts().totals["node.started"] == 2)
+        await bench.until(lambda: health.counts().runs == {"RUNNING": 3, "WAITING": 1})
+        counts = health.counts()
         assert (counts.containers, counts.queued) == (2, 1)
         assert counts.capacity == {"cpus": 100, "memory_bytes": 64 << 30, "attempts": 2}
         assert counts.used["attempts"] == 2

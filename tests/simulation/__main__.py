@@ -11,12 +11,16 @@ import os
 import sys
 import time
 
+import pytest
+
 from tests.checker import describe
+from tests.simulation.bugs import BUGS
 from tests.simulation.play import Played, play, shrunk
 
 
 def main() -> int:
     """The number of seeds that broke a promise, at most 100."""
+    bugs = {put.__name__: put for put in BUGS}
     given = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     given.add_argument("--seeds", type=int, default=1000, help="how many schedules are played")
     given.add_argument("--start", type=int, default=0, help="the first of them")
@@ -24,7 +28,12 @@ def main() -> int:
     given.add_argument("--faults", help="only these of its faults, such as 0,2; none: -")
     given.add_argument("-v", "--verbose", action="store_true", help="every call, log line and fault")
     given.add_argument("--most", type=int, default=20, help="failing seeds after which it gives up")
+    given.add_argument(
+        "--bug", choices=sorted(bugs), metavar="BUG", help="put in on purpose: " + ", ".join(sorted(bugs))
+    )
     said = given.parse_args()
+    if said.bug:
+        bugs[said.bug](pytest.MonkeyPatch())
     if said.seed is not None:
         only = None if said.faults is None else [int(one) for one in said.faults.split(",") if one.isdigit()]
         played = play(said.seed, verbose=said.verbose, only=only)

@@ -154,7 +154,13 @@ class Gate:
     async def place(self, inputs: Path, program: bytes) -> None:
         """Puts the gate where its container will find it, and listens for it. Raises OSError."""
         self._inputs = inputs
-        await asyncio.to_thread(self._place, inputs, program)
+        placing = asyncio.ensure_future(asyncio.to_thread(self._place, inputs, program))
+        try:
+            await asyncio.shield(placing)
+        finally:
+            # Whoever gives up closes the gate next, and what a thread opens after that nobody would close.
+            if not placing.done():
+                await asyncio.wait({placing})
 
     def _place(self, inputs: Path, program: bytes) -> None:
         clear(inputs)

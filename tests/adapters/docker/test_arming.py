@@ -1,10 +1,13 @@
 """Armed containers on a real engine: as confined as plain ones, and never taken for one that ran."""
 
 import asyncio
+import gc
 import hashlib
 import io
 import logging
+import socket
 import tarfile
+import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
@@ -271,6 +274,32 @@ async def test_arming_that_is_given_up_shows_nothing_of_itself(lab: labs.Lab, mo
                 await lab.executor.arm(order)
         exit_, lines = await lab.finish(order)
         assert (exit_.code, lines, starts(order)) == (0, [], 1)
+
+
+async def test_a_gate_given_up_while_it_is_placed_is_closed_whole(
+    lab: labs.Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, let_go = threading.Event(), threading.Event()
+    place = arming.Gate._place
+
+    def held_up(*args: Any) -> None:
+        reached.set()
+        assert let_go.wait(SOON)
+        place(*args)
+
+    monkeypatch.setattr(arming.Gate, "_place", held_up)
+    given_up = asyncio.create_task(lab.executor.arm(counting(lab)))
+    assert await asyncio.to_thread(reached.wait, SOON)
+    given_up.cancel()
+    asyncio.get_running_loop().call_soon(let_go.set)
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, socket.socket) and _is_of_a_gate(one)]
+
+
+def _is_of_a_gate(one: socket.socket) -> bool:
+    return one.fileno() >= 0 and one.family == socket.AF_UNIX and ".gate.sock" in str(one.getsockname())
 
 
 async def test_an_attempt_removed_while_it_is_armed_is_no_failure_of_gates(lab: labs.Lab) -> None:
