@@ -77,12 +77,18 @@ def decide(run: Run, report: events.Report, *, now: datetime, chance: float = 0.
 
 
 def decide_all(
-    run: Run, reports: Iterable[events.Report], *, now: datetime, chance: Callable[[], float]
+    run: Run,
+    reports: Iterable[events.Report],
+    *,
+    now: datetime,
+    chance: Callable[[], float],
+    room: Callable[[NodeRun], bool] | None = None,
 ) -> tuple[Decision, list[bool]]:
     """
     How the run is after all the reports, in their order; and for each whether it meant anything.
 
-    The same as deciding on each in its turn, and saving all in one.
+    The same as deciding on each in its turn, and saving all in one. Whoever gives `room` is asked for it for each
+    attempt that is to start; where there is some the attempt is admitted in the same decision, which saves a commit.
     """
     turn = Turn(run, now)
     meant = []
@@ -92,7 +98,22 @@ def decide_all(
             reaction.react(turn, report, chance=chance)
             reaction.settle(turn)
         meant.append(turn.said > before)
+    if room is not None and turn.head.ending is None and not turn.head.status.terminal:
+        _admit(turn, room)
     return turn.decision(), meant
+
+
+def _admit(turn: Turn, room: Callable[[NodeRun], bool]) -> None:
+    """Admits the attempts that the decision starts and that there is room for."""
+    starts = [order for order in turn.orders if isinstance(order, commands.StartNode)]
+    for order in starts:
+        node = turn.node(order.node)
+        if node.status is NodeStatus.READY and not node.attempts[-1].stopping and room(node):
+            reaction.react(turn, events.NodeAdmitted(node=order.node, attempt=order.attempt), chance=_no_chance)
+
+
+def _no_chance() -> float:
+    raise AssertionError("nothing is left to chance here")
 
 
 def outstanding(run: Run) -> tuple[commands.Command, ...]:

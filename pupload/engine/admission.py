@@ -124,6 +124,14 @@ class Admission:
             self._hold(ref, tier)
         self._keepers[ref.id] = keeper
 
+    def take(self, ref: AttemptRef, tier: Tier, *, keeper: object) -> bool:
+        """Holds room for the attempt, where there is some and nobody waits; returns whether."""
+        if self._queues or not self._is_open() or not _fits(tier, self._free()):
+            return False
+        self._hold(ref, tier)
+        self._keepers[ref.id] = keeper
+        return True
+
     def release(self, ref: AttemptRef, *, keeper: object = None) -> None:
         """The attempt holds nothing any more, where this is its keeper; others may go."""
         if ref.id in self._holders and self._keepers[ref.id] is keeper:

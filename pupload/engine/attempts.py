@@ -7,18 +7,16 @@ The same steps serve an attempt that was under way when the last controller died
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
-from enum import Enum
 from functools import partial
 from typing import TypeVar
 
 from pupload import errors
 from pupload.domain import events
 from pupload.domain.plan import NodePlan
-from pupload.domain.run import Attempt, AttemptRef, Failure, NodeStatus, Run
+from pupload.domain.run import Attempt, AttemptRef, Failure, NodeRun, NodeStatus, Run
 from pupload.domain.tiers import Tier
 from pupload.domain.watermark import Level
 from pupload.engine import orders, verdict
@@ -30,10 +28,11 @@ from pupload.engine.footprint import Bounds, Footprint, Lookout
 from pupload.engine.handout import Handout
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.logs import LogPump
-from pupload.engine.outputs import Kept, Outputs
+from pupload.engine.outputs import Outputs
 from pupload.engine.patience import patiently
 from pupload.engine.staging import Folder, Staging
 from pupload.engine.tasks import Tasks, all_of, ended
+from pupload.engine.work import Phase, Work
 from pupload.ports import Clock, Executor, Exit, Journal
 
 log = logging.getLogger(__name__)
@@ -45,44 +44,6 @@ LAST_WORDS_SECONDS = 3.0
 
 CLOSING_SECONDS = 5.0
 """What cleaning up gets when the engine is closed; what is left is found at the next start."""
-
-
-class Phase(Enum):
-    """How far an attempt is; what stopping it takes depends on it."""
-
-    QUEUED = "queued"
-    STAGING = "staging"
-    EXECUTING = "executing"
-    STORING = "storing"
-
-
-@dataclass(slots=True)
-class _Work:
-    ref: AttemptRef
-    node: NodePlan
-    phase: Phase = Phase.QUEUED
-    stopped: bool = False
-    task: "asyncio.Task[None] | None" = None
-    moving: bool = False
-    """Its task has bytes on their way in or out, which whoever stops it breaks off."""
-    broken_off: bool = False
-    """They were."""
-    admitting: "asyncio.Future[bool] | None" = None
-    """Whether it is still wanted, now that there is room; None where the run knew before that it has it."""
-    outputs: Outputs | None = None
-    """Once its container runs."""
-    given_up: bool = False
-    """Nobody wants the outputs any more."""
-    image: str = ""
-    container: bool = False
-    """Whether there may be a container to remove."""
-    adopted: bool = False
-    """Whether another process may have begun it: this one after a restart, or another controller."""
-    folder: Folder | None = None
-    """Its directory, where that is another's: the container says so."""
-    made: Folder | None = None
-    """Its directory, where it was made just now."""
-    kept: Kept = field(default_factory=Kept)
 
 
 class Attempts:
@@ -115,12 +76,14 @@ class Attempts:
         self._limits = limits
         self._handout = handout
         self._lookout = Lookout(clock)
-        self._works: dict[str, _Work] = {}
+        self._works: dict[str, Work] = {}
+        self._reserved: dict[str, Work] = {}
+        """By attempt: those that have room, and are to be started once it is saved that they are admitted."""
         self._tasks = Tasks()
         self._cleaning = Tasks()
         self._busy: dict[str, set[asyncio.Task[None]]] = {}
         """What is done for the attempts of each run, cleaning up included."""
-        self._unclean: dict[str, dict[str, _Work]] = {}
+        self._unclean: dict[str, dict[str, Work]] = {}
         """By run and attempt: what could not be cleaned up."""
         self._preparing: set[str] = set()
 
@@ -149,6 +112,26 @@ class Attempts:
                 await self._cleaning.idle()
         await self._cleaning.close()
 
+    def reserve(self, run: Run, node: NodeRun) -> bool:
+        """
+        Holds room for the node's attempt where there is some at once; returns whether.
+
+        It is held until the attempt that was admitted is started, or `give_back`.
+        """
+        planned = run.plan.nodes[node.id]
+        ref = AttemptRef(run=run.id, node=node.id, number=len(node.attempts))
+        work = Work(ref, planned, phase=Phase.STAGING)
+        if ref.id in self._works or not self._admission.take(ref, orders.tier_of(planned, node), keeper=work):
+            return False
+        self._reserved[ref.id] = work
+        return True
+
+    def give_back(self, run_id: str) -> None:
+        """What was reserved for the run and not started: it was not saved."""
+        for work in [one for one in self._reserved.values() if one.ref.run == run_id]:
+            del self._reserved[work.ref.id]
+            self._admission.release(work.ref, keeper=work)
+
     def start(self, run: Run, node: str, number: int) -> None:
         """Makes the attempt, once however often it is asked for."""
         ref = AttemptRef(run=run.id, node=node, number=number)
@@ -157,7 +140,7 @@ class Attempts:
         admitted = run.nodes[node].attempts[number - 1].admitted_at is not None
         # An earlier start may have made its container without getting to say so.
         phase, planned = Phase.STAGING if admitted else Phase.QUEUED, run.plan.nodes[node]
-        work = _Work(ref, planned, phase=phase, container=admitted, adopted=admitted)
+        work = self._reserved.pop(ref.id, None) or Work(ref, planned, phase=phase, container=admitted, adopted=admitted)
         if admitted:
             # At once, not when its task comes to it: nobody who waits may be given this room before.
             self._admission.hold(ref, orders.tier_of(planned, run.nodes[node]), keeper=work)
@@ -169,12 +152,13 @@ class Attempts:
 
     def let_go(self, run_id: str) -> None:
         """The run is another's: nothing is done for its attempts any more. Containers and directories stay as is."""
+        self.give_back(run_id)
         for work in [one for one in self._works.values() if one.ref.run == run_id]:
             self._let_go_of(work)
             if work.task is not None:
                 work.task.cancel()
 
-    def _let_go_of(self, work: _Work) -> None:
+    def _let_go_of(self, work: Work) -> None:
         if self._works.get(work.ref.id) is work:
             del self._works[work.ref.id]
         self._admission.release(work.ref, keeper=work)
@@ -215,7 +199,7 @@ class Attempts:
         if work.phase is Phase.QUEUED:
             work.task.cancel()
         elif work.phase is Phase.STAGING:
-            self._break_off(work)
+            work.break_off()
         elif work.phase is Phase.EXECUTING:
             self._tasks.start(self._stop_container(ref), name=f"stop {ref.id}")
         elif run.ending is not None:
@@ -223,23 +207,7 @@ class Attempts:
             work.given_up = True
             if work.outputs is not None:
                 work.outputs.give_up()
-            self._break_off(work)
-
-    def _break_off(self, work: _Work) -> None:
-        if work.moving and not work.broken_off and work.task is not None:
-            work.broken_off = True
-            work.task.cancel()
-
-    @contextmanager
-    def _moving(self, work: _Work, *, unless: bool) -> Iterator[None]:
-        """While bytes are on their way in or out; raises CancelledError where nobody wants them any more."""
-        if unless:
-            raise asyncio.CancelledError
-        work.moving = True
-        try:
-            yield
-        finally:
-            work.moving = False
+            work.break_off()
 
     def prepare(self, run: Run, node: str) -> None:
         """Has the node's image at hand, if it can be; an attempt will say so if it cannot."""
@@ -256,14 +224,14 @@ class Attempts:
             log.info("image %s is not at hand: %s", image, error)
 
     async def _bury(self, run: Run, ref: AttemptRef) -> None:
-        await self._try_to_clean(run, _Work(ref, run.plan.nodes[ref.node], container=True))
+        await self._try_to_clean(run, Work(ref, run.plan.nodes[ref.node], container=True))
         reason = "internal error: nobody saw to it any more"
         end = events.AttemptFailed(node=ref.node, attempt=ref.number, failure=Failure.RUNTIME, reason=reason)
         await self._driver.report(ref.run, end)
 
     # ── The steps ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _make(self, run: Run, work: _Work) -> None:
+    async def _make(self, run: Run, work: Work) -> None:
         ref, node = work.ref, run.plan.nodes[work.ref.node]
         attempt = run.nodes[ref.node].attempts[ref.number - 1]
         tier = orders.tier_of(node, run.nodes[ref.node])
@@ -294,7 +262,7 @@ class Attempts:
         return node.status is NodeStatus.RUNNING and node.last is not None and node.last.number == ref.number
 
     async def _come_to_an_end(
-        self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: _Work
+        self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: Work
     ) -> events.NodeSucceeded | events.AttemptFailed | None:
         """None where the attempt is not wanted any more and was not begun."""
         try:
@@ -314,7 +282,7 @@ class Attempts:
             return verdict.of_error(work.ref, error)
 
     async def _execute(
-        self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: _Work
+        self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: Work
     ) -> events.NodeSucceeded | events.AttemptFailed | None:
         ref = work.ref
         if attempt.executing_at is None and not await self._begin(run, node, tier, work):
@@ -347,7 +315,7 @@ class Attempts:
             await self._lookout.end(watching)
 
     async def _judged(
-        self, work: _Work, exit_: Exit, tier: Tier, footprint: Footprint, pump: LogPump
+        self, work: Work, exit_: Exit, tier: Tier, footprint: Footprint, pump: LogPump
     ) -> events.AttemptFailed | None:
         """The failure that the exit is, None for a good end."""
         failed = verdict.of_footprint(work.ref, exit_, tier, footprint.too_much) or verdict.of_exit(
@@ -358,7 +326,7 @@ class Attempts:
             failed = verdict.of_disk(failed, self._disks.shortage if self._disks.level is Level.FULL else "")
         return failed
 
-    async def _begin(self, run: Run, node: NodePlan, tier: Tier, work: _Work) -> bool:
+    async def _begin(self, run: Run, node: NodePlan, tier: Tier, work: Work) -> bool:
         """
         The container runs afterwards, and the run knows.
 
@@ -366,7 +334,7 @@ class Attempts:
         """
         ref = work.ref
         owner = orders.owner_of(node.user or self._limits.user)
-        with self._moving(work, unless=work.stopped):
+        with work.bytes_moving(unless=work.stopped):
             folder, paths = await self._stage(run, node, work, owner)
         if work.admitting is not None and not await self._is_admitted(ref, work.admitting):
             return False
@@ -394,7 +362,7 @@ class Attempts:
         return True
 
     async def _stage(
-        self, run: Run, node: NodePlan, work: _Work, owner: tuple[int, int]
+        self, run: Run, node: NodePlan, work: Work, owner: tuple[int, int]
     ) -> tuple[Folder, dict[str, str]]:
         """The attempt's directory with its inputs, and their paths inside the container; the image is at hand."""
         paths = dict[str, str]()
@@ -419,11 +387,11 @@ class Attempts:
         work.made = folder
         return folder, paths
 
-    async def _succeed(self, work: _Work, exit_: Exit, outputs: Outputs) -> events.NodeSucceeded:
+    async def _succeed(self, work: Work, exit_: Exit, outputs: Outputs) -> events.NodeSucceeded:
         ref = work.ref
         await outputs.stored_early()
         # What was not stored early: the keys that wells name, and all of an attempt that was told to stop.
-        with self._moving(work, unless=work.given_up):
+        with work.bytes_moving(unless=work.given_up):
             artifacts = await outputs.store()
         warning = "a process of the node was killed for memory, but the node ended well" if exit_.oom else ""
         return events.NodeSucceeded(
@@ -436,7 +404,7 @@ class Attempts:
         )
 
     def _outputs(
-        self, run: Run, node: NodePlan, work: _Work, footprint: Footprint, *, since: datetime | None
+        self, run: Run, node: NodePlan, work: Work, footprint: Footprint, *, since: datetime | None
     ) -> Outputs:
         return Outputs(
             run=run,
@@ -451,7 +419,7 @@ class Attempts:
             clock=self._clock,
         )
 
-    def _pump(self, node: NodePlan, work: _Work, mask: Callable[[str], str]) -> LogPump:
+    def _pump(self, node: NodePlan, work: Work, mask: Callable[[str], str]) -> LogPump:
         ref = work.ref
 
         def progressed(progress: float) -> None:
@@ -470,11 +438,11 @@ class Attempts:
             is_new=not work.adopted,
         )
 
-    def _footprint(self, work: _Work, tier: Tier) -> Footprint:
+    def _footprint(self, work: Work, tier: Tier) -> Footprint:
         bounds = Bounds(bytes=tier.storage_bytes, files=self._limits.output_files, tier=tier.name)
         return Footprint(clock=self._clock, folder=self._folder_of(work).outputs, bounds=bounds)
 
-    def _folder_of(self, work: _Work) -> Folder:
+    def _folder_of(self, work: Work) -> Folder:
         return work.folder or work.made or self._staging.folder(work.ref)
 
     async def _pumped(self, pump: LogPump, pumping: "asyncio.Future[None]", *, stopped: bool) -> None:
@@ -496,20 +464,20 @@ class Attempts:
         own = self._staging.folder(ref)
         return None if outputs is None or outputs == own.outputs else Folder(path=outputs.parent)
 
-    async def _try_to_clean(self, run: Run, work: _Work) -> None:
+    async def _try_to_clean(self, run: Run, work: Work) -> None:
         """The same for a failed attempt, and its outputs go too. What it came to is told even where that fails."""
         await self._lease.sure()
         await self._staging.withdraw(run, work.kept.stored.values(), ref=work.ref, offered=work.kept.offered)
         await self._try_to_clean_up(work)
 
-    async def _try_to_clean_up(self, work: _Work) -> None:
+    async def _try_to_clean_up(self, work: Work) -> None:
         try:
             await self._clean(work)
         except Exception:
             log.exception("attempt %s could not be cleaned up; closing the run tries again", work.ref.id)
             self._unclean.setdefault(work.ref.run, {})[work.ref.id] = work
 
-    async def _clean(self, work: _Work) -> None:
+    async def _clean(self, work: Work) -> None:
         """Nothing of the attempt is left afterwards but its log and what it stored."""
         work.container |= (await self._arming.claim(work.ref)).container
         await self._arming.under_way(work.ref)

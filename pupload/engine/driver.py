@@ -22,7 +22,7 @@ from typing import TypeVar
 from pupload import errors
 from pupload.domain import commands, deadlines, events
 from pupload.domain.decide import decide_all, outstanding
-from pupload.domain.run import Decision, NodeStatus, Run
+from pupload.domain.run import Decision, NodeRun, NodeStatus, Run
 from pupload.engine.aside import aside
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.patience import again
@@ -55,6 +55,9 @@ SECOND_LOOK_SECONDS = 60.0
 
 Act = Callable[[Run, commands.Command], None]
 """Carries an order out, or starts to."""
+
+Reserve = Callable[[Run, NodeRun], bool]
+"""Holds room for a node's attempt, where there is some at once."""
 
 OnEvent = Callable[[events.Event], None]
 """Told of every event once it is saved."""
@@ -98,6 +101,8 @@ class Driver:
         self._on_taken_up: Callable[[Run], None] = _nothing
         self._on_let_go: Callable[[str], None] = _nothing
         self._on_settled: Callable[[Run, Decision], None] = _nothing
+        self._reserve: Reserve | None = None
+        self._give_back: Callable[[str], None] = _nothing
         self._live: dict[str, Run] = {}
         self._finished: OrderedDict[str, Run] = OrderedDict()
         self._finished_nodes = 0
@@ -115,16 +120,21 @@ class Driver:
         on_taken_up: Callable[[Run], None] | None = None,
         on_let_go: Callable[[str], None] | None = None,
         on_settled: Callable[[Run, Decision], None] | None = None,
+        reserve: Reserve | None = None,
+        give_back: Callable[[str], None] | None = None,
     ) -> None:
         """
         Names who carries orders out and who is told of events; before `start`.
 
         `on_taken_up` is told of a run that was saved by somebody else, before its orders are given; `on_let_go` of one
         (by its id) that is not ours any more; `on_settled` of every decision once it is saved and its orders are given.
+        `reserve` is asked for room for each attempt that is to start; `give_back` is told of a run (by its id) of which
+        nothing was saved for which room was reserved.
         """
         self._act, self._on_event = act, on_event
         self._on_taken_up, self._on_let_go = on_taken_up or _nothing, on_let_go or _nothing
         self._on_settled = on_settled or _nothing
+        self._reserve, self._give_back = reserve, give_back or _nothing
 
     def start(self) -> None:
         """Alarms ring from now on."""
@@ -330,22 +340,32 @@ class Driver:
         run = self._known(run_id) or await self._take_up(run_id)
         if run.owner != self._me:
             return [await self._pass_on(run, report) for report in reports]
-        think = partial(decide_all, run, reports, now=self._clock.now(), chance=self._ids.fraction)
-        decision, meant = await aside(think, large=_reach_far(run, reports))
+        far = _reach_far(run, reports)
+        # Room is given out in the event loop alone, and what is far is thought about beside it.
+        room = None if far or self._reserve is None else partial(self._reserve, run)
+        think = partial(decide_all, run, reports, now=self._clock.now(), chance=self._ids.fraction, room=room)
+        decision, meant = await aside(think, large=far)
         if decision.idle:
             # Nothing to save; but an alarm that rang too early is set again.
             self._timers.set(run.id, await self._due(run, ()))
             return meant
         try:
-            saved = await self._runs.save(decision, if_version=run.version)
-        except errors.Stale:
-            self._live.pop(run_id, None)
-            raise
-        except errors.Fenced:
-            self.let_go(run_id)
+            saved = await self._save(run, decision)
+        except BaseException:
+            self._give_back(run_id)
             raise
         await self._settle(saved, decision)
         return meant
+
+    async def _save(self, run: Run, decision: Decision) -> Run:
+        try:
+            return await self._runs.save(decision, if_version=run.version)
+        except errors.Stale:
+            self._live.pop(run.id, None)
+            raise
+        except errors.Fenced:
+            self.let_go(run.id)
+            raise
 
     async def _pass_on(self, run: Run, report: events.Report) -> bool:
         """Whether the run's owner knows."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pupload.domain import commands, deadlines, events, facts
-from pupload.domain.run import Decision, Run
+from pupload.domain.run import Decision, NodeRun, Run
 from pupload.engine.admission import Admission, Room
 from pupload.engine.arming import Arming, Budget
 from pupload.engine.attempts import Attempts
@@ -150,6 +150,8 @@ class Engine:
             on_taken_up=self._taken_up,
             on_let_go=self._let_go,
             on_settled=self._settled,
+            reserve=self._reserve,
+            give_back=self._give_back,
         )
 
     def _make_things_happen(self, world: World, config: Config) -> None:
@@ -284,6 +286,12 @@ class Engine:
     def _settled(self, run: Run, decision: Decision) -> None:
         if any(not isinstance(event, events.NodeProgressed) for event in decision.events):
             self.arming.moved(run, decision.changed_nodes)
+
+    def _reserve(self, run: Run, node: NodeRun) -> bool:
+        return self.attempts.reserve(run, node)
+
+    def _give_back(self, run_id: str) -> None:
+        self.attempts.give_back(run_id)
 
     def _let_go(self, run_id: str) -> None:
         self.uploads.let_go(run_id)
