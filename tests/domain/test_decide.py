@@ -9,7 +9,7 @@ import pytest
 from pupload import errors
 from pupload.domain import commands, deadlines, events
 from pupload.domain.artifact import Artifact
-from pupload.domain.decide import begin, decide, outstanding
+from pupload.domain.decide import begin, decide, decide_all, outstanding
 from pupload.domain.nodedef import Retry
 from pupload.domain.plan import Plan
 from pupload.domain.run import Decision, Failure, NodeStatus, Run, Status
@@ -382,3 +382,45 @@ def test_a_resumed_run_starts_where_the_old_one_stopped() -> None:
         commands.PrepareNode(node="n1"),
         commands.StartNode(node="n1", attempt=1),
     }
+
+
+# ── Room at once ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sealed(run: Run, *, room: Any) -> Decision:
+    decision, _ = decide_all(
+        run, [events.UploadSealed(edge="e0", artifact=an_artifact("e0"))], now=NOON, chance=lambda: 0.5, room=room
+    )
+    return decision
+
+
+def test_where_there_is_room_an_attempt_is_admitted_in_the_decision_that_makes_it_ready() -> None:
+    asked = []
+
+    def room(node: Any) -> bool:
+        asked.append((node.id, len(node.attempts)))
+        return True
+
+    run = begun(a_plan(a_flow(*a_chain(2))))
+    at_once, later = sealed(run, room=room), sealed(run, room=None)
+    assert asked == [("n0", 1)]
+    assert at_once.commands == later.commands == (commands.StartNode(node="n0", attempt=1),)
+    assert at_once.run == decide(later.run, events.NodeAdmitted(node="n0", attempt=1), now=NOON).run
+    assert [event for event in at_once.events if event not in later.events] == [
+        events.NodeAdmitted(node="n0", attempt=1)
+    ]
+
+
+def test_where_there_is_none_it_waits() -> None:
+    run = begun(a_plan(a_flow(*a_chain(2))))
+    assert sealed(run, room=lambda _: False) == sealed(run, room=None)
+
+
+def test_nothing_is_admitted_to_a_run_that_is_to_end() -> None:
+    run = begun(a_plan(a_flow(*a_chain(2))))
+    reports = [
+        events.UploadSealed(edge="e0", artifact=an_artifact("e0")),
+        events.CancelRequested(mode="kill"),
+    ]
+    decision, _ = decide_all(run, reports, now=NOON, chance=lambda: 0.5, room=lambda _: pytest.fail("asked"))
+    assert not [event for event in decision.events if isinstance(event, events.NodeAdmitted)]

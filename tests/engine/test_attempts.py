@@ -407,9 +407,43 @@ async def test_the_answer_to_an_admission_may_be_lost(tmp_path: Path) -> None:
             bench.image(IMAGE, copies("image", "resized"))
             run = await bench.start(a_flow(*a_chain(2)))
             await bench.upload(run, "e0", PNG)
+            await bench.until(lambda: len(bench.executor.starts) == 2)
             run = await bench.ended(run)
             assert run.status is Status.COMPLETE
             assert set(bench.executor.starts.values()) == {1}
+
+
+async def test_a_node_takes_three_commits_where_there_is_room(tmp_path: Path) -> None:
+    """Ready and admitted, started, succeeded and the next ready and admitted: one less than if each said so itself."""
+    async with a_bench(tmp_path) as first:
+        runs = Faulty(first.world.runs)
+        async with changed(first, runs=runs) as bench:
+            bench.image(IMAGE, copies("image", "resized"))
+            run = await bench.start(a_flow(*a_chain(4)))
+            await bench.upload(run, "e0", PNG)
+            assert (await bench.ended(run)).status is Status.COMPLETE
+            assert runs.calls.count("save") <= 1 + 2 * 4
+
+
+async def test_room_for_what_was_not_saved_is_given_back(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as first:
+        runs = Faulty(first.world.runs)
+        async with changed(first, runs=runs) as bench:
+            held: list[int] = []
+
+            async def look(*_: object, **__: object) -> None:
+                held.append(len(bench.engine.admission.holders))
+                if len(held) <= 3:
+                    raise DATABASE_AWAY
+
+            runs.before["save"] = look
+            bench.image(IMAGE, copies("image", "resized"))
+            run = await bench.start(a_flow(*a_chain(1)))
+            await bench.upload(run, "e0", PNG)
+            await bench.until(lambda: bool(bench.executor.starts))
+            assert held[:4] == [1, 1, 1, 1], "each try holds room, and gives it back before the next"
+            assert (await bench.ended(run)).status is Status.COMPLETE
+            assert not bench.engine.admission.holders
 
 
 async def test_a_bug_of_ours_fails_the_attempt_and_not_the_run_at_once(tmp_path: Path) -> None:
