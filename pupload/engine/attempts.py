@@ -120,6 +120,8 @@ class Attempts:
         """
         planned = run.plan.nodes[node.id]
         ref = AttemptRef(run=run.id, node=node.id, number=len(node.attempts))
+        if ref.id in self._reserved:
+            return True  # it is decided once more, for nobody knows whether the first time was saved
         work = Work(ref, planned, phase=Phase.STAGING)
         if ref.id in self._works or not self._admission.take(ref, orders.tier_of(planned, node), keeper=work):
             return False
@@ -127,7 +129,7 @@ class Attempts:
         return True
 
     def give_back(self, run_id: str) -> None:
-        """What was reserved for the run and not started: it was not saved."""
+        """What is still reserved for the run is for nothing that it has."""
         for work in [one for one in self._reserved.values() if one.ref.run == run_id]:
             del self._reserved[work.ref.id]
             self._admission.release(work.ref, keeper=work)

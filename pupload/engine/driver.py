@@ -128,8 +128,9 @@ class Driver:
 
         `on_taken_up` is told of a run that was saved by somebody else, before its orders are given; `on_let_go` of one
         (by its id) that is not ours any more; `on_settled` of every decision once it is saved and its orders are given.
-        `reserve` is asked for room for each attempt that is to start; `give_back` is told of a run (by its id) of which
-        nothing was saved for which room was reserved.
+        `reserve` is asked for room for each attempt that is to start; `give_back` is told of a run (by its id) that it
+        has no attempt to start for which room was reserved and that was not ordered. It is told only where it is known
+        what was saved: a commit whose answer was lost may hold, and then its attempts have their room.
         """
         self._act, self._on_event = act, on_event
         self._on_taken_up, self._on_let_go = on_taken_up or _nothing, on_let_go or _nothing
@@ -251,6 +252,7 @@ class Driver:
         if len(orders) < FAR or run.id in self._letters:
             for command in orders:
                 self._act(run, command)
+            self._give_back(run.id)
             return
         # What holds room is bounded by it, and what waits may be given none before all that holds some is known.
         waiting = []
@@ -259,6 +261,7 @@ class Driver:
                 waiting.append(command)
             else:
                 self._act(run, command)
+        self._give_back(run.id)
         self._letters[run.id] = deque()  # what is reported meanwhile waits
         self._settling.add(run.id)
         self._tasks.start(self._resume(run, waiting), name=f"take up {run.id}")
@@ -317,6 +320,7 @@ class Driver:
         except Exception as error:
             # Whatever it was, it concerns this run alone, and whoever waits for an answer must get one.
             log.exception("run %s could not take in %s", run_id, [type(one.report).__name__ for one in batch])
+            self._give_back(run_id)
             for letter in batch:
                 if letter.answer is not None and not letter.answer.done():
                     letter.answer.set_exception(error)
@@ -349,12 +353,7 @@ class Driver:
             # Nothing to save; but an alarm that rang too early is set again.
             self._timers.set(run.id, await self._due(run, ()))
             return meant
-        try:
-            saved = await self._save(run, decision)
-        except BaseException:
-            self._give_back(run_id)
-            raise
-        await self._settle(saved, decision)
+        await self._settle(await self._save(run, decision), decision)
         return meant
 
     async def _save(self, run: Run, decision: Decision) -> Run:
@@ -404,6 +403,7 @@ class Driver:
                     self._on_event(event)
                 await self._others_go(some)
             if await self._give(run, decision.commands):
+                self._give_back(run.id)
                 self._on_settled(run, decision)
         finally:
             self._settling.discard(run.id)

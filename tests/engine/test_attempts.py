@@ -17,7 +17,7 @@ from pupload.domain.validation.limits import Limits
 from pupload.engine import attempts, patience, staging
 from pupload.engine.admission import Room
 from pupload.ports import ContainerOrder
-from tests.bench import LIMITS, PNG, TEXT, Bench, a_bench, copies, ends
+from tests.bench import LIMITS, PNG, ROOM, TEXT, Bench, a_bench, copies, ends
 from tests.builders import a_chain, a_definition, a_flow, a_node, a_port, a_well
 from tests.engine.worlds import Faulty, Gate, OneStore, changed, raises
 
@@ -441,9 +441,29 @@ async def test_room_for_what_was_not_saved_is_given_back(tmp_path: Path) -> None
             run = await bench.start(a_flow(*a_chain(1)))
             await bench.upload(run, "e0", PNG)
             await bench.until(lambda: bool(bench.executor.starts))
-            assert held[:4] == [1, 1, 1, 1], "each try holds room, and gives it back before the next"
+            assert held[:4] == [1, 1, 1, 1], "held from the first try on, once"
             assert (await bench.ended(run)).status is Status.COMPLETE
             assert not bench.engine.admission.holders
+
+
+async def test_room_for_what_may_have_been_saved_is_kept_until_that_is_known(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, room=replace(ROOM, attempts=1)) as first:
+        runs, known = Faulty(first.world.runs), Gate()
+        async with changed(first, runs=runs) as bench:
+            bench.image(IMAGE, copies("image", "resized"))
+            one, other = await bench.start(a_flow(*a_chain(1))), await bench.start(a_flow(*a_chain(1)))
+            runs.after["save"] = raises(DATABASE_AWAY, times=1)
+            runs.before["load"] = known
+            await bench.upload(one, "e0", PNG)
+            await bench.until(known.reached.is_set)
+            await bench.upload(other, "e0", PNG)
+            await bench.until(lambda: bench.engine.driver.live[other.id].nodes["n0"].status is NodeStatus.READY)
+            assert list(bench.engine.admission.holders) == [f"{one.id}.n0.1"]
+            assert not bench.executor.starts
+            known.opened.set()
+            assert (await bench.ended(one)).status is Status.COMPLETE
+            assert (await bench.ended(other)).status is Status.COMPLETE
+            assert set(bench.executor.starts.values()) == {1}
 
 
 async def test_a_bug_of_ours_fails_the_attempt_and_not_the_run_at_once(tmp_path: Path) -> None:
