@@ -418,7 +418,7 @@ def test_where_there_is_none_it_waits() -> None:
 
 def test_nothing_is_admitted_to_a_run_that_is_to_end() -> None:
     run = begun(a_plan(a_flow(*a_chain(2))))
-    reports = [
+    reports: list[events.Report] = [
         events.UploadSealed(edge="e0", artifact=an_artifact("e0")),
         events.CancelRequested(mode="kill"),
     ]
