@@ -31,3 +31,8 @@ class Artifact:
     """What the user called it, where we know; never used as a path."""
     facts: Facts | None = None
     """What its headers say; None where that is nothing, or nobody looked."""
+    items: int | None = None
+    """
+    How many places there are where this is a collection, whose objects are the artifacts of its items (see
+    `pupload.domain.collection`); None: it is one object.
+    """
