@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pupload.domain import collection
-from tests.builders import an_artifact
+from tests.contracts.states import an_artifact
 
 
 @pytest.mark.parametrize(
