@@ -57,7 +57,10 @@ class Keys:
 
 def is_chosen(run_id: str, edge: EdgePlan) -> bool:
     """Whether the edge's key is one of `Keys.default`: no well named another, so the choice is ours."""
-    return edge.key == f"{run_id}/{safe(edge.name)}"
+    if edge.place is None:
+        return edge.key == f"{run_id}/{safe(edge.name)}"
+    whole = edge.name.removesuffix(f".{edge.place}")
+    return edge.key == f"{run_id}/{safe(whole)}/{edge.place:06}"
 
 
 def of_attempt(run_id: str, edge: EdgePlan, number: int) -> str:

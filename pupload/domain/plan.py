@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pupload.domain import values
+from pupload.domain import collection, values
 from pupload.domain.facts import Limits
 from pupload.domain.flow import Flow, Store
 from pupload.domain.tiers import Tier
@@ -62,6 +62,10 @@ class EdgePlan:
     """Whether it only passes between nodes, so that it goes when nobody needs it any more."""
     secret: str = field(default="", repr=False)
     """The HMAC secret of a webhook, or a reference to one."""
+    collection: bool = False
+    """Whether a collection lies on it, each of whose items has an edge of its own."""
+    place: int | None = None
+    """The item's, where the edge is that of an item of a collection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,24 @@ class RetryPlan:
     never_on_exit_codes: tuple[int, ...] = ()
     more_memory: tuple[Tier, ...] = ()
     """The tiers to climb after running out of memory, smallest first; empty: none."""
+
+
+@values.quick
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Each:
+    """How a node runs once for each item of a collection, by nodes of its own for each."""
+
+    port: str
+    """The input that takes the items."""
+    edge: str
+    """What is bound to it."""
+    collection: bool
+    """Whether a collection lies there; what is none is the only item of its own."""
+    concurrency: int = 0
+    """How many run at the same time; 0: as many as there is room for."""
+    max_items: int = 10_000
+    keep: bool = False
+    """Whether items that failed leave their places empty, instead of failing the node."""
 
 
 @values.quick
@@ -103,6 +125,64 @@ class NodePlan:
     progress: str = ""
     secrets: tuple[str, ...] = ()
     """Names of secrets that the node gets; where a flag named one, its value is the path of the file."""
+    each: Each | None = None
+    """None: it runs once."""
+
+
+class Nodes(dict[str, NodePlan]):
+    """
+    The flow's own nodes, by id. Those for each item of a collection are made of theirs when they are looked up.
+
+    They are not counted and not gone through: how many there are, only a run can tell.
+    """
+
+    def __missing__(self, name: str) -> NodePlan:
+        whole, place = collection.part_of(name) or ("", 0)
+        node = self.get(whole)
+        if node is None or node.each is None:
+            raise KeyError(name)
+        return _of_item(node, node.each, name, place)
+
+
+class Edges(dict[str, EdgePlan]):
+    """The flow's own edges, by name. Those of the items of collections are made of theirs likewise."""
+
+    __slots__ = ("nodes",)
+
+    def __init__(self, edges: Mapping[str, EdgePlan], nodes: Nodes) -> None:
+        super().__init__(edges)
+        self.nodes = nodes
+        """Those that make and take what lies on the edges."""
+
+    def __missing__(self, name: str) -> EdgePlan:
+        whole, place = collection.part_of(name) or ("", 0)
+        edge = self.get(whole)
+        if edge is None or not edge.collection:
+            raise KeyError(name)
+        made_for_each = edge.producer is not None and self.nodes[edge.producer].each is not None
+        return values.replace(
+            edge,
+            name=name,
+            key=f"{edge.key}/{place:06}",
+            producer=collection.item(edge.producer, place) if edge.producer and made_for_each else edge.producer,
+            consumers=tuple(self._consumer(node, whole, place) for node in edge.consumers),
+            collection=False,
+            place=place,
+        )
+
+    def _consumer(self, node: str, edge: str, place: int) -> str:
+        each = self.nodes[node].each
+        return node if each is None or each.edge != edge else collection.item(node, place)
+
+
+def _of_item(node: NodePlan, each: Each, name: str, place: int) -> NodePlan:
+    """The node for the item at this place: it takes that alone, and makes what lies at the same place."""
+    inputs = node.inputs
+    if each.collection:
+        taken = collection.item(each.edge, place)
+        inputs = tuple([values.replace(one, edge=taken) if one.port == each.port else one for one in inputs])
+    outputs = tuple([values.replace(one, edge=collection.item(one.edge, place)) for one in node.outputs])
+    return values.replace(node, id=name, inputs=inputs, outputs=outputs, each=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +191,9 @@ class Plan:
 
     flow: Flow
     nodes: Mapping[str, NodePlan]
+    """By id; of items too (`Nodes`)."""
     edges: Mapping[str, EdgePlan]
+    """By name; of items too (`Edges`)."""
     stores: Mapping[str, Store] = field(default_factory=dict)
     """Those the flow brings along, by name."""
     timeout_seconds: float | None = None
@@ -125,3 +207,11 @@ class Plan:
     warnings: tuple[str, ...] = ()
     params: Mapping[str, str] = field(default_factory=dict)
     """What the run was given, and the defaults of what it was not."""
+
+    def __post_init__(self) -> None:
+        nodes, edges = self.nodes, self.edges
+        if not isinstance(nodes, Nodes):
+            nodes = Nodes(nodes)
+            object.__setattr__(self, "nodes", nodes)
+        if not isinstance(edges, Edges) or edges.nodes is not nodes:
+            object.__setattr__(self, "edges", Edges(edges, nodes))
