@@ -6,8 +6,11 @@ runs once for each item has a node of its own for each likewise. The collection'
 no object, and tells how many places there are. A place is empty where what was to fill it failed and need not have.
 """
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
+from pupload.domain import mime
 from pupload.domain.artifact import Artifact
 
 
@@ -24,9 +27,50 @@ def part_of(name: str) -> tuple[str, int] | None:
 
 def items(collection: Artifact, artifacts: Mapping[str, Artifact]) -> Iterator[Artifact]:
     """Those that there are, in their order; what is no collection is the only item of its own."""
+    return (found for _, found in placed(collection, artifacts))
+
+
+def placed(collection: Artifact, artifacts: Mapping[str, Artifact]) -> Iterator[tuple[int, Artifact]]:
+    """The same, each with its place."""
     if collection.items is None:
-        yield collection
+        yield 0, collection
         return
     for place in range(collection.items):
         if (found := artifacts.get(item(collection.edge, place))) is not None:
-            yield found
+            yield place, found
+
+
+def whole(
+    made: Sequence[Artifact | None],
+    *,
+    edge: str,
+    store: str,
+    key: str,
+    created_at: datetime,
+    node: str | None = None,
+    attempt: int | None = None,
+) -> Artifact:
+    """
+    The collection of these items, None for an empty place; `key` is what the items' keys begin with.
+
+    Its hash is over a line for each place: the item's hash, a space and its name; nothing where the place is empty.
+    """
+    there = [one for one in made if one is not None]
+    types = {one.content_type for one in there}
+    lines = ("" if one is None else f"{one.sha256} {one.file_name}" for one in made)
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(f"{line}\n".encode())
+    return Artifact(
+        edge=edge,
+        store=store,
+        key=key,
+        size=sum(one.size for one in there),
+        content_type=types.pop() if len(types) == 1 else mime.UNKNOWN,
+        sha256=digest.hexdigest(),
+        etag="",
+        created_at=created_at,
+        node=node,
+        attempt=attempt,
+        items=len(made),
+    )
