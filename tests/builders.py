@@ -29,8 +29,11 @@ def a_node(
     outputs: Mapping[str, str] | None = None,
     flags: Mapping[str, str] | None = None,
     timeout: str | None = None,
+    **fields: Any,
 ) -> flows.Node:
-    """A node; `inputs` and `outputs` are edges by port."""
+    """A node; `inputs` and `outputs` are edges by port, `for_each` may be an input's name."""
+    if isinstance(fields.get("for_each"), str):
+        fields["for_each"] = flows.ForEach(input=fields["for_each"])
     return flows.Node(
         id=id,
         uses=uses,
@@ -38,6 +41,7 @@ def a_node(
         outputs=_bindings({"resized": f"{id}-out"} if outputs is None else outputs),
         flags=tuple(flows.FlagValue(name=name, value=value) for name, value in (flags or {}).items()),
         timeout=timeout,
+        **fields,
     )
 
 

@@ -34,6 +34,29 @@ class FlagValue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForEach:
+    """That a node runs once for each item of a collection."""
+
+    input: str = ""
+    """The name of the input that takes the items."""
+    concurrency: int = 0
+    """How many run at the same time; 0: as many as there is room for."""
+    max_items: int | None = None
+    """None: as many as the server takes."""
+    partial_failure: str = ""
+    """One of `PARTIAL_FAILURES`; empty: the first of them."""
+
+
+PARTIAL_FAILURES = ("AllMustSucceed", "Keep")
+"""What becomes of the node when an item fails: it fails too, or the item's place stays empty."""
+
+
+ON_FAILURE, FINALLY = "OnFailure", "Finally"
+HANDLERS = (ON_FAILURE, FINALLY)
+"""When a node runs that is a handler: after the flow where that failed, or in any case and after those."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One step of a flow."""
 
@@ -45,6 +68,14 @@ class Node:
     flags: tuple[FlagValue, ...] = ()
     timeout: str | None = None
     """A duration such as `90s` or `1h30m`; shorter than the definition's, it wins."""
+    memoize: bool = True
+    """Whether work that was done before may be used again, where the definition allows it."""
+    for_each: ForEach | None = None
+    """None: it runs once."""
+    when: str | None = None
+    """A condition on which it runs (`pupload.domain.condition`); None: in any case."""
+    runs: str = ""
+    """One of `HANDLERS`; empty: in the flow, as soon as its inputs are there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

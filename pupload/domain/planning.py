@@ -57,10 +57,12 @@ def make_plan(
     limits = limits or Limits()
     keys = Keys(run_id=run_id, flow_name=flow.name, now=now, tokens=tokens, params=params or {})
     types = _types(flow, definitions, limits, default_timeout_seconds)
+    nodes = {node.id: _node(node, types[node.uses]) for node in flow.nodes}
+    collections = _collections(flow, nodes)
     return plan.Plan(
         flow=flow,
-        nodes={node.id: _node(node, types[node.uses]) for node in flow.nodes},
-        edges=_edges(flow, keys),
+        nodes=nodes | _with_each(flow, nodes, collections, limits),
+        edges=_edges(flow, keys, collections),
         stores={store.name: store for store in reversed(flow.stores)},
         timeout_seconds=duration.seconds(flow.timeout) if flow.timeout else limits.policy.flow_seconds,
         upload_seconds=upload_seconds,
@@ -68,6 +70,7 @@ def make_plan(
         mishaps=mishaps,
         warnings=tuple(warnings),
         params=params or {},
+        definitions=tuple([nodedef.bare(kind.definition) for kind in types.values()]),
     )
 
 
@@ -107,6 +110,7 @@ def _type(definition: nodedef.NodeDef, limits: Limits, default_timeout_seconds: 
         devices=tuple(dict.fromkeys(definition.devices)),
         transfer=definition.transfer or "files",
         progress=definition.progress,
+        memoize=definition.memoize,
     )
     return _Type(
         definition=definition,
@@ -194,6 +198,8 @@ def _node(node: Node, kind: _Type) -> plan.NodePlan:
     if node.flags:
         flags = {**kind.defaults, **{flag.name: flag.value for flag in reversed(node.flags)}}
         planned = _with_flags(planned, kind.definition, flags)
+    if not node.memoize:
+        planned = values.replace(planned, memoize=False)
     if node.timeout:
         seconds = duration.seconds(node.timeout)
         seconds = seconds if kind.timeout_seconds is None else min(seconds, kind.timeout_seconds)
@@ -217,15 +223,41 @@ def _path_of_secret(value: str) -> str:
     return value if name is None else secret.path_of(name)
 
 
+def _collections(flow: Flow, nodes: Mapping[str, plan.NodePlan]) -> set[str]:
+    """The edges on which a collection lies."""
+    found = {port.edge for node in nodes.values() for port in node.outputs if port.many}
+    return found.union(binding.edge for node in flow.nodes if node.for_each for binding in node.outputs)
+
+
+def _with_each(
+    flow: Flow, nodes: Mapping[str, plan.NodePlan], collections: set[str], limits: Limits
+) -> dict[str, plan.NodePlan]:
+    """The nodes that run for each item, which say so."""
+    found = {}
+    for node in flow.nodes:
+        if (asked := node.for_each) is not None:
+            edge = next(binding.edge for binding in node.inputs if binding.name == asked.input)
+            each = plan.Each(
+                port=asked.input,
+                edge=edge,
+                collection=edge in collections,
+                concurrency=asked.concurrency,
+                max_items=limits.max_items if asked.max_items is None else min(asked.max_items, limits.max_items),
+                keep=asked.partial_failure == "Keep",
+            )
+            found[node.id] = values.replace(nodes[node.id], each=each)
+    return found
+
+
 # ── Edges ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _edges(flow: Flow, keys: Keys) -> dict[str, plan.EdgePlan]:
+def _edges(flow: Flow, keys: Keys, collections: set[str]) -> dict[str, plan.EdgePlan]:
     """All edges that a node is bound to, in the order in which the flow names them."""
     links = graph.links(flow)
     producers, consumers = graph.producers(flow, links), graph.consumers(flow, links)
     wells = {well.edge: well for well in reversed(flow.wells)}
-    return {
+    edges = {
         name: _edge(
             name,
             keys,
@@ -236,6 +268,9 @@ def _edges(flow: Flow, keys: Keys) -> dict[str, plan.EdgePlan]:
         )
         for name in _edge_names(flow.nodes)
     }
+    for name in collections:
+        edges[name] = values.replace(edges[name], collection=True)
+    return edges
 
 
 def _edge_names(nodes: Iterable[Node]) -> dict[str, None]:

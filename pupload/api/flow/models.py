@@ -84,6 +84,11 @@ class Node(Request):
     Outputs: list[Binding] = []
     Flags: list[FlagValue] = []
     Timeout: str | None = None
+    Memoize: bool = True
+    ForEach: str = ""
+    Concurrency: int = 0
+    MaxItems: int | None = None
+    PartialFailure: str = ""
 
 
 class Store(Request):
@@ -205,6 +210,7 @@ class NodeDef(Request):
     Transfer: str = ""
     Secrets: list[str] = []
     Progress: str = ""
+    Memoize: bool = True
 
 
 class TestFlow(Request):
@@ -243,6 +249,35 @@ class Resume(Request):
     """Without `FromNode` everything that did not succeed runs again; with it, that node and all behind it."""
 
     FromNode: str | None = None
+
+
+class ReplayFlag(Request):
+    """A flag of a node that is to have another value."""
+
+    Node: str
+    Name: str
+    Value: AnyText = ""
+
+
+class ReplayPart(Request):
+    """
+    A part of a definition that is to be otherwise, for all nodes that use it.
+
+    `Node` is such a node, or `Publisher/Name`; `Key` is Image, Command (as a line), Tier, Timeout, MaxAttempts, User,
+    Network, Transfer or Progress.
+    """
+
+    Node: str
+    Key: str
+    Value: AnyText = ""
+
+
+class Replay(Request):
+    """What is to be otherwise, and nodes that are to run again in any case; all behind them runs again as well."""
+
+    From: list[str] = []
+    Flags: list[ReplayFlag] = []
+    Set: list[ReplayPart] = []
 
 
 class UploadRequest(Request):
@@ -334,7 +369,12 @@ class PlacedLogRecord(LogRecord, frozen=True, kw_only=True):
 
 
 class NodeState(Answer, frozen=True, kw_only=True):
-    """A node of the run. `Attempt` counts from 1 when the node is ready; 0 before."""
+    """
+    A node of the run. `Attempt` counts from 1 when the node is ready; 0 before.
+
+    `Reused` is there and true where the node did not run: what it made was taken over from the run that this one
+    resumes or replays.
+    """
 
     Status: str
     Logs: list[LogRecord]
@@ -345,6 +385,7 @@ class NodeState(Answer, frozen=True, kw_only=True):
     FinishedAt: datetime | None
     ExitCode: int | None
     Progress: float | None
+    Reused: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 TheNodeState = NodeState
@@ -374,7 +415,7 @@ class Artifact(Answer, frozen=True, kw_only=True):
     An object that was made or came in; `GetURL` gives it for an hour, without any further leave.
 
     One that is not kept any more has no `GetURL`, and says in `DeletedAt` since when. `Facts` are what its headers
-    say, and are left out where they say nothing.
+    say, and are left out where they say nothing. `Node` made it; what came in has none.
     """
 
     StoreName: str
@@ -386,6 +427,7 @@ class Artifact(Answer, frozen=True, kw_only=True):
     GetURL: str
     DeletedAt: datetime | msgspec.UnsetType = msgspec.UNSET
     Facts: FileFacts | msgspec.UnsetType = msgspec.UNSET
+    Node: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class WaitingURL(Answer, frozen=True, kw_only=True):
@@ -398,7 +440,7 @@ class WaitingURL(Answer, frozen=True, kw_only=True):
 
 
 class FlowRun(Answer, frozen=True, kw_only=True):
-    """A run as it stands."""
+    """A run as it stands. `ResumedFrom` is the run that it goes on with, `ReplayOf` the one that it replays."""
 
     ID: str
     Status: str
@@ -410,6 +452,8 @@ class FlowRun(Answer, frozen=True, kw_only=True):
     Error: str
     Warnings: list[str]
     Params: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    ResumedFrom: str | msgspec.UnsetType = msgspec.UNSET
+    ReplayOf: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Finding(Answer, frozen=True, kw_only=True):

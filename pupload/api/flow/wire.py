@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from pupload import errors, ports
-from pupload.api.flow import holding, masks, models, reading
-from pupload.domain import artifact, delivery, events, flow, nodedef, run
+from pupload.api.flow import holding, masks, models, reading, repeating
+from pupload.domain import artifact, delivery, events, flow, nodedef, replaying, run
 from pupload.service import views
 
 _ENCODER = msgspec.json.Encoder()
@@ -89,6 +89,16 @@ def read_resume(document: Any) -> str | None:
     return reading.read(models.Resume, document, warnings=[]).FromNode or None
 
 
+def read_replay(document: Any) -> replaying.Edits:
+    """What is to be otherwise. Raises `errors.Malformed`."""
+    asked = reading.read(models.Replay, document, warnings=[])
+    return replaying.Edits(
+        from_nodes=tuple(asked.From),
+        flags=tuple(replaying.Setting(node=each.Node, name=each.Name, value=each.Value) for each in asked.Flags),
+        parts=tuple(replaying.Setting(node=each.Node, name=each.Key, value=each.Value) for each in asked.Set),
+    )
+
+
 def read_params(document: Any) -> dict[str, str]:
     """The parameters of a run. Raises `errors.Malformed`."""
     return dict(reading.read(models.RunParams, document, warnings=[]).Params)
@@ -132,6 +142,8 @@ def _node(asked: models.Node) -> flow.Node:
         outputs=tuple(flow.Binding(name=each.Name, edge=each.Edge) for each in asked.Outputs),
         flags=tuple(flow.FlagValue(name=each.Name, value=each.Value) for each in asked.Flags),
         timeout=asked.Timeout,
+        memoize=asked.Memoize,
+        for_each=repeating.read(asked),
     )
 
 
@@ -179,6 +191,7 @@ def _definition(asked: models.NodeDef) -> nodedef.NodeDef:
         transfer=asked.Transfer,
         secrets=tuple(asked.Secrets),
         progress=asked.Progress,
+        memoize=asked.Memoize,
     )
 
 
@@ -223,6 +236,8 @@ def write_run(view: views.RunView, *, origin: str = "") -> models.FlowRun:
         Error=this.error,
         Warnings=[*view.warnings, *(f"node {each.id}: {each.warning}" for each in this.nodes.values() if each.warning)],
         Params=dict(this.plan.params) or msgspec.UNSET,
+        ResumedFrom=(not this.plan.replays and this.resumed_from) or msgspec.UNSET,
+        ReplayOf=(this.plan.replays and this.resumed_from) or msgspec.UNSET,
     )
 
 
@@ -240,6 +255,7 @@ def _node_state(view: views.RunView, node: str) -> models.NodeState:
         FinishedAt=last.finished_at if last and state.status.terminal else None,
         ExitCode=last.exit_code if last else None,
         Progress=state.progress,
+        Reused=state.reused or msgspec.UNSET,
     )
 
 
@@ -281,6 +297,7 @@ def _artifact(view: views.ArtifactView) -> models.Artifact:
         GetURL=view.url,
         DeletedAt=view.deleted_at or msgspec.UNSET,
         Facts=models.FileFacts(**holding.write_facts(this.facts)) if this.facts is not None else msgspec.UNSET,
+        Node=this.node or msgspec.UNSET,
     )
 
 
@@ -425,6 +442,8 @@ def write_flow(this: flow.Flow, *, masked: bool = False) -> dict[str, Any]:
                 "Outputs": [{"Name": port.name, "Edge": port.edge} for port in each.outputs],
                 "Flags": [{"Name": flag.name, "Value": flag.value} for flag in each.flags],
                 "Timeout": each.timeout,
+                **({} if each.memoize else {"Memoize": False}),
+                **repeating.write(each.for_each),
             }
             for each in this.nodes
         ],
@@ -489,6 +508,7 @@ def write_definition(this: nodedef.NodeDef) -> dict[str, Any]:
         "Transfer": this.transfer,
         "Secrets": list(this.secrets),
         "Progress": this.progress,
+        "Memoize": this.memoize,
     }
 
 

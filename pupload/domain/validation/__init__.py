@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pupload.domain.flow import Flow
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.validation import callbacks as callback_rules
+from pupload.domain.validation import collections as collection_rules
 from pupload.domain.validation import definitions as definition_rules
 from pupload.domain.validation import edges, flows, nodes, params, policies, secrets, stores, subject, types, wells
 from pupload.domain.validation.findings import Finding, in_order
@@ -28,6 +29,7 @@ RULES = (
     *wells.RULES,
     *nodes.RULES,
     *edges.RULES,
+    *collection_rules.RULES,
     *definition_rules.RULES,
     *types.RULES,
     *secrets.RULES,

@@ -78,6 +78,7 @@ _FIELDS = (
     *("Tier", "MaxAttempts", "Retry", "User", "Network", "Capabilities", "Devices", "Transfer", "Progress"),
     *("Callbacks", "URL", "On", "Secrets"),
     *("MaxBytes", "MaxPixels", "MaxDuration", "MaxRatio", "MaxPages"),
+    *("ForEach", "Concurrency", "MaxItems", "PartialFailure"),
 )
 """In the order in which the reference shows them."""
 
@@ -330,9 +331,6 @@ _NODES = (
         "There is no built-in parser of that name: progress will not be read.",
         "Use `ffmpeg`, or write progress as JSON lines.",
     ),
-)
-
-_EDGES = (
     _error(
         "NODE_028",
         "NodeDefManyOutput",
@@ -340,6 +338,30 @@ _EDGES = (
         "An output is one file. Collections of files are not supported yet.",
         "Write one file, such as an archive.",
     ),
+    _error(
+        "NODE_029",
+        "NodeForEachInput",
+        "Node {node} cannot run for each item of {port}: it binds no input of that name",
+        "ForEach names no input that the node binds; Concurrency, MaxItems and PartialFailure are nothing without it.",
+        "Write the name of an input, as in the node's Inputs.",
+    ),
+    _error(
+        "NODE_030",
+        "NodeForEachSetting",
+        "Node {node} has {field} {value}, which cannot be: {reason}",
+        "What the node says about how it runs for each item has no meaning, or is more than the server takes.",
+        "Follow the sentence, or leave the field out.",
+    ),
+    _error(
+        "NODE_031",
+        "NodeForEachMany",
+        "Node {node} runs for each item, and its output {output} is a collection for each of them",
+        "What a node makes for each item is one file: there are no collections of collections.",
+        "Let the node type write one file, such as an archive, or do not bind the output.",
+    ),
+)
+
+_EDGES = (
     _error(
         "EDGE_001",
         "EdgeNoProducer",
@@ -384,6 +406,21 @@ _EDGES = (
         "Edge {edge} has more than one producer: {first} and {second}",
         "Two outputs, or an output and a well with a Source, lie on one edge: which object is meant cannot be told.",
         "Give one of them an edge of its own.",
+    ),
+    _error(
+        "EDGE_007",
+        "EdgeCollection",
+        "Edge {edge} carries a collection, and input {port} of node {node} takes one file",
+        "The edge's producer has Many on its output, or runs for each item, so that there are many files; an input "
+        "takes them where it has Many, or one by one where the node's ForEach names it.",
+        "Set ForEach to the input's name, or put a node between that packs the files into one.",
+    ),
+    _error(
+        "EDGE_008",
+        "EdgeItemName",
+        "{kind} {name} is called as an item of {whole} would be",
+        "What belongs to an item of a collection is called as the collection is, with a dot and a number behind it.",
+        "Choose another name.",
     ),
 )
 

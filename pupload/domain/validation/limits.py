@@ -21,6 +21,8 @@ class Limits:
     """A flow must keep to these. The defaults allow all that pupload can do."""
 
     max_nodes: int = 100_000
+    max_items: int = 10_000
+    """Of a collection."""
     max_flag_bytes: int = 64 * 1024
     """Of one flag's value in UTF-8."""
     tiers: Mapping[str, Tier] = field(default_factory=dict)
