@@ -115,6 +115,17 @@ class Client:
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         return await self._call("POST", f"/api/v1/flow/resume/{_step(run_id)}", asked, headers=headers)
 
+    async def replay(
+        self, run_id: str, edits: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
+    ) -> Answer:
+        """
+        A new run of the flow of this one, with `{"From", "Flags", "Set"}` changed; only what that concerns runs.
+
+        Raises `errors.Invalid` with the findings, `errors.Conflict`.
+        """
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return await self._call("POST", f"/api/v1/flow/replay/{_step(run_id)}", edits or {}, headers=headers)
+
     async def secrets(self) -> Answer:
         """`{"Secrets"}`: names, and when each was set; no values."""
         return await self._call("GET", "/api/v1/secret/list")

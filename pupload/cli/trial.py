@@ -107,7 +107,7 @@ async def _test(
     every: bool,
     address: Address,
 ) -> int:
-    _term_is_interrupt()
+    term_is_interrupt()
     secrets = {well.edge: well.secret or "" for well in asked.value.wells if well.source == "webhook"}
     definitions = loaded.used_by(asked.value)
     order = wire.write_order(asked.value, [each.value for each in definitions], params)
@@ -126,12 +126,12 @@ async def _test(
                     saved = await _download(client, run, result_edges(asked.value, every=every), into, board)
         except (asyncio.CancelledError, errors.PuploadError, OSError):
             # Nobody will look after this run any more.
-            await _stop(client, run["ID"])
+            await stop(client, run["ID"])
             raise
         return await _report(out, client, run, saved)
 
 
-def _term_is_interrupt() -> None:
+def term_is_interrupt() -> None:
     """TERM ends the command like Ctrl-C does, so that the run is cancelled."""
     task = asyncio.current_task()
     assert task is not None
@@ -181,7 +181,7 @@ async def _download(client: Client, run: Answer, edges: Sequence[str], into: Pat
     return saved
 
 
-async def _stop(client: Client, run_id: str) -> None:
+async def stop(client: Client, run_id: str) -> None:
     """Cancels the run and waits a little until it has stopped."""
     with contextlib.suppress(errors.PuploadError, TimeoutError):
         async with asyncio.timeout(STOPPING_SECONDS):

@@ -2,7 +2,8 @@
 What a node type takes, gives and runs: the node definition, as its author wrote it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 DEFAULT_TIER = "c-small"
 DEFAULT_MAX_ATTEMPTS = 3
@@ -107,8 +108,23 @@ class NodeDef:
     """Names of secrets that every node of this type gets, each in a file."""
     progress: str = ""
     """The name of a built-in parser of progress lines, such as `ffmpeg`."""
+    memoize: bool = True
+    """Whether work that was done before, on the same inputs, may be used again."""
 
     @property
     def uses(self) -> str:
         """What a node's `Uses` says to mean this definition."""
         return f"{self.publisher}/{self.name}"
+
+
+@lru_cache(maxsize=256)
+def bare(definition: NodeDef) -> NodeDef:
+    """The definition without its descriptions: all of it that means anything to a run."""
+    return replace(
+        definition,
+        description="",
+        inputs=tuple(replace(port, description="") for port in definition.inputs),
+        outputs=tuple(replace(port, description="") for port in definition.outputs),
+        flags=tuple(replace(flag, description="") for flag in definition.flags),
+        command=replace(definition.command, description=""),
+    )

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pupload.domain import collection, values
 from pupload.domain.facts import Limits
 from pupload.domain.flow import Flow, Store
+from pupload.domain.nodedef import NodeDef
 from pupload.domain.tiers import Tier
 
 
@@ -55,7 +56,7 @@ class EdgePlan:
     """Where an upload is put before it is sealed; no name anybody can guess."""
     producer: str | None = None
     consumers: tuple[str, ...] = ()
-    """Ids of the nodes that take it, in the flow's order."""
+    """Ids of the nodes that take it, in the flow's order; handlers are none of them."""
     lifetime_seconds: float | None = None
     """How long the object is kept after the run has ended; None: until the run is purged."""
     intermediate: bool = False
@@ -66,6 +67,8 @@ class EdgePlan:
     """Whether a collection lies on it, each of whose items has an edge of its own."""
     place: int | None = None
     """The item's, where the edge is that of an item of a collection."""
+    valued: bool = False
+    """Whether a condition asks for what is in its object: the artifact then carries that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +128,14 @@ class NodePlan:
     progress: str = ""
     secrets: tuple[str, ...] = ()
     """Names of secrets that the node gets; where a flag named one, its value is the path of the file."""
+    memoize: bool = True
+    """Whether work that was done before may be used again."""
     each: Each | None = None
     """None: it runs once."""
+    when: str = ""
+    """The condition on which it runs (`pupload.domain.condition`); empty: in any case."""
+    runs: str = ""
+    """When a handler runs (`pupload.domain.flow.HANDLERS`); empty: it is no handler."""
 
 
 class Nodes(dict[str, NodePlan]):
@@ -207,6 +216,17 @@ class Plan:
     warnings: tuple[str, ...] = ()
     params: Mapping[str, str] = field(default_factory=dict)
     """What the run was given, and the defaults of what it was not."""
+    definitions: tuple[NodeDef, ...] = ()
+    """
+    Those that the nodes use, without their descriptions: what a replay changes. Runs of versions that did not keep them
+    have none.
+    """
+    replays: bool = False
+    """Whether the run is a replay of the one that it resumes: some of it may be otherwise than it was there."""
+    handlers: tuple[str, ...] = ()
+    """Ids of the nodes that run when all others have ended; no edge names them among its consumers."""
+    asking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By node: those whose conditions ask how it ended."""
 
     def __post_init__(self) -> None:
         nodes, edges = self.nodes, self.edges

@@ -4,7 +4,7 @@ What a new run takes over from one that has ended.
 A node is kept when it succeeded and nothing before it has to run again; an upload is kept when it was sealed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from pupload.domain.artifact import Artifact
@@ -29,9 +29,9 @@ class Kept:
         return [*self.inputs.values(), *(artifact for made in self.nodes.values() for artifact in made)]
 
 
-def kept(old: Run, *, from_node: str | None = None) -> Kept:
-    """What of the old run is kept; with `from_node` that node runs again, and all behind it."""
-    again = _again(old, from_node)
+def kept(old: Run, *, from_nodes: Collection[str] = ()) -> Kept:
+    """What of the old run is kept; the nodes named run again, and all behind them."""
+    again = _again(old, from_nodes)
     nodes = {
         node: tuple(old.artifacts[port.edge] for port in plan.outputs if port.edge in old.artifacts)
         for node, plan in old.plan.nodes.items()
@@ -45,9 +45,9 @@ def kept(old: Run, *, from_node: str | None = None) -> Kept:
     return Kept(nodes=nodes, inputs=inputs, left=tuple(node for node in old.plan.nodes if node in again))
 
 
-def _again(old: Run, from_node: str | None) -> set[str]:
-    """Nodes that did not succeed, the one named, and everything downstream of them."""
-    todo = [node for node, state in old.nodes.items() if state.status is not NodeStatus.COMPLETE or node == from_node]
+def _again(old: Run, from_nodes: Collection[str]) -> set[str]:
+    """Nodes that did not succeed, those named, and everything downstream of them."""
+    todo = [node for node, state in old.nodes.items() if state.status is not NodeStatus.COMPLETE or node in from_nodes]
     again = set(todo)
     while todo:
         for port in old.plan.nodes[todo.pop()].outputs:

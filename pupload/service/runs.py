@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 
 from pupload import errors
-from pupload.domain import flow, ids, nodedef, params, planning, resuming, validation
+from pupload.domain import flow, ids, nodedef, params, planning, replaying, resuming, validation
+from pupload.domain import plan as plan_of
 from pupload.domain.decide import begin
 from pupload.domain.events import CancelRequested
 from pupload.domain.run import Run, Status
@@ -61,12 +63,22 @@ class Runs:
         self._engine.disks.check()
         order = _filled(order)
         definitions = await self._definitions(order.flow, order.definitions)
+        world = self._engine.world
+        run_id, now = world.ids.new_run_id(), world.clock.now()
+        plan = await self._plan(order, definitions, run_id, now)
+        decision = await aside.aside(partial(begin, run_id, plan, now=now), large=_is_large(order))
+        run = await self._engine.driver.begin(decision, idempotency_key=idempotency_key)
+        return await self._presenter.view(run)
+
+    async def _plan(
+        self, order: Order, definitions: Sequence[nodedef.NodeDef], run_id: str, now: datetime
+    ) -> plan_of.Plan:
+        """What will run, its stores ready. Raises `errors.Invalid` with all findings."""
         found = await self._validate(order, definitions)
         if any(finding.is_error for finding in found):
             raise errors.Invalid(what="flow", findings=tuple(found))
         warnings = (*order.warnings, *(f"{finding.code} {finding.description}" for finding in found))
         world = self._engine.world
-        run_id, now = world.ids.new_run_id(), world.clock.now()
         make_plan = partial(
             planning.make_plan,
             order.flow,
@@ -86,9 +98,7 @@ class Runs:
             opened = world.stores.open(store)
             if store.type == "local":
                 await opened.ensure_ready()  # a bucket in the server's own store is made when it is first named
-        decision = await aside.aside(partial(begin, run_id, plan, now=now), large=_is_large(order))
-        run = await self._engine.driver.begin(decision, idempotency_key=idempotency_key)
-        return await self._presenter.view(run)
+        return plan
 
     async def status(self, run_id: str) -> RunView:
         """The run as it stands. Raises `errors.UnknownRun`."""
@@ -141,16 +151,14 @@ class Runs:
         all behind it run again. A second call for the run with the same key answers with the first new run. Raises
         `errors.UnknownRun`, `errors.Conflict` for a run that is not over, or whose artifacts are gone (it says which).
         """
-        old = await self.find(run_id)
-        if not old.status.terminal:
-            raise errors.Conflict(reason=f"run {old.id} is {old.status}: only a run that has ended can be resumed")
+        old = await self._ended(run_id, "resumed")
         if from_node is not None and from_node not in old.plan.nodes:
             raise errors.Malformed(reason=f"run {old.id} has no node {from_node}")
-        kept = resuming.kept(old, from_node=from_node)
+        kept = resuming.kept(old, from_nodes=() if from_node is None else (from_node,))
         if not kept.left:
             raise errors.Conflict(reason=f"run {old.id} is {old.status}: there is nothing to resume; name a FromNode")
         self._engine.disks.check()
-        await self._check_artifacts(old, kept)
+        await self._check_artifacts(old, kept, "resumed")
         world = self._engine.world
         run_id, now = world.ids.new_run_id(), world.clock.now()
         plan = resuming.replanned(old.plan, old_run=old.id, new_run=run_id, tokens=world.ids.token)
@@ -159,7 +167,40 @@ class Runs:
         key = None if idempotency_key is None else f"resume {old.id} {idempotency_key}"
         return await self._presenter.view(await self._engine.driver.begin(decision, idempotency_key=key))
 
-    async def _check_artifacts(self, old: Run, kept: "resuming.Kept") -> None:
+    async def replay(self, run_id: str, edits: replaying.Edits, *, idempotency_key: str | None = None) -> RunView:
+        """
+        A new run of the flow of one that has ended, with these edits: what they concern runs, and all behind it.
+
+        All else that succeeded is taken over after a check that it is still there. The edited flow is judged like a
+        new one. A second call for the run with the same key answers with the first new run. Raises
+        `errors.UnknownRun`, `errors.Malformed` for edits of what there is not, `errors.Invalid` with all findings,
+        `errors.Conflict` for a run that is not over, or whose artifacts are gone, and where nothing would run.
+        """
+        old = await self._ended(run_id, "replayed")
+        self._engine.disks.check()
+        before = await self._definitions(old.plan.flow, old.plan.definitions)
+        changed, definitions = replaying.edited(old.plan.flow, before, edits)
+        order = _filled(Order(flow=changed, definitions=definitions, params=old.plan.params))
+        world = self._engine.world
+        new_id, now = world.ids.new_run_id(), world.clock.now()
+        plan = replace(await self._plan(order, definitions, new_id, now), replays=True)
+        kept = resuming.kept(old, from_nodes=replaying.affected(old.plan, plan, before, edits))
+        if not kept.left:
+            raise errors.Conflict(
+                reason=f"nothing in run {old.id} would be otherwise: change something, or name a node"
+            )
+        await self._check_artifacts(old, kept, "replayed")
+        decision = begin(new_id, plan, now=now, reused=kept.nodes, inputs=kept.inputs, resumed_from=old.id)
+        key = None if idempotency_key is None else f"replay {old.id} {idempotency_key}"
+        return await self._presenter.view(await self._engine.driver.begin(decision, idempotency_key=key))
+
+    async def _ended(self, run_id: str, what: str) -> Run:
+        old = await self.find(run_id)
+        if not old.status.terminal:
+            raise errors.Conflict(reason=f"run {old.id} is {old.status}: only a run that has ended can be {what}")
+        return old
+
+    async def _check_artifacts(self, old: Run, kept: "resuming.Kept", what: str) -> None:
         missing = []
         for artifact in kept.artifacts:
             if artifact.edge in old.gone:
@@ -174,7 +215,7 @@ class Runs:
             if found.size != artifact.size or (found.sha256 or artifact.sha256) != artifact.sha256:
                 missing.append(f"{artifact.edge} (object {artifact.key} in store {artifact.store} has changed)")
         if missing:
-            raise errors.Conflict(reason=f"run {old.id} cannot be resumed: artifacts are missing: {'; '.join(missing)}")
+            raise errors.Conflict(reason=f"run {old.id} cannot be {what}: artifacts are missing: {'; '.join(missing)}")
 
     def logs(
         self, run_id: str, *, node: str | None = None, attempt: int | None = None, since: int = 0, follow: bool = False

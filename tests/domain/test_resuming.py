@@ -37,7 +37,7 @@ def test_what_failed_and_all_behind_it_runs_again() -> None:
 
 
 def test_a_node_that_is_named_runs_again_with_all_behind_it() -> None:
-    kept = resuming.kept(an_ended_run(), from_node="n1")
+    kept = resuming.kept(an_ended_run(), from_nodes={"n1"})
     assert set(kept.left) == {"n1", "n2"}
 
 

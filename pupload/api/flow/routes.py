@@ -74,6 +74,12 @@ async def resume(request: web.Request) -> web.Response:
     return await _run(request, await request.app[SERVICES].runs.resume(old, from_node=node, idempotency_key=key))
 
 
+async def replay(request: web.Request) -> web.Response:
+    key, old = _idempotency_key(request), request.match_info["flowRunID"]
+    edits = await shared.read_document(request, wire.read_replay, optional=True)
+    return await _run(request, await request.app[SERVICES].runs.replay(old, edits, idempotency_key=key))
+
+
 async def purge(request: web.Request) -> web.Response:
     await request.app[SERVICES].runs.purge(request.match_info["flowRunID"])
     return web.Response(status=204)
@@ -332,6 +338,15 @@ ROUTES = (
         handler=resume,
         summary="A new run that goes on where a failed or stopped one ended",
         reads=models.Resume,
+        answers=models.FlowRun,
+        parameters=(_KEY,),
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/flow/replay/{{flowRunID}}",
+        handler=replay,
+        summary="A new run of an ended one's flow with changes: only what they concern runs, the rest is taken over",
+        reads=models.Replay,
         answers=models.FlowRun,
         parameters=(_KEY,),
     ),
