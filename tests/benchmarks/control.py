@@ -273,9 +273,11 @@ async def an_engine(where: str | Path, root: Path, script: containers.Script) ->
     config = Config(attempts_root=root, limits=LIMITS, room=room, max_upload_bytes=1 << 30, me=me)
     engine = Engine(world, config)
     await engine.start()
+    collecting = asyncio.create_task(Collector().keep())  # as the server does
     try:
         yield engine
     finally:
+        await stopped(collecting)
         await engine.close()
         await hands.close()
         await database.close()

@@ -95,7 +95,8 @@ async def transitions(lab: Lab) -> list[Figure]:
     for place, name, goal in (("sqlite", "SQLite", 3000.0), ("postgres", "PostgreSQL", 2000.0)):
         key = "P6" if place == "sqlite" else "P6 postgres"
         for kind, suffix, what, wanted in (
-            ("engine", "", "the whole engine, containers in memory", goal),
+            ("engine", "", "the whole engine, containers and their directories in memory", goal),
+            ("disk", " disk", "the same, directories on the disk of the database", None),
             ("driver", " driver", "decisions and database alone", None),
         ):
             runs = [(await worked(f"{kind}-{place}"))["per_second"] for _ in range(lab.samples(2))]
