@@ -36,6 +36,7 @@ def limits(settings: Settings, capacity: Capacity | None = None, *, dev: bool = 
         there = replace(capacity, memory_bytes=int(capacity.memory_bytes * settings.memory_share))
     return Limits(
         max_nodes=min(settings.max_nodes, allowed.max_nodes or settings.max_nodes),
+        max_items=settings.max_items,
         capacity=there,
         overcommit_cpu=given(settings.overcommit_cpu, dev),
         clamp=given(settings.clamp_tiers, dev),

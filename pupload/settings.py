@@ -200,6 +200,13 @@ class Settings(BaseSettings):
         description="Files and directories in the outputs of one attempt; one that makes more is killed. Their bytes "
         "together are bounded by the storage of the tier.",
     )
+    max_items: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Items in one collection: files that a node leaves for an output with `Many`, and the most that "
+        "`MaxItems` of a node can say. An attempt that leaves more fails.",
+    )
     log_bytes: int = Field(
         16 * MIB,
         ge=4096,

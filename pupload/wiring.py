@@ -460,6 +460,7 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
             multipart_seconds=settings.multipart_seconds,
         ),
         disk_reserve_bytes=settings.disk_reserve_bytes,
+        max_items=settings.max_items,
         max_upload_bytes=min(settings.max_upload_bytes, policy.max_upload_bytes or settings.max_upload_bytes),
         caps=facts.Limits(
             max_pixels=settings.max_pixels or None,

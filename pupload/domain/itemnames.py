@@ -5,6 +5,7 @@ Names come from nodes and users. A name that is short and plain is a file's as i
 would be, behind the number of its place.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -55,7 +56,7 @@ def of_files(items: Sequence[tuple[int, Artifact]]) -> list[str]:
     Their own names where all are plain, and sorted by them the items are in their order; else all have numbers.
     """
     own = [_own(artifact) for _, artifact in items]
-    ordered = all(name < after for name, after in zip(own, own[1:], strict=False))
+    ordered = all(name < after for name, after in itertools.pairwise(own))
     if ordered and all(is_plain(name) for name in own):
         return own
     return [numbered(place, name) for (place, _), name in zip(items, own, strict=True)]

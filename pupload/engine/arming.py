@@ -457,7 +457,7 @@ class Arming:
             await self._executor.remove(ref)
             await self._staging.remove_folder(ref)
         place.cleared.set()
-        folder = await self._staging.make_folder(ref, owner=orders.owner_of(node.user or self._limits.user))
+        folder = await self._staging.make_folder(ref, node, owner=orders.owner_of(node.user or self._limits.user))
         order = orders.container(
             run, node, ref, orders.tier_of(node, run.nodes[node.id]), folder, {}, image=image, limits=self._limits
         )

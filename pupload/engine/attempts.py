@@ -378,7 +378,7 @@ class Attempts:
 
         try:
             work.container |= (claim := await self._arming.claim(work.ref)).container
-            folder = claim.folder or await self._staging.make_folder(work.ref, owner=owner)
+            folder = claim.folder or await self._staging.make_folder(work.ref, node, owner=owner)
             if resolving.done():  # as nearly always: the image is there
                 await resolve()
                 await fetch()
@@ -469,7 +469,7 @@ class Attempts:
     async def _try_to_clean(self, run: Run, work: Work) -> None:
         """The same for a failed attempt, and its outputs go too. What it came to is told even where that fails."""
         await self._lease.sure()
-        await self._staging.withdraw(run, work.kept.stored.values(), ref=work.ref, offered=work.kept.offered)
+        await self._staging.withdraw(run, work.kept.objects, ref=work.ref, offered=work.kept.offered)
         await self._try_to_clean_up(work)
 
     async def _try_to_clean_up(self, work: Work) -> None:

@@ -16,6 +16,7 @@ from pupload.engine.admission import Admission, Room
 from pupload.engine.arming import Arming, Budget
 from pupload.engine.attempts import Attempts
 from pupload.engine.callbacks import NOBODY, Callbacks, Operator
+from pupload.engine.collecting import MOST_ITEMS
 from pupload.engine.contents import SCRATCH, Contents
 from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
@@ -93,6 +94,8 @@ class Config:
     """What any file may hold at most, whatever its ports say."""
     callback: Operator = NOBODY
     keeping: Keeping = field(default_factory=Keeping)
+    max_items: int = MOST_ITEMS
+    """In one collection."""
     disk_reserve_bytes: int | None = None
     """What is to stay free on every disk; None: as much as is usual for its size."""
     me: Controller = ALONE
@@ -137,6 +140,7 @@ class Engine:
             owner=owner_of(config.limits.user),
             lease=self.lease,
             max_artifact_bytes=config.limits.policy.max_artifact_bytes,
+            max_items=config.max_items,
             hands=world.hands,
         )
         self.handout = Handout(secrets=world.secrets, root=config.secrets_root)

@@ -18,7 +18,7 @@ from pupload.domain.plan import NodePlan
 from pupload.domain.run import AttemptRef, Run
 from pupload.engine.footprint import Footprint
 from pupload.engine.patience import patiently
-from pupload.engine.staging import Folder, Seen, Staging
+from pupload.engine.staging import Folder, Seen, Staging, all_stored
 from pupload.engine.tasks import ended
 from pupload.ports import Clock, Executor
 
@@ -28,9 +28,17 @@ class Kept:
     """What stores have, or may have, of an attempt that is not over."""
 
     stored: dict[str, Artifact] = field(default_factory=dict)
-    """Outputs that their stores have, by port."""
+    """Outputs that their stores have, by port; a collection once it is stored with all its items."""
+    items: dict[str, dict[int, Artifact]] = field(default_factory=dict)
+    """Items that their stores have, by port and place."""
     offered: dict[str, datetime] = field(default_factory=dict)
     """Since when a store may have taken an output's file, whatever it answered; by port."""
+
+    @property
+    def objects(self) -> list[Artifact]:
+        """All that stores have, as far as is known."""
+        items = (artifact for kept in self.items.values() for artifact in kept.values())
+        return [*self.stored.values(), *items]
 
 
 class Outputs:
@@ -156,7 +164,7 @@ class Outputs:
         """Stores what is not stored yet. Returns the artifacts of all, and raises as `Staging.store_outputs`."""
         stored, ports = self._kept.stored, self._node.outputs
         if all(port.port in stored for port in ports):
-            return tuple(stored[port.port] for port in ports)
+            return tuple(all_stored(self._node, stored, self._kept.items))
         return await self._store(None, own_keys_only=False)
 
     async def _store(self, seen: dict[str, Seen] | None, *, own_keys_only: bool) -> tuple[Artifact, ...]:
@@ -165,6 +173,7 @@ class Outputs:
             lambda: self._staging.store_outputs(
                 *(self._run, self._node, self._ref, self._folder),
                 stored=self._kept.stored,
+                items=self._kept.items,
                 offered=self._kept.offered,
                 since=self._since,
                 seen=seen,

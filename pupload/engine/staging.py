@@ -13,10 +13,10 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
@@ -27,11 +27,13 @@ from pupload.domain.command import environment_name
 from pupload.domain.keys import safe
 from pupload.domain.plan import NodePlan, PortPlan
 from pupload.domain.run import AttemptRef, Run
+from pupload.engine import collecting, laying
 from pupload.engine.clearing import clear, clear_small
 from pupload.engine.contents import Contents, Told, consumers, producer
 from pupload.engine.hands import Threads
 from pupload.engine.lease import Lease, for_ever
-from pupload.engine.tasks import all_of
+from pupload.engine.objects import sha256_of, stored_before
+from pupload.engine.tasks import all_of, each_of
 from pupload.ports import Clock, Hands, ObjectStat, ObjectStore, Stores
 
 log = logging.getLogger(__name__)
@@ -48,8 +50,8 @@ URL_SPARE_SECONDS = 600.0
 URL_LONGEST_SECONDS = 7 * 86400.0
 """SigV4's limit."""
 
-CLOCK_LEEWAY = timedelta(minutes=15)
-"""How far a store's clock may be from ours; what SigV4 allows."""
+DELETES_AT_ONCE = 16
+"""Objects that are withdrawn at the same time."""
 
 HEADS_AT_ONCE = 16
 """Outputs whose beginnings are read together; they are held in memory until each is told."""
@@ -83,6 +85,8 @@ class Seen:
     head: bytes = b""
     error: errors.PuploadError | None = None
     """Why it cannot be used."""
+    items: collecting.Items | None = None
+    """Of an output that is a collection."""
 
 
 def file_name(port: PortPlan, extension: str = "") -> str:
@@ -96,8 +100,8 @@ def _plain(name: str) -> str:
 
 
 def input_name(port: PortPlan, artifact: Artifact) -> str:
-    """The extension tells the type: the one declared, else the one that the bytes have."""
-    return file_name(port, mime.extension(artifact.content_type))
+    """The extension tells the type: the one declared, else the one that the bytes have. A directory has none."""
+    return file_name(port) if port.many else file_name(port, mime.extension(artifact.content_type))
 
 
 class Staging:
@@ -113,16 +117,26 @@ class Staging:
         owner: tuple[int, int],
         lease: Lease | None = None,
         max_artifact_bytes: int | None = None,
+        max_items: int = collecting.MOST_ITEMS,
         hands: Hands | None = None,
     ) -> None:
         """
         `root` holds the attempts' directories; `owner` is the uid and gid that may write to `out/`.
 
-        Outputs of more than `max_artifact_bytes` are not stored. `hands` do what is short in an attempt's directory.
+        Outputs of more than `max_artifact_bytes` are not stored, nor collections of more than `max_items`. `hands` do
+        what is short in an attempt's directory.
         """
         self.hands: Hands = hands or Threads()
         self._max_artifact_bytes = max_artifact_bytes
+        self._max_items = max_items
         self._lease = lease or for_ever(clock)
+        self._collecting = collecting.Collecting(
+            contents=contents,
+            clock=clock,
+            lease=self._lease,
+            hands=self.hands,
+            max_artifact_bytes=max_artifact_bytes,
+        )
         self._stores = stores
         self.contents = contents
         self._clock = clock
@@ -144,11 +158,18 @@ class Staging:
         """The attempt's directory, there or not."""
         return Folder(path=Path(f"{self._root}/{ref.id}"))
 
-    async def make_folder(self, ref: AttemptRef, *, owner: tuple[int, int] | None = None) -> Folder:
-        """The attempt's directory, made where it is missing. Raises `errors.DiskFull`."""
+    async def make_folder(
+        self, ref: AttemptRef, node: NodePlan | None = None, *, owner: tuple[int, int] | None = None
+    ) -> Folder:
+        """
+        The attempt's directory, made where it is missing, with those in it that are for the node's collections.
+
+        Raises `errors.DiskFull`.
+        """
         folder = self.folder(ref)
+        collections = [file_name(port) for port in node.outputs if port.many] if node is not None else []
         try:
-            names = await self.hands.do(_make, folder, owner or self._owner)
+            names = await self.hands.do(_make, folder, owner or self._owner, collections)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise errors.DiskFull(path=str(self._root)) from error
@@ -188,17 +209,21 @@ class Staging:
         """
         paths: dict[str, str] = {}
         wanted: dict[str, Artifact] = {}
+        collections: dict[str, Artifact] = {}
         for port in node.inputs:
             artifact = run.artifacts.get(port.edge)
             if artifact is not None:
                 name = input_name(port, artifact)
                 paths[port.port] = f"{INSIDE}/in/{name}"
-                wanted[name] = artifact
+                (collections if port.many else wanted)[name] = artifact
         # Where nobody has looked what is there already, each looks for itself.
         there = wanted.keys() if folder.fetched is None else folder.fetched
         await all_of(
             self._fetch(run, found, folder.inputs / name, fresh=name not in there) for name, found in wanted.items()
         )
+        for name, whole in collections.items():
+            fetch = partial(self._fetch, run)
+            await laying.lay_out(run, whole, folder.inputs / name, fetch=fetch, hands=self.hands)
         return paths
 
     def urls(self, run: Run, node: NodePlan, ref: AttemptRef) -> dict[str, str]:
@@ -218,7 +243,7 @@ class Staging:
             urls[f"{environment_name('OUTPUT_', port.port)}_URL"] = url
         return urls
 
-    async def _fetch(self, run: Run, artifact: Artifact, path: Path, *, fresh: bool) -> None:
+    async def _fetch(self, run: Run, artifact: Artifact, path: Path, fresh: bool) -> None:
         there = None if fresh else await asyncio.to_thread(_sha256_of_file, path)
         if there == artifact.sha256:
             return  # fetched before, and whole
@@ -242,6 +267,7 @@ class Staging:
         folder: Folder,
         *,
         stored: dict[str, Artifact],
+        items: dict[str, dict[int, Artifact]] | None = None,
         since: datetime | None,
         offered: dict[str, datetime] | None = None,
         seen: dict[str, Seen] | None = None,
@@ -250,7 +276,10 @@ class Staging:
         """
         Every output that the node wrote is an object afterwards. Returns their artifacts, in the order of the ports.
 
-        A file is given away to its store, so `stored` remembers the artifacts by port for whoever asks again. `since`
+        A collection is followed by its items.
+
+        A file is given away to its store, so `stored` remembers the artifacts by port for whoever asks again, and
+        `items` those of collections, by port and place. `since`
         is when an attempt of an earlier start of the engine began, and None for one that began in this: an output
         that is not there, but is in the store and younger, was stored by that attempt before. `offered` remembers in
         the same way, and for the same end, when a store was first asked to take a port's file: it may do so and fall
@@ -261,11 +290,15 @@ class Staging:
         artifact is committed an object means nothing.
         """
 
+        offers, collected = {} if offered is None else offered, {} if items is None else items
+
         async def store(port: PortPlan) -> errors.PuploadError | None:
             try:
-                made = await self._store(
-                    run, node, ref, port, folder, since, {} if offered is None else offered, seen or {}
-                )
+                if port.many:
+                    kept = collected.setdefault(port.port, {})
+                    made = await self._store_items(run, ref, port, folder, since, offers, seen or {}, kept)
+                else:
+                    made = await self._store(run, node, ref, port, folder, since, offers, seen or {})
             except errors.PuploadError as error:
                 return error
             if made is not None:
@@ -279,7 +312,7 @@ class Staging:
         failed = [error for error in await all_of(store(port) for port in left) if error is not None]
         if failed:
             raise min(failed, key=lambda error: isinstance(error, errors.TryLater))  # what waiting cannot mend first
-        return tuple(stored[port.port] for port in node.outputs if port.port in stored)
+        return tuple(all_stored(node, stored, collected))
 
     def look(self, node: NodePlan, folder: Folder) -> dict[str, Seen]:
         """
@@ -288,9 +321,21 @@ class Staging:
         To be asked when nobody writes to the folder any more.
         """
         return {
-            port.port: _seen(folder.outputs / file_name(port), port.port, self.contents.head_bytes)
+            port.port: self._look_through(port, folder)
+            if port.many
+            else _seen(folder.outputs / file_name(port), port.port, self.contents.head_bytes)
             for port in node.outputs[:HEADS_AT_ONCE]
         }
+
+    def _look_through(self, port: PortPlan, folder: Folder) -> Seen:
+        name = file_name(port)
+        try:
+            found = collecting.look(
+                folder.outputs / name, folder.path / f"items.{name}", port.port, most=self._max_items
+            )
+        except (errors.OutputUnusable, errors.DiskFull) as error:
+            return Seen(size=None, error=error)
+        return Seen(size=None, items=found)
 
     async def withdraw(
         self, run: Run, stored: Iterable[Artifact], *, ref: AttemptRef | None = None, offered: Collection[str] = ()
@@ -300,19 +345,32 @@ class Staging:
 
         `offered` are ports of attempt `ref` whose files a store was asked to take: whether it did, nobody may know.
         """
-        gone = {(artifact.store, artifact.key) for artifact in stored}
+        gone = {(artifact.store, artifact.key) for artifact in stored if artifact.items is None}
         if ref is not None:
             for port in run.plan.nodes[ref.node].outputs:
                 # What lies under a well's own key may be another's.
                 if port.port in offered and self._has_own_key(run, port):
                     edge = run.plan.edges[port.edge]
-                    gone.add((edge.store, keys.of_attempt(run.id, edge, ref.number)))
-        for store, key in sorted(gone):
+                    key = keys.of_attempt(run.id, edge, ref.number)
+                    gone |= await self._items_under(run, edge.store, key) if port.many else {(edge.store, key)}
+
+        async def delete(one: tuple[str, str]) -> None:
+            store, key = one
             try:
                 await self._lease.sure()
                 await self.store(run, store).delete(key)
             except errors.PuploadError as error:
                 log.warning("object %s of a failed attempt could not be removed: %s", key, error)
+
+        await each_of(sorted(gone), delete, at_once=DELETES_AT_ONCE)
+
+    async def _items_under(self, run: Run, store: str, key: str) -> set[tuple[str, str]]:
+        """Objects that were, or may have been, stored as items of the collection with this key."""
+        try:
+            return {(store, found.key) async for found in self.store(run, store).list(f"{key}/")}
+        except errors.PuploadError as error:
+            log.warning("objects of a failed attempt under %s/ could not be looked for: %s", key, error)
+            return set()
 
     def _has_own_key(self, run: Run, port: PortPlan) -> bool:
         return keys.is_chosen(run.id, run.plan.edges[port.edge])
@@ -343,7 +401,7 @@ class Staging:
             found = await self._handed_over(run, ref, port, store, offered) if node.transfer == "urls" else None
             if found is None and since is not None:
                 key = keys.of_attempt(run.id, edge, ref.number)
-                if (before := await _stored_before(store, key, since, self._clock)) is not None:
+                if (before := await stored_before(store, key, since, self._clock)) is not None:
                     found = before, await self._told_in(run, port, store, before)
             if found is None and port.required:
                 raise errors.OutputMissing(port=port.port, path=f"{INSIDE}/out/{name}")
@@ -354,6 +412,40 @@ class Staging:
         offered.setdefault(port.port, self._clock.now())
         put = await store.put_file(keys.of_attempt(run.id, edge, ref.number), path, content_type=told.content_type)
         return await self._artifact(store, run, ref, port, put, told)
+
+    async def _store_items(
+        self,
+        run: Run,
+        ref: AttemptRef,
+        port: PortPlan,
+        folder: Folder,
+        since: datetime | None,
+        offered: dict[str, datetime],
+        seen: dict[str, Seen],
+        kept: dict[int, Artifact],
+    ) -> Artifact | None:
+        name, edge = file_name(port), run.plan.edges[port.edge]
+        since = since or offered.get(port.port)
+        there = seen.pop(port.port, None)
+        if there is None:
+            there = await asyncio.to_thread(self._look_through, port, folder)
+        if there.error is not None:
+            raise there.error
+        if there.items is None:
+            if port.required:
+                raise errors.OutputMissing(port=port.port, path=f"{INSIDE}/out/{name}")
+            return None
+        offered.setdefault(port.port, self._clock.now())
+        job = collecting.Job(
+            run=run,
+            ref=ref,
+            port=port,
+            directory=folder.outputs / name,
+            store=self.store(run, edge.store),
+            key=keys.of_attempt(run.id, edge, ref.number),
+            since=since,
+        )
+        return await self._collecting.store(job, there.items, kept)
 
     def _check_size(self, port: PortPlan, size: int) -> None:
         most = self._max_artifact_bytes
@@ -422,28 +514,23 @@ def _handed_key(ref: AttemptRef, port: PortPlan) -> str:
     return f"{handed_prefix(ref.run)}{ref.node}/{ref.number}/{safe(port.port)}"
 
 
-async def sha256_of(store: ObjectStore, found: ObjectStat) -> str:
-    """The SHA-256 hex of the object's bytes, read through once. Raises `errors.PreconditionFailed` when it changed."""
-    digest = hashlib.sha256()
-    async for piece in store.stream(found.key, if_etag=found.etag):
-        await asyncio.to_thread(digest.update, piece)
-    return digest.hexdigest()
-
-
-async def _stored_before(store: ObjectStore, key: str, since: datetime, clock: Clock) -> ObjectStat | None:
-    try:
-        found = await store.stat(key)
-    except errors.ObjectAbsent:
-        return None
-    return found if found.modified_at - clock.skew() >= since - CLOCK_LEEWAY else None
+def all_stored(
+    node: NodePlan, stored: Mapping[str, Artifact], items: Mapping[str, Mapping[int, Artifact]]
+) -> Iterator[Artifact]:
+    """What is stored of the node's outputs, in the order of the ports; a collection is followed by its items."""
+    for port in node.outputs:
+        if (made := stored.get(port.port)) is not None:
+            yield made
+            for place in range(made.items or 0):
+                yield items[port.port][place]
 
 
 def _names_in(root: Path) -> list[str]:
     return [path.name for path in root.iterdir()] if root.is_dir() else []
 
 
-def _make(folder: Folder, owner: tuple[int, int]) -> frozenset[str]:
-    """What lies in its inputs already."""
+def _make(folder: Folder, owner: tuple[int, int], collections: Iterable[str] = ()) -> frozenset[str]:
+    """What lies in its inputs already; there are directories of these names in its outputs afterwards."""
     inputs, outputs = folder.inputs, folder.outputs
     folder.path.mkdir(parents=True, exist_ok=True)
     new = _made(inputs)
@@ -455,7 +542,24 @@ def _make(folder: Folder, owner: tuple[int, int]) -> frozenset[str]:
     else:
         # Without root nothing can be given away; the directory above lets nobody else in.
         outputs.chmod(0o777)
+    for name in collections:
+        _make_own(outputs / name, owner)
     return frozenset() if new else frozenset(entry.name for entry in inputs.iterdir())
+
+
+def _make_own(folder: Path, owner: tuple[int, int]) -> None:
+    """A directory that the node may write to, where there is nothing of that name."""
+    if not _made(folder):
+        return  # the node may be at work in it, or have put something else there
+    inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.geteuid() == 0:
+            os.fchown(inner, *owner)
+            os.fchmod(inner, 0o755)
+        else:
+            os.fchmod(inner, 0o777)
+    finally:
+        os.close(inner)
 
 
 def _made(folder: Path) -> bool:

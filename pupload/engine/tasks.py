@@ -7,7 +7,7 @@ tasks, logs what they died of, and ends them all when its owner closes.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -77,6 +77,21 @@ async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     finally:
         for task in tasks:
             await ended(task)
+
+
+async def each_of(things: Collection[T], work: Callable[[T], Awaitable[None]], *, at_once: int) -> None:
+    """
+    Does the work for each, in order, so many at a time: thousands of things take no more than so many tasks.
+
+    Raises the error of the first that fails, once the others have been ended too.
+    """
+    left = iter(things)
+
+    async def go_on() -> None:
+        for thing in left:
+            await work(thing)
+
+    await all_of(go_on() for _ in range(min(at_once, len(things))))
 
 
 async def ended(task: "asyncio.Future[Any]") -> None:

@@ -20,8 +20,9 @@ from pupload.domain.run import Run
 from pupload.engine.contents import Contents, consumers
 from pupload.engine.driver import Driver
 from pupload.engine.lease import Lease, for_ever
+from pupload.engine.objects import sha256_of
 from pupload.engine.post import Post
-from pupload.engine.staging import Staging, sha256_of
+from pupload.engine.staging import Staging
 from pupload.engine.tasks import Tasks
 from pupload.engine.timers import sleep, sleep_until
 from pupload.ports import Clock, Nudge, ObjectStat, ObjectStore, Sealed, SealsAtOnce

@@ -131,9 +131,9 @@ async def test_the_directory_of_what_waits_is_made_once(tmp_path: Path, monkeypa
     async with an_arming_one(tmp_path) as bench:
         made, make = list[str](), bench.engine.staging.make_folder
 
-        async def counted(ref: AttemptRef, **more: Any) -> Any:
+        async def counted(ref: AttemptRef, *given: Any, **more: Any) -> Any:
             made.append(ref.node)
-            return await make(ref, **more)
+            return await make(ref, *given, **more)
 
         monkeypatch.setattr(bench.engine.staging, "make_folder", counted)
         run = await bench.start(a_flow(*a_chain(3)))

@@ -16,7 +16,7 @@ from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.run import AttemptRef, Run
-from pupload.engine import staging
+from pupload.engine import objects, staging
 from pupload.engine.staging import Staging
 from tests.bench import PNG, TEXT, plain_contents
 from tests.builders import NOON, RUN_ID, a_definition, a_flow, a_node, a_plan, a_port, a_store, a_well
@@ -176,7 +176,7 @@ async def test_what_was_stored_before_a_restart_is_found_but_not_what_is_older(t
     (made,) = await place.store_outputs(since=began)
     assert (made.content_type, made.size) == ("image/png", len(PNG))
     with pytest.raises(errors.OutputMissing):
-        await place.store_outputs(since=began + 2 * staging.CLOCK_LEEWAY)
+        await place.store_outputs(since=began + 2 * objects.CLOCK_LEEWAY)
     with pytest.raises(errors.OutputMissing):
         await place.store_outputs()
     await place.store.delete(key)

@@ -171,8 +171,7 @@ def test_a_definition_is_valid_and_tells_what_must_not_be_tried_again(name: str)
         ),
     )
     wrong = {each.code for each in validation.validate(flow, [kind])}
-    # No flag is given here, and collections are not made by this version.
-    assert wrong <= {"NODE_005", "NODE_028"}
+    assert wrong <= {"NODE_005"}  # no flag is given here
 
 
 @pytest.mark.parametrize("name", house.names())

@@ -136,15 +136,11 @@ def transfer(subject: Subject) -> Iterator[Finding]:
         elif name == "urls" and use.definition.network in ("", "none"):
             reason = "URLs are of no use without a Network such as bridge"
             yield found("NODE_019", use.at("Transfer"), reason=reason, **facts)
-
-
-def many(subject: Subject) -> Iterator[Finding]:
-    """An output is one file: collections are not made yet."""
-    for use in subject.uses.values():
-        for position, port in enumerate(use.definition.outputs):
-            if port.many:
-                facts = {"uses": shown(use.definition.uses), "output": shown(port.name)}
-                yield found("NODE_028", use.at("Outputs", position, "Many"), **facts)
+        elif name == "urls":
+            ports = (*use.definition.inputs, *use.definition.outputs)
+            if many := next((port.name for port in ports if port.many), None):
+                reason = f"port {shown(many)} has Many, and a URL is for one file"
+                yield found("NODE_019", use.at("Transfer"), reason=reason, **facts)
 
 
 def user(subject: Subject) -> Iterator[Finding]:
@@ -208,7 +204,6 @@ RULES = (
     timeout,
     network,
     transfer,
-    many,
     user,
     progress,
     names,

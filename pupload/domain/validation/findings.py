@@ -272,7 +272,8 @@ _NODES = (
         "NODE_019",
         "NodeInvalidTransfer",
         "Definition {uses} has invalid transfer {transfer}: {reason}",
-        "Transfer is not `files` or `urls`, or the container has no network for it.",
+        "Transfer is not `files` or `urls`, the container has no network for it, or a port has `Many`: a URL is for one "
+        "file.",
         "Leave Transfer out: the container then sees files.",
     ),
     _error(
@@ -330,13 +331,6 @@ _NODES = (
         "Definition {uses} names unknown progress parser {progress}",
         "There is no built-in parser of that name: progress will not be read.",
         "Use `ffmpeg`, or write progress as JSON lines.",
-    ),
-    _error(
-        "NODE_028",
-        "NodeDefManyOutput",
-        "Output {output} of definition {uses} has Many, which this version does not make",
-        "An output is one file. Collections of files are not supported yet.",
-        "Write one file, such as an archive.",
     ),
     _error(
         "NODE_029",
