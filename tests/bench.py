@@ -13,6 +13,7 @@ Time is turned by hand, or by `until`, which turns it a little whenever nothing 
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,8 +198,11 @@ async def a_bench(
     seed: int = 1,
     lease_seconds: float = 1e6,
     armed: Budget = Budget(),  # noqa: B008 (a frozen value)
+    memoize: bool = False,
 ) -> AsyncIterator[Bench]:
     """The whole, started; closed on the way out. A long lease needs few beats, when days pass."""
+    # With one thread, work is done in the order in which it was begun: a trip there waits for all that went before.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     turned = clock.VirtualClock()
     kept = state.State(clock=turned)
     parts = _Parts(turned, containers.MemoryExecutor(clock=turned), objects.Objects(clock=turned), kept)
@@ -217,6 +221,7 @@ async def a_bench(
         outbox=kept.outbox,
         poster=outbox.MemoryPoster(),
         ownership=kept.ownership,
+        memo=kept.memo if memoize else None,
     )
     config = Config(
         attempts_root=root / "attempts",
