@@ -36,3 +36,5 @@ class Artifact:
     How many places there are where this is a collection, whose objects are the artifacts of its items (see
     `pupload.domain.collection`); None: it is one object.
     """
+    value: str = ""
+    """What it holds as JSON (`pupload.domain.truth.canonical`), where a condition asks for that and it holds any."""

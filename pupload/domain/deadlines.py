@@ -7,7 +7,7 @@ Every state that is not terminal has a deadline, so that a run always ends or sa
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from pupload.domain.plan import Origin
+from pupload.domain.plan import Origin, Plan
 from pupload.domain.run import Attempt, NodeRun, NodeStatus, Run
 
 STAGING_SECONDS = 3600.0
@@ -15,6 +15,9 @@ STAGING_SECONDS = 3600.0
 
 STOPPING_SECONDS = 120.0
 """An attempt that was told to stop and did not report its end in this time is told again."""
+
+HANDLING_SECONDS = 3600.0
+"""What all handlers of a run have together, unless one of them may take longer by itself."""
 
 
 def awaited(run: Run) -> list[str]:
@@ -39,7 +42,9 @@ def due(run: Run) -> datetime | None:
     if run.ending is None:
         if awaited(run):
             moments.append(of_uploads(run))
-        if run.plan.timeout_seconds is not None:
+        if run.outcome is not None:
+            moments.append(of_handlers(run))
+        elif run.plan.timeout_seconds is not None:
             moments.append(of_run(run))
     return min((moment for moment in moments if moment is not None), default=None)
 
@@ -51,7 +56,9 @@ def sooner(run: Run, moment: datetime, nodes: Iterable[str]) -> datetime:
     Never later than `due`, where `moment` was not before these nodes changed, but perhaps sooner: what was awaited then
     may have happened. What it takes does not depend on the size of the run.
     """
-    moments = (of_node(run, run.nodes[node]) for node in nodes)
+    moments = [of_node(run, run.nodes[node]) for node in nodes]
+    if run.outcome is not None and run.ending is None:
+        moments.append(of_handlers(run))
     return min((moment, *(found for found in moments if found is not None)))
 
 
@@ -68,6 +75,18 @@ def of_run(run: Run) -> datetime:
         if seconds is None
         else run.created_at + timedelta(seconds=seconds)
     )
+
+
+def of_handlers(run: Run) -> datetime:
+    """When handlers are ended that have not ended by themselves; far away while none runs."""
+    if run.outcome is None:
+        return datetime.max.replace(tzinfo=run.created_at.tzinfo)
+    return run.outcome.at + timedelta(seconds=handling_seconds(run.plan))
+
+
+def handling_seconds(plan: Plan) -> float:
+    """How long all handlers together may take."""
+    return max(HANDLING_SECONDS, *(plan.nodes[node].timeout_seconds for node in plan.handlers))
 
 
 def of_node(run: Run, node: NodeRun) -> datetime | None:

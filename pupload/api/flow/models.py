@@ -89,6 +89,8 @@ class Node(Request):
     Concurrency: int = 0
     MaxItems: int | None = None
     PartialFailure: str = ""
+    When: str | None = None
+    Runs: str = ""
 
 
 class Store(Request):

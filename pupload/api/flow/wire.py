@@ -144,6 +144,8 @@ def _node(asked: models.Node) -> flow.Node:
         timeout=asked.Timeout,
         memoize=asked.Memoize,
         for_each=repeating.read(asked),
+        when=asked.When,
+        runs=asked.Runs,
     )
 
 
@@ -444,6 +446,8 @@ def write_flow(this: flow.Flow, *, masked: bool = False) -> dict[str, Any]:
                 "Timeout": each.timeout,
                 **({} if each.memoize else {"Memoize": False}),
                 **repeating.write(each.for_each),
+                **({"When": each.when} if each.when is not None else {}),
+                **({"Runs": each.runs} if each.runs else {}),
             }
             for each in this.nodes
         ],

@@ -11,8 +11,21 @@ from pupload.domain.flow import Flow
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.validation import callbacks as callback_rules
 from pupload.domain.validation import collections as collection_rules
+from pupload.domain.validation import (
+    conditions,
+    edges,
+    flows,
+    nodes,
+    params,
+    policies,
+    secrets,
+    stores,
+    subject,
+    types,
+    wells,
+)
 from pupload.domain.validation import definitions as definition_rules
-from pupload.domain.validation import edges, flows, nodes, params, policies, secrets, stores, subject, types, wells
+from pupload.domain.validation import handlers as handler_rules
 from pupload.domain.validation.findings import Finding, in_order
 from pupload.domain.validation.limits import Limits
 from pupload.domain.validation.secrets import names_secrets
@@ -30,6 +43,8 @@ RULES = (
     *nodes.RULES,
     *edges.RULES,
     *collection_rules.RULES,
+    *conditions.RULES,
+    *handler_rules.RULES,
     *definition_rules.RULES,
     *types.RULES,
     *secrets.RULES,

@@ -697,6 +697,76 @@ _POLICY = (
     ),
 )
 
+_CONDITIONS = (
+    _error(
+        "WHEN_001",
+        "ConditionUnreadable",
+        "When of node {node} cannot be read, at character {place}: {reason}",
+        "When is no condition: something is missing, not closed, or not known there.",
+        "Follow the sentence; docs/reference/flow-format.md has the whole language.",
+    ),
+    _error(
+        "WHEN_002",
+        "ConditionUnknownName",
+        "When of node {node} names {name}, at character {place}, which there is not: {reason}",
+        "A condition asks about the node's inputs and flags, the flow's parameters, and nodes upstream; and only what "
+        "may be shown.",
+        "Correct the name, or bind what it names.",
+    ),
+    _error(
+        "WHEN_003",
+        "ConditionWrongType",
+        "When of node {node} cannot be worked out, at character {place}: {reason}",
+        "The condition compares what is never alike, or takes for true or false what is neither.",
+        "Compare numbers with numbers and texts with texts.",
+    ),
+)
+
+_HANDLERS = (
+    _error(
+        "RUNS_001",
+        "HandlerUnknownMoment",
+        "Node {node} has Runs {runs}, and there are OnFailure and Finally",
+        "Runs says when a handler runs.",
+        "Write OnFailure or Finally, or leave Runs out.",
+    ),
+    _error(
+        "RUNS_002",
+        "HandlerFeedsFlow",
+        "Node {node} takes edge {edge} of {handler}, which runs only after it (Runs: {runs})",
+        "Handlers run when all other nodes have ended, those of Finally after those of OnFailure.",
+        "Let it take something else, or make it a handler that runs with the other one or later.",
+    ),
+    _error(
+        "RUNS_003",
+        "HandlerWithoutFlow",
+        "Flow has handlers only, and nothing that they could wait for",
+        "Handlers run when all other nodes have ended, and there are none.",
+        "Add a node without Runs.",
+    ),
+    _error(
+        "RUNS_004",
+        "HandlerAwaitsUpload",
+        "Handler {node} takes edge {edge}, which comes from outside and which no node of the flow takes",
+        "Nothing is awaited for handlers: they run as soon as the flow has ended.",
+        "Let a node of the flow take the edge too, or let the handler take what a node makes.",
+    ),
+    _error(
+        "RUNS_005",
+        "HandlerTooMany",
+        "Flow has {count} handlers, more than the limit of {limit}",
+        "Each is looked at when a run is about to end.",
+        "Let one handler do the work of several.",
+    ),
+    _error(
+        "RUNS_006",
+        "HandlerForEach",
+        "Handler {node} has ForEach: handlers run once",
+        "A node that runs for each item of a collection cannot be a handler.",
+        "Take the whole collection with an input that has Many, or let a node of the flow do it.",
+    ),
+)
+
 _PARAMS = (
     _error(
         "PARAM_001",
@@ -776,6 +846,8 @@ CODES: Mapping[str, CodeInfo] = {
         *_EDGES,
         *_WELLS,
         *_FLOWS,
+        *_CONDITIONS,
+        *_HANDLERS,
         *_PARAMS,
         *_TYPES,
         *_SECRETS,

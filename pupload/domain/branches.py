@@ -1,0 +1,228 @@
+"""
+Which way a run goes: conditions of nodes, asked when their inputs are there.
+
+A node whose condition is not met is skipped, and so is what needs its outputs; what can do without them goes on. That
+is no failure. What a condition says is in `pupload.domain.condition`; here is what it is asked of.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+from pupload.domain import condition, events, truth, values
+from pupload.domain.artifact import Artifact
+from pupload.domain.condition import Json, Name, Value, Word
+from pupload.domain.flow import Flow
+from pupload.domain.plan import EdgePlan, NodePlan
+from pupload.domain.run import NodeRun, NodeStatus
+from pupload.domain.truth import Impossible
+from pupload.domain.turn import Turn
+
+MOST_TOLD = 8
+"""Values that the reason for skipping a node names."""
+
+Queue = Callable[[Turn, NodeRun], None]
+"""Has a node whose inputs are there begin."""
+
+Fail = Callable[[Turn, NodeRun, str], None]
+"""Has a node fail of which it cannot be told whether it runs."""
+
+
+# ── For the plan ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def asking(flow: Flow) -> dict[str, tuple[str, ...]]:
+    """By node: those whose conditions ask how it ended. Of a flow that has no errors."""
+    found: dict[str, dict[str, None]] = {}
+    for node in flow.nodes:
+        for asked in _asked(node.when) if node.when else ():
+            found.setdefault(asked, {})[node.id] = None
+    return {node: tuple(those) for node, those in found.items()}
+
+
+def with_values(edges: dict[str, EdgePlan], nodes: Mapping[str, NodePlan]) -> dict[str, EdgePlan]:
+    """The edges, of which those say so whose objects a condition asks to be read."""
+    for node in nodes.values():
+        if node.when:
+            bound = {port.port: port.edge for port in node.inputs}
+            for name in condition.named(condition.parse(node.when)):
+                if isinstance(name, Json) and not edges[bound[name.name]].collection:
+                    edges[bound[name.name]] = _with_value(edges[bound[name.name]])
+    return edges
+
+
+def _with_value(edge: EdgePlan) -> EdgePlan:
+    return edge if edge.valued else values.replace(edge, valued=True)
+
+
+def _asked(when: str) -> list[str]:
+    names = condition.named(condition.parse(when))
+    return [name.name for name in names if isinstance(name, Name) and name.kind == "node"]
+
+
+# ── In a run ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ask(turn: Turn, first: NodeRun, *, queue: Queue, fail: Fail) -> None:
+    """
+    Has the node begin where its condition is met, or leaves it out and goes on with what takes its outputs.
+
+    Its inputs are there. A loop, for flows may be deep.
+    """
+    todo = deque([first.id])
+    while todo:
+        node = turn.node(todo.popleft())
+        if node.status is not NodeStatus.IDLE:
+            continue
+        planned = turn.plan.nodes[node.id]
+        missing = _missing(turn, planned)
+        if missing is None:
+            continue  # there is more to come
+        try:
+            reason = missing or (_unmet(turn, planned) if planned.when else "")
+        except _TooEarly:
+            continue
+        except Impossible as error:
+            fail(turn, node, f"it cannot be told whether its condition is met: {error}")
+            continue
+        if reason:
+            todo.extend(leave_out(turn, node, reason))
+        else:
+            queue(turn, node)
+
+
+def wake(turn: Turn, make_ready: Callable[[Turn, str], None]) -> None:
+    """Those go on that waited to hear how others ended."""
+    while turn.ended:
+        ended, turn.ended = turn.ended, []
+        for asker in (asker for node in ended for asker in turn.plan.asking.get(node, ())):
+            make_ready(turn, asker)
+
+
+def leave_out(turn: Turn, node: NodeRun, reason: str) -> list[str]:
+    """The node will not run, which is no failure. Returns the nodes that take its outputs."""
+    turn.change(node, status=NodeStatus.SKIPPED, error=reason, unmet=True)
+    turn.happened.append(events.NodeSkipped(node=node.id, reason=reason))
+    edges = turn.plan.edges
+    return [consumer for port in turn.plan.nodes[node.id].outputs for consumer in edges[port.edge].consumers]
+
+
+class _TooEarly(Exception):
+    """A node that the condition asks about has not ended."""
+
+
+def _missing(turn: Turn, node: NodePlan) -> str | None:
+    """Why an input that it needs will never be there; empty where all are there, None where something is to come."""
+    for port in node.inputs:
+        if turn.has_artifact(port.edge):
+            continue
+        if not turn.is_empty(port.edge):
+            return None
+        if port.required:
+            return f"needs the output of node {turn.plan.edges[port.edge].producer}, which was skipped"
+    return ""
+
+
+def _unmet(turn: Turn, node: NodePlan) -> str:
+    """Why the node's condition is not met; empty where it is. Raises `Impossible`, `_TooEarly`."""
+    seen: dict[str, Value] = {}
+
+    def look(name: Name | Json) -> Value:
+        seen[name.text] = value = _value(turn, node, name)
+        return value
+
+    try:
+        term = condition.parse(node.when)
+    except condition.Mistaken as error:  # of another version
+        raise Impossible(str(error)) from None
+    if not all(turn.node(asked).status.terminal for asked in _asked(node.when)):
+        raise _TooEarly
+    if truth.holds(term, look):
+        return ""
+    return f"its condition is not met: {_short(node.when)}{_told(seen)}"
+
+
+def _value(turn: Turn, node: NodePlan, name: Name | Json) -> Value:
+    if isinstance(name, Json):
+        return _in_json(_artifact(turn, node, name.name), name)
+    match name.kind:
+        case "input":
+            return _fact(_artifact(turn, node, name.name), name.asked)
+        case "flag":
+            return _word(node.flags.get(name.name))
+        case "param":
+            return _word(turn.plan.params.get(name.name))
+    return _outcome(turn.node(name.name), name.asked)
+
+
+def _artifact(turn: Turn, node: NodePlan, port: str) -> Artifact | None:
+    edge = next((each.edge for each in node.inputs if each.port == port), None)
+    return None if edge is None else turn.artifact(edge)
+
+
+def _fact(artifact: Artifact | None, asked: str) -> Value:
+    if asked == "present":
+        return artifact is not None
+    if artifact is None:
+        return None
+    match asked:
+        case "type":
+            return artifact.content_type
+        case "size":
+            return artifact.size
+        case "name":
+            return artifact.file_name or None
+        case "items":
+            return artifact.items
+    known = artifact.facts
+    if known is None:
+        return None
+    match asked:
+        case "duration":
+            return known.duration_seconds
+        case "ratio":
+            return known.ratio(artifact.size)
+    return {"width": known.width, "height": known.height, "pixels": known.pixels, "pages": known.pages}.get(asked)
+
+
+def _in_json(artifact: Artifact | None, name: Json) -> Value:
+    if artifact is None:
+        return None
+    if artifact.items is not None:
+        raise Impossible(f"{name.text} cannot be read: there is a collection")
+    if not artifact.value and artifact.size > truth.JSON_BYTES:
+        few = f"a condition reads at most {truth.JSON_BYTES}"
+        raise Impossible(f"{name.text} cannot be read: the file has {artifact.size} bytes, and {few}")
+    if not artifact.value:
+        raise Impossible(f"{name.text} cannot be read: the file is no JSON (it is {artifact.content_type})")
+    return truth.at_path(artifact.value, name.path)
+
+
+def _outcome(node: NodeRun, asked: str) -> Value:
+    if not node.status.terminal:
+        return None
+    if asked == "status":
+        return str(node.status)
+    spared = 0 if node.status is NodeStatus.COMPLETE else None  # what succeeded before did so then
+    return node.last.exit_code if node.last and node.last.exit_code is not None else spared
+
+
+def _word(text: str | None) -> Value:
+    return None if text is None else Word(text)
+
+
+def _told(seen: Mapping[str, Value]) -> str:
+    """What was seen, for the reason."""
+    if not seen:
+        return ""
+    said = [f"{_short(name)} is {truth.told(value)}" for name, value in _first(seen.items())]
+    more = f" and {len(seen) - MOST_TOLD} more" if len(seen) > MOST_TOLD else ""
+    return f" ({', '.join(said)}{more})"
+
+
+def _first(pairs: Iterable[tuple[str, Value]]) -> Iterable[tuple[str, Value]]:
+    return [*pairs][:MOST_TOLD]
+
+
+def _short(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= 300 else f"{plain[:300]}…"
