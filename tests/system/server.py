@@ -208,9 +208,11 @@ def clean_environment() -> dict[str, str]:
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on now, below those that the system hands out by itself."""
+    # Tests that run side by side find different ones.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
     found: list[int] = []
     while len(found) < count:
-        port = random.randrange(15_000, 32_000)
+        port = random.randrange(15_000, 31_000, 16) + worker
         with closing(socket.socket()) as probe:
             try:
                 probe.bind(("127.0.0.1", port))
