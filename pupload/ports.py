@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 
-from pupload.domain import delivery, events, facts, flow, nodedef, run, shares, tiers, values, watermark
+from pupload.domain import delivery, events, facts, flow, memo, nodedef, run, shares, tiers, values, watermark
 
 T = TypeVar("T")
 
@@ -380,6 +380,42 @@ class Ownership(Protocol):
         Wakes when a letter came or was taken, or a controller claimed room for the first time, or signed out.
 
         Wake-ups may be lost: look now and then, too.
+        """
+
+
+# ── Work that was done ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What is known of work that is about to be done."""
+
+    entry: memo.Entry | None
+    """The same work, done before; None where nobody did."""
+    kin: Sequence[memo.Entry] = ()
+    """Where there is none: the latest work of nodes of its type, latest first."""
+
+
+class Memo(Protocol):
+    """
+    Work that was done, to be used again, durably.
+
+    It is a memory, not a record: an entry may be gone at any time, and goes with the run whose objects it names. What
+    is remembered in one scope is not known in another.
+    """
+
+    async def find(self, scope: str, key: str, *, uses: str, kin: int = 8) -> Remembered:
+        """The entry of this key; where there is none, up to so many others of the type `uses`."""
+
+    async def keep(self, scope: str, entry: memo.Entry) -> None:
+        """Remembers it, in place of an earlier one of its key. Nothing happens where its run is not there any more."""
+
+    async def forget(self, scope: str, entry: memo.Entry) -> None:
+        """It is not remembered any more. Nothing happens where another has come in its place."""
+
+    async def tidy(self, before: datetime, *, most: int) -> None:
+        """
+        Entries neither made nor used since `before` are forgotten, and the longest unused of more than `most`.
         """
 
 

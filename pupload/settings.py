@@ -306,6 +306,18 @@ class Settings(BaseSettings):
         description="How long an ended run may be resumed: so long are kept the objects that only passed between its "
         "nodes, on edges without a data well.",
     )
+    memoize: bool = Field(
+        True,
+        description="Whether a node's work is used again where the same was done before: on the same bytes, by the "
+        "same image, with the same command, flags and definition. A node or a definition says `Memoize: false` where "
+        "that must not be. `pup why` tells of each node what was found.",
+    )
+    memo_seconds: float = Field(
+        30 * 86400.0,
+        gt=0,
+        description="How long work is remembered that nobody used again. It is forgotten sooner when its objects are "
+        "deleted: with `resumable_seconds` those that only passed between nodes, with its run all others.",
+    )
     multipart_seconds: float = Field(
         7 * 86400.0,
         gt=0,

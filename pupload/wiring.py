@@ -191,6 +191,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             ownership=state.ownership,
             disks=await _disks(data, executor),
             hands=hands,
+            memo=state.memo if settings.memoize else None,
         )
         capacity = await executor.capacity()
         config = _config(settings, data, capacity, dev=dev)
@@ -459,6 +460,7 @@ def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bo
             ),
             multipart_seconds=settings.multipart_seconds,
         ),
+        memo_seconds=settings.memo_seconds,
         disk_reserve_bytes=settings.disk_reserve_bytes,
         max_items=settings.max_items,
         max_upload_bytes=min(settings.max_upload_bytes, policy.max_upload_bytes or settings.max_upload_bytes),

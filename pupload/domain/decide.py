@@ -12,7 +12,7 @@ Every function is total: a report that comes late, twice or for something unknow
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from pupload.domain import artifact, commands, deadlines, events, reaction, values
+from pupload.domain import artifact, commands, deadlines, events, foreach, memo, reaction, values
 from pupload.domain.plan import Plan
 from pupload.domain.run import Decision, NodeRun, NodeStatus, Run, Status
 from pupload.domain.turn import Turn
@@ -25,16 +25,17 @@ def begin(
     now: datetime,
     reused: Mapping[str, tuple[artifact.Artifact, ...]] | None = None,
     inputs: Mapping[str, artifact.Artifact] | None = None,
+    sources: Mapping[str, memo.Source] | None = None,
     resumed_from: str | None = None,
 ) -> Decision:
     """
     A new run.
 
     `reused` names nodes that need not run, with the artifacts they made in the run `resumed_from`; `inputs` are
-    artifacts of edges that no node produces, taken over likewise.
+    artifacts of edges that no node produces, taken over likewise. `sources` say where the nodes' work was done.
     """
     done = reused or {}
-    nodes = {node: _first_state(node, reused=node in done) for node in plan.nodes}
+    nodes = {node: _first_state(node, reused=node in done, source=(sources or {}).get(node)) for node in plan.nodes}
     run = Run(
         id=run_id,
         plan=plan,
@@ -50,7 +51,7 @@ def begin(
         turn.put_artifact(found)
         turn.happened.append(events.UploadSealed(edge=edge, artifact=found))
     for node, made in done.items():
-        turn.happened.append(events.NodeReused(node=node, artifacts=made))
+        turn.happened.append(events.NodeReused(node=node, artifacts=made, source=turn.node(node).source))
         reaction.take_outputs(turn, node, made)
     for edge in deadlines.awaited(turn.run):
         turn.orders.append(commands.AwaitUpload(edge=edge))
@@ -61,7 +62,7 @@ def begin(
                 images.add(planned.image)  # of others with the same image there is nothing to prepare
                 turn.orders.append(commands.PrepareNode(node=node))
             reaction.make_ready(turn, node)
-    reaction.settle(turn, first=True)
+    reaction.settle(turn, foreach.go_on, first=True)
     return turn.decision()
 
 
@@ -96,7 +97,7 @@ def decide_all(
         before = turn.said
         if not turn.head.status.terminal:
             reaction.react(turn, report, chance=chance)
-            reaction.settle(turn)
+            reaction.settle(turn, foreach.go_on)
         meant.append(turn.said > before)
     if room is not None and turn.head.ending is None and not turn.head.status.terminal:
         _admit(turn, room)
@@ -135,7 +136,7 @@ _IDLE = NodeRun(id="")
 """What every node is at first, but for its id."""
 
 
-def _first_state(node: str, *, reused: bool) -> NodeRun:
+def _first_state(node: str, *, reused: bool, source: memo.Source | None) -> NodeRun:
     if reused:
-        return NodeRun(id=node, status=NodeStatus.COMPLETE, reused=True, progress=1.0)
+        return NodeRun(id=node, status=NodeStatus.COMPLETE, reused=True, source=source, progress=1.0)
     return values.replace(_IDLE, id=node)

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from pupload.domain import values
 from pupload.domain.artifact import Artifact
+from pupload.domain.memo import Missed, Source
 
 # ── Reported by the world ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -53,6 +54,8 @@ class NodeStarted:
     attempt: int
     image: str
     """The immutable id of the image."""
+    missed: Missed | None = None
+    """What came nearest to being used again instead; None where nobody looked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,11 +192,43 @@ class NodeSkipped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeExpanded:
+    """All inputs of the node are there; it runs once for each item, by nodes that are called after it."""
+
+    node: str
+    items: int
+    reused: int = 0
+    """How many of them need not run: the run that this one resumes has done them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeGathered:
+    """All that the node ran for its items has ended, well enough: what was made are collections now."""
+
+    node: str
+    items: int
+    complete: int
+    failed: int
+    empty: int
+    """Places at which there was nothing to run for."""
+    artifacts: tuple[Artifact, ...] = ()
+    """The collections, without their items."""
+
+
+@values.quick
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReused:
-    """The node succeeded in the run that this one resumes: its artifacts are linked, it does not run."""
+    """
+    The node does not run, for its work was done before: by the run that this one resumes, or by any run, on the same
+    inputs. Its artifacts are linked or copied.
+    """
 
     node: str
     artifacts: tuple[Artifact, ...] = field(default_factory=tuple)
+    attempt: int = 0
+    """The attempt that is spared; 0 where the run was begun with it."""
+    source: Source | None = None
+    """Where the work was done; None for a run that was resumed by an earlier version."""
 
 
 Report = (
@@ -204,6 +239,7 @@ Report = (
     | NodeStarted
     | NodeProgressed
     | NodeSucceeded
+    | NodeReused
     | AttemptFailed
     | CancelRequested
 )
@@ -225,6 +261,8 @@ Event = (
     | RunFailed
     | RunStopped
     | NodeReady
+    | NodeExpanded
+    | NodeGathered
     | NodeRetrying
     | NodeFailed
     | NodeSkipped
@@ -248,6 +286,8 @@ KINDS: Mapping[str, type[Event]] = {
     "run.failed": RunFailed,
     "run.stopped": RunStopped,
     "node.ready": NodeReady,
+    "node.expanded": NodeExpanded,
+    "node.gathered": NodeGathered,
     "node.retrying": NodeRetrying,
     "node.failed": NodeFailed,
     "node.skipped": NodeSkipped,

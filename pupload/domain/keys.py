@@ -74,6 +74,15 @@ def of_attempt(run_id: str, edge: EdgePlan, number: int) -> str:
     return edge.key if number == 1 or not is_chosen(run_id, edge) else f"{edge.key}@{number}"
 
 
+def of_reuse(run_id: str, edge: EdgePlan, number: int, fence: int) -> str:
+    """
+    Where the object is copied to that spares attempt `number`, by the run's owner of that fencing token.
+
+    Not where the attempt would store it: what is there the attempt takes for its own, should it run after all.
+    """
+    return f"{edge.key}@{number}r{fence}" if is_chosen(run_id, edge) else edge.key
+
+
 def safe(text: str) -> str:
     """The text as one segment of a key: letters, digits, `.`, `_`, `-` and `~` stay, all else is percent-encoded."""
     if _SAFE.fullmatch(text):

@@ -9,7 +9,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pupload.domain import command, duration, facts, graph, mime, nodedef, plan, secret, tiers, values
+from pupload.domain import (
+    branches,
+    command,
+    duration,
+    facts,
+    graph,
+    handlers,
+    mime,
+    nodedef,
+    plan,
+    secret,
+    tiers,
+    values,
+)
 from pupload.domain.flow import DEFAULT_STORE, Binding, DataWell, Flow, Node
 from pupload.domain.keys import Keys, tells_edges_apart
 from pupload.domain.policy import capability_name
@@ -62,7 +75,7 @@ def make_plan(
     return plan.Plan(
         flow=flow,
         nodes=nodes | _with_each(flow, nodes, collections, limits),
-        edges=_edges(flow, keys, collections),
+        edges=branches.with_values(_edges(flow, keys, collections), nodes),
         stores={store.name: store for store in reversed(flow.stores)},
         timeout_seconds=duration.seconds(flow.timeout) if flow.timeout else limits.policy.flow_seconds,
         upload_seconds=upload_seconds,
@@ -70,6 +83,8 @@ def make_plan(
         mishaps=mishaps,
         warnings=tuple(warnings),
         params=params or {},
+        handlers=handlers.of(flow),
+        asking=branches.asking(flow),
         definitions=tuple([nodedef.bare(kind.definition) for kind in types.values()]),
     )
 
@@ -200,6 +215,8 @@ def _node(node: Node, kind: _Type) -> plan.NodePlan:
         planned = _with_flags(planned, kind.definition, flags)
     if not node.memoize:
         planned = values.replace(planned, memoize=False)
+    if node.when or node.runs:
+        planned = values.replace(planned, when=node.when or "", runs=node.runs)
     if node.timeout:
         seconds = duration.seconds(node.timeout)
         seconds = seconds if kind.timeout_seconds is None else min(seconds, kind.timeout_seconds)
@@ -255,7 +272,8 @@ def _with_each(
 def _edges(flow: Flow, keys: Keys, collections: set[str]) -> dict[str, plan.EdgePlan]:
     """All edges that a node is bound to, in the order in which the flow names them."""
     links = graph.links(flow)
-    producers, consumers = graph.producers(flow, links), graph.consumers(flow, links)
+    producers = graph.producers(flow, links)
+    consumers = handlers.left_out(graph.consumers(flow, links), handlers.of(flow))
     wells = {well.edge: well for well in reversed(flow.wells)}
     edges = {
         name: _edge(

@@ -6,8 +6,9 @@ How a run reacts to each kind of report: one function each, and what follows fro
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
-from pupload.domain import commands, deadlines, duration, events, retry, values
+from pupload.domain import branches, collection, commands, deadlines, duration, events, handlers, retry, values
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import Origin
 from pupload.domain.run import Attempt, Ending, Failure, NodeRun, NodeStatus, Status
@@ -32,6 +33,8 @@ def react(turn: Turn, report: events.Report, *, chance: Chance) -> None:
             _node_succeeded(turn, report)
         case events.NodeProgressed():
             _node_progressed(turn, report)
+        case events.NodeReused():
+            _node_reused(turn, report)
         case events.AttemptFailed():
             _attempt_failed(turn, report, chance)
         case events.UploadSealed():
@@ -95,7 +98,7 @@ def _stays_empty(turn: Turn, edge: str, reason: str) -> None:
 
 def _current(turn: Turn, node: str, number: int, *statuses: NodeStatus) -> tuple[NodeRun, Attempt] | None:
     """The node and the attempt, where that is its current one and the node is in one of these states."""
-    if node not in turn.plan.nodes:
+    if not turn.has_node(node):
         return None
     known = turn.node(node)
     if known.status not in statuses or not known.attempts or known.attempts[-1].number != number:
@@ -122,7 +125,7 @@ def _node_started(turn: Turn, report: events.NodeStarted) -> None:
     if found is None or found[1].executing_at is not None:
         return
     node, attempt = found
-    started = values.replace(attempt, executing_at=turn.now, image=report.image)
+    started = values.replace(attempt, executing_at=turn.now, image=report.image, missed=report.missed)
     turn.change(node, attempts=_with_last(node, started))
     turn.happened.append(report)
 
@@ -151,15 +154,47 @@ def _node_succeeded(turn: Turn, report: events.NodeSucceeded) -> None:
         error="",
         warning=report.warning,
     )
-    turn.happened.append(report)
+    report = _named(turn, report)
+    turn.happened.append(_without_items(report))
     take_outputs(turn, report.node, report.artifacts)
+
+
+def _node_reused(turn: Turn, report: events.NodeReused) -> None:
+    """It needs no room: what was found to be done may be so before there is any."""
+    found = _current(turn, report.node, report.attempt, NodeStatus.READY, NodeStatus.RUNNING)
+    if found is None:
+        return
+    attempts = _with_last(found[0], values.replace(found[1], finished_at=turn.now))
+    done = {"status": NodeStatus.COMPLETE, "progress": 1.0, "error": ""}
+    turn.change(found[0], attempts=attempts, reused=True, source=report.source, **done)
+    report = _named(turn, report)
+    turn.happened.append(_without_items(report))
+    take_outputs(turn, report.node, report.artifacts)
+
+
+Good = TypeVar("Good", events.NodeSucceeded, events.NodeReused)
+
+
+def _without_items(report: Good) -> Good:
+    """For the journal: thousands of items are no page of it."""
+    if all(artifact.items is None for artifact in report.artifacts):
+        return report
+    return values.replace(report, artifacts=collection.without_items(report.artifacts))
+
+
+def _named(turn: Turn, report: Good) -> Good:
+    """What was made of an item is called after that."""
+    source = turn.item_of(report.node)
+    if source is None:
+        return report
+    return values.replace(report, artifacts=tuple([collection.called_after(one, source) for one in report.artifacts]))
 
 
 def take_outputs(turn: Turn, node: str, made: Iterable[Artifact]) -> None:
     """The artifacts lie on their edges from now on, and what lies downstream of the node may start."""
     for artifact in made:
         turn.put_artifact(artifact)
-    for port in turn.plan.nodes[node].outputs:
+    for port in turn.plan.nodes[node].outputs if node in turn.plan.nodes else ():
         if not turn.has_artifact(port.edge):
             _stays_empty(turn, port.edge, f"node {node} did not write its optional output {port.port}")
             continue
@@ -208,8 +243,8 @@ def _retry_or_fail(turn: Turn, node: NodeRun, told: events.AttemptFailed, failur
     pause = retry.pause_seconds(
         plan.nodes[node.id], node, failure, exit_code=told.exit_code, mishaps=plan.mishaps, chance=chance()
     )
-    if pause is None or turn.head.ending is not None:
-        _fail(turn, node, failure, told.reason, exit_code=told.exit_code)
+    if pause is None or turn.head.ending is not None or turn.is_given_up(node.id):
+        fail(turn, node, failure, told.reason, exit_code=told.exit_code)
         return
     retry_at = turn.now + timedelta(seconds=pause)
     turn.change(
@@ -233,12 +268,15 @@ def _retry_or_fail(turn: Turn, node: NodeRun, told: events.AttemptFailed, failur
 # ── The end of a node ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _fail(turn: Turn, node: NodeRun, failure: Failure, reason: str, *, exit_code: int | None = None) -> None:
+def fail(turn: Turn, node: NodeRun, failure: Failure, reason: str, *, exit_code: int | None = None) -> None:
+    """The node failed for good. What follows where it runs for an item is in `pupload.domain.foreach`."""
     turn.change(node, status=NodeStatus.ERROR, error=reason, retry_at=None)
     number = node.last.number if node.last else 0
     turn.happened.append(
         events.NodeFailed(node=node.id, attempt=number, failure=failure, reason=reason, exit_code=exit_code)
     )
+    if node.id not in turn.plan.nodes:
+        return
     if failure is not Failure.CANCELLED:
         _blame(turn, f"node {node.id}: {reason}")
     _skip_what_it_feeds(turn, node.id)
@@ -252,8 +290,8 @@ def _blame(turn: Turn, reason: str) -> None:
 
 def _skip(turn: Turn, node: str, reason: str) -> None:
     known = turn.node(node)
-    if known.status is not NodeStatus.IDLE:
-        return
+    if known.status is not NodeStatus.IDLE or (turn.plan.nodes[node].runs and turn.head.outcome is None):
+        return  # what ends the others is no end to handlers
     turn.change(known, status=NodeStatus.SKIPPED, error=reason)
     turn.happened.append(events.NodeSkipped(node=node, reason=reason))
     _skip_what_it_feeds(turn, node)
@@ -296,8 +334,28 @@ def make_ready(turn: Turn, node: str) -> None:
     if turn.head.ending is not None:
         return
     known = turn.node(node)
-    if known.status is NodeStatus.IDLE and _inputs_are_there(turn, node):
-        _queue(turn, known)
+    if known.status is NodeStatus.IDLE and _inputs_are_there(turn, node) and not turn.plan.nodes[node].runs:
+        _take_up(turn, known)
+
+
+def _take_up(turn: Turn, node: NodeRun) -> None:
+    """The node, whose inputs are there, begins, unless it has a condition that is not met."""
+    if turn.plan.nodes[node.id].when:
+        branches.ask(turn, node, queue=_begin, fail=_cannot_tell)
+    else:
+        _begin(turn, node)
+
+
+def _begin(turn: Turn, node: NodeRun) -> None:
+    """The node waits for room, or runs once for each item."""
+    if turn.plan.nodes[node.id].each is not None:
+        turn.to_expand.append(node.id)
+    else:
+        queue(turn, node)
+
+
+def _cannot_tell(turn: Turn, node: NodeRun, reason: str) -> None:
+    fail(turn, node, Failure.CONDITION, reason)
 
 
 def _inputs_are_there(turn: Turn, node: str) -> bool:
@@ -307,7 +365,8 @@ def _inputs_are_there(turn: Turn, node: str) -> bool:
     return True
 
 
-def _queue(turn: Turn, node: NodeRun) -> None:
+def queue(turn: Turn, node: NodeRun) -> None:
+    """The node's next attempt waits for room."""
     number = len(node.attempts) + 1
     waiting = values.replace(_WAITS, number=number, ready_at=turn.now)
     turn.change(node, status=NodeStatus.READY, attempts=(*node.attempts, waiting), retry_at=None)
@@ -323,7 +382,7 @@ def _stop(turn: Turn, node: NodeRun, attempt: Attempt, failure: Failure, reason:
 
 def _cancel_requested(turn: Turn, report: events.CancelRequested) -> None:
     ending, drain = turn.head.ending, report.mode == DRAIN
-    if ending is not None and (drain or not ending.drain):
+    if (ending is not None and (drain or not ending.drain)) or (drain and turn.head.outcome is not None):
         return
     reason = "cancelled"
     turn.change_run(ending=Ending(status=Status.STOPPED, reason=reason, drain=drain))
@@ -334,17 +393,21 @@ def _cancel_requested(turn: Turn, report: events.CancelRequested) -> None:
 def _wind_down(turn: Turn, reason: str, *, drain: bool) -> None:
     """Nothing starts any more; what runs is ended too, unless it may finish."""
     for node in sorted(turn.run.active):
-        known = turn.node(node)
-        if known.status is NodeStatus.READY:
-            turn.change(known, status=NodeStatus.SKIPPED, error=reason)
-            turn.happened.append(events.NodeSkipped(node=node, reason=reason))
-            turn.orders.append(commands.StopNode(node=node, attempt=len(known.attempts)))
-        elif known.status is NodeStatus.RETRYING:
-            _fail(turn, known, Failure.CANCELLED, f"{known.error} (not tried again: {reason})")
-        elif known.last is not None and not drain and not known.last.stopping:
-            _stop(turn, known, known.last, Failure.CANCELLED, reason)
+        halt(turn, turn.node(node), reason, drain=drain)
     for node in turn.plan.nodes:
         _skip(turn, node, reason)
+
+
+def halt(turn: Turn, node: NodeRun, reason: str, *, drain: bool = False) -> None:
+    """The node is not begun any more, nor tried again; what runs is stopped, unless it may finish."""
+    if node.status is NodeStatus.READY:
+        turn.change(node, status=NodeStatus.SKIPPED, error=reason)
+        turn.happened.append(events.NodeSkipped(node=node.id, reason=reason))
+        turn.orders.append(commands.StopNode(node=node.id, attempt=len(node.attempts)))
+    elif node.status is NodeStatus.RETRYING:
+        fail(turn, node, Failure.CANCELLED, f"{node.error} (not tried again: {reason})")
+    elif node.last is not None and not drain and not node.last.stopping:
+        _stop(turn, node, node.last, Failure.CANCELLED, reason)
 
 
 # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -352,8 +415,10 @@ def _wind_down(turn: Turn, reason: str, *, drain: bool) -> None:
 
 def _time_passed(turn: Turn) -> None:
     limit = turn.plan.timeout_seconds
-    if turn.head.ending is None and limit is not None and turn.now >= deadlines.of_run(turn.head):
+    reason = handlers.overdue(turn)
+    if turn.head.outcome is None and limit is not None and turn.now >= deadlines.of_run(turn.head):
         reason = f"the flow timed out after {duration.text(limit)}"
+    if reason and turn.head.ending is None:
         _blame(turn, reason)
         turn.change_run(ending=Ending(status=Status.ERROR, reason=reason))
         _wind_down(turn, reason, drain=False)
@@ -372,11 +437,11 @@ def _node_due(turn: Turn, node: NodeRun) -> None:
     if attempt is None:
         return
     if node.status is NodeStatus.RETRYING:
-        _queue(turn, node)
+        queue(turn, node)
     elif attempt.stopping_at is not None:
         _stop(turn, node, attempt, Failure(attempt.stopping), attempt.reason)
     elif node.status is NodeStatus.READY:
-        _fail(turn, node, Failure.QUEUE, f"there was no room for it within {duration.text(plan.queue_seconds)}")
+        fail(turn, node, Failure.QUEUE, f"there was no room for it within {duration.text(plan.queue_seconds)}")
         turn.orders.append(commands.StopNode(node=node.id, attempt=attempt.number))
     elif attempt.executing_at is None:
         reason = f"was not started within {duration.text(deadlines.STAGING_SECONDS)}"
@@ -389,8 +454,19 @@ def _node_due(turn: Turn, node: NodeRun) -> None:
 # ── The run as a whole ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def settle(turn: Turn, *, first: bool = False) -> None:
-    """The run's own status follows from those of its nodes; said in any case when it is the first."""
+def settle(turn: Turn, go_on: Callable[[Turn], None], *, first: bool = False) -> None:
+    """
+    The run's own status follows from those of its nodes; said in any case when it is the first.
+
+    `go_on` sees to what follows for nodes that run once for each item (`pupload.domain.foreach`).
+    """
+    if turn.to_expand or turn.items_ended:
+        go_on(turn)
+    while turn.plan.asking and turn.ended:
+        branches.wake(turn, make_ready)
+        go_on(turn)
+    if turn.plan.handlers:
+        _handle(turn, go_on)
     if turn.unfinished == 0:
         _end(turn)
         return
@@ -404,17 +480,22 @@ def settle(turn: Turn, *, first: bool = False) -> None:
         turn.happened.append(events.RunWaiting(edges=tuple(deadlines.awaited(turn.run))))
 
 
+def _handle(turn: Turn, go_on: Callable[[Turn], None]) -> None:
+    """Handlers whose time has come begin; again where some came to their end by that."""
+    before = turn.unfinished + 1
+    while turn.unfinished < before:
+        before = turn.unfinished
+        handlers.proceed(turn, _take_up)
+        go_on(turn)
+
+
 def _end(turn: Turn) -> None:
-    run = turn.run
-    all_done = all(node.status is NodeStatus.COMPLETE for node in run.nodes.values())
-    event: events.Event
-    if all_done and not run.error:
-        # A cancel that came too late to stop anything did not stop anything.
-        status, event = Status.COMPLETE, events.RunCompleted()
-    elif run.ending is not None and run.ending.status is Status.STOPPED:
-        status, event = Status.STOPPED, events.RunStopped(reason=run.ending.reason)
-    else:
-        status, event = Status.ERROR, events.RunFailed(error=run.error)
-    turn.change_run(status=status, finished_at=turn.now)
+    end = handlers.end(turn.run)
+    event: events.Event = events.RunFailed(error=turn.head.error)
+    if end.status is Status.COMPLETE:
+        event = events.RunCompleted()
+    elif end.status is Status.STOPPED:
+        event = events.RunStopped(reason=end.reason)
+    turn.change_run(status=end.status, finished_at=turn.now)
     turn.happened.append(event)
     turn.orders.append(commands.CloseRun())

@@ -14,6 +14,7 @@ from pupload.domain import values
 from pupload.domain.artifact import Artifact
 from pupload.domain.commands import Command
 from pupload.domain.events import Event
+from pupload.domain.memo import Missed, Source
 from pupload.domain.plan import Plan
 
 
@@ -74,8 +75,8 @@ RUN_MOVES: Mapping[Status, frozenset[Status]] = {
 """The legal moves of a run."""
 
 NODE_MOVES: Mapping[NodeStatus, frozenset[NodeStatus]] = {
-    NodeStatus.IDLE: frozenset({NodeStatus.READY, NodeStatus.SKIPPED}),
-    NodeStatus.READY: frozenset({NodeStatus.RUNNING, NodeStatus.ERROR, NodeStatus.SKIPPED}),
+    NodeStatus.IDLE: frozenset({NodeStatus.READY, NodeStatus.RUNNING, NodeStatus.SKIPPED, NodeStatus.ERROR}),
+    NodeStatus.READY: frozenset({NodeStatus.RUNNING, NodeStatus.COMPLETE, NodeStatus.ERROR, NodeStatus.SKIPPED}),
     NodeStatus.RUNNING: frozenset({NodeStatus.RETRYING, NodeStatus.COMPLETE, NodeStatus.ERROR}),
     NodeStatus.RETRYING: frozenset({NodeStatus.READY, NodeStatus.ERROR}),
     NodeStatus.COMPLETE: frozenset(),
@@ -104,6 +105,10 @@ class Failure(StrEnum):
     CANCELLED = "cancelled"
     QUEUE = "queue"
     """There was no room for longer than a node may wait."""
+    ITEMS = "items"
+    """The collection has more items than the node may run for."""
+    CONDITION = "condition"
+    """It could not be told whether the node's condition is met."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +150,38 @@ class Attempt:
     stopping_at: datetime | None = None
     """When it was last told to stop."""
     peak_memory_bytes: int | None = None
+    missed: Missed | None = None
+    """What came nearest to being used again instead; None where nobody looked."""
+
+
+@values.quick
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """How far a node is that runs once for each item of a collection."""
+
+    total: int
+    begun: int = 0
+    """How many places had their turn: they have nodes of their own, or nothing lay there, or nothing is begun more."""
+    complete: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    """How many ended badly after the run was told to end."""
+    skipped: int = 0
+    """How many did not run because others failed, or because the run was told to end."""
+    empty: int = 0
+    """How many places there was nothing at."""
+    failure: str = ""
+    """The `Failure` of the first that failed."""
+
+    @property
+    def ended(self) -> int:
+        """How many are over."""
+        return self.complete + self.failed + self.cancelled + self.skipped + self.empty
+
+    @property
+    def under_way(self) -> int:
+        """How many have a node in no terminal state."""
+        return self.begun - self.ended
 
 
 @values.quick
@@ -167,7 +204,13 @@ class NodeRun:
     progress: float | None = None
     warning: str = ""
     reused: bool = False
-    """Its artifacts come from the run that this one resumes."""
+    """It did not run: its artifacts are those of earlier work."""
+    source: Source | None = None
+    """Where that was done."""
+    items: Items | None = None
+    """Where it runs once for each item, from when its inputs are there; it has no attempts itself."""
+    unmet: bool = False
+    """It was skipped because a condition was not met, its own or one of what it needs: that is no failure."""
 
     @property
     def last(self) -> Attempt | None:
@@ -183,6 +226,16 @@ class Ending:
     reason: str
     drain: bool = False
     """What runs may finish."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run came to without its handlers, which run from then on."""
+
+    status: Status
+    reason: str
+    """What went wrong, or why it was stopped; empty where it is COMPLETE."""
+    at: datetime
 
 
 @values.quick
@@ -216,6 +269,8 @@ class Run:
     error: str = ""
     """The first thing that went wrong for good."""
     resumed_from: str | None = None
+    outcome: Outcome | None = None
+    """None while other nodes than handlers have not ended, and where there are no handlers."""
 
 
 @values.quick

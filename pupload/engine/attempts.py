@@ -28,6 +28,7 @@ from pupload.engine.footprint import Bounds, Footprint, Lookout
 from pupload.engine.handout import Handout
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.logs import LogPump
+from pupload.engine.memory import Memory
 from pupload.engine.outputs import Outputs
 from pupload.engine.patience import patiently
 from pupload.engine.staging import Folder, Staging
@@ -38,6 +39,9 @@ from pupload.ports import Clock, Executor, Exit, Journal
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Good = events.NodeSucceeded | events.NodeReused
+"""How an attempt ends well."""
 
 LAST_WORDS_SECONDS = 3.0
 """How long what a stopped node had said is read on, once it has ended."""
@@ -63,7 +67,9 @@ class Attempts:
         handout: Handout,
         lease: Lease | None = None,
         disks: DiskRoom,
+        memory: Memory,
     ) -> None:
+        self._memory = memory
         self._lease = lease or for_ever(clock)
         self._driver = driver
         self._disks = disks
@@ -237,6 +243,10 @@ class Attempts:
         ref, node = work.ref, run.plan.nodes[work.ref.node]
         attempt = run.nodes[ref.node].attempts[ref.number - 1]
         tier = orders.tier_of(node, run.nodes[ref.node])
+        if work.phase is Phase.QUEUED and (done := await self._done_before(run, node, work)) is not None:
+            # It takes no room.
+            await self._tell(run, work, done)
+            return
         async with self._admission.place(ref, tier, held=attempt.admitted_at is not None, keeper=work):
             work.phase = Phase.STAGING
             if attempt.admitted_at is None:
@@ -247,13 +257,37 @@ class Attempts:
             if came_to is None:
                 await self._try_to_clean_up(work)
                 return
-            end = self._handout.masked(ref, came_to)
-            if isinstance(end, events.AttemptFailed):
+            if isinstance(came_to, events.AttemptFailed):
                 # What failed is gone before it is told, so that the next attempt finds a clean place.
+                end = self._handout.masked(ref, came_to)
                 await self._try_to_clean(run, work)
-            await self._driver.report(ref.run, end)
-        if isinstance(end, events.NodeSucceeded):
-            self._keep_busy(ref, self._cleaning.start(self._try_to_clean_up(work), name=f"clean up {ref.id}"))
+                await self._driver.report(ref.run, end)
+            else:
+                await self._tell(run, work, came_to)
+
+    async def _tell(self, run: Run, work: Work, end: Good) -> None:
+        """Says how the attempt ended, and has what is left of it seen to beside whoever has its room next."""
+        meant = await self._driver.report(work.ref.run, end)
+        afterwards = self._see_to(run, work, end, meant=meant)
+        self._keep_busy(work.ref, self._cleaning.start(afterwards, name=f"clean up {work.ref.id}"))
+
+    async def _see_to(self, run: Run, work: Work, end: Good, *, meant: bool) -> None:
+        await self._try_to_clean_up(work)
+        if meant and work.asked is not None:
+            await self._memory.keep(run, work.node, work.asked, end)
+        elif not meant and isinstance(end, events.NodeReused):
+            # It was no news: nobody wants it any more, or it was saved before in a commit whose answer was lost.
+            now = await self._patiently(lambda: self._driver.look(run.id))
+            shown = {(found.store, found.key) for found in now.artifacts.values()}
+            await self._memory.withdraw(run, end, but=shown)
+
+    async def _done_before(self, run: Run, node: NodePlan, work: Work) -> events.NodeReused | None:
+        """What the attempt's work came to when it was done before; nobody who wants it stopped keeps it from that."""
+        work.asked = await self._memory.ask(run, node, work.ref)
+        if work.asked is None or work.asked.reused is None:
+            return None
+        work.phase = Phase.STORING
+        return work.asked.reused
 
     async def _is_admitted(self, ref: AttemptRef, told: "asyncio.Future[bool]") -> bool:
         """Whether the attempt is still wanted now that there is room; the run knows that it has it."""
@@ -265,7 +299,7 @@ class Attempts:
 
     async def _come_to_an_end(
         self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: Work
-    ) -> events.NodeSucceeded | events.AttemptFailed | None:
+    ) -> Good | events.AttemptFailed | None:
         """None where the attempt is not wanted any more and was not begun."""
         try:
             return await self._execute(run, node, attempt, tier, work)
@@ -285,10 +319,15 @@ class Attempts:
 
     async def _execute(
         self, run: Run, node: NodePlan, attempt: Attempt, tier: Tier, work: Work
-    ) -> events.NodeSucceeded | events.AttemptFailed | None:
+    ) -> Good | events.AttemptFailed | None:
         ref = work.ref
-        if attempt.executing_at is None and not await self._begin(run, node, tier, work):
-            return None
+        if attempt.executing_at is None:
+            with work.bytes_moving(unless=work.stopped):
+                done = await self._done_before(run, node, work)
+            if done is not None:
+                return done
+            if not await self._begin(run, node, tier, work):
+                return None
         work.container = True
         if work.adopted:
             work.folder = await self._folder_of_another(ref)
@@ -360,7 +399,9 @@ class Attempts:
         async with self._arming.making(ref):
             await self._patiently(start)
         # Told, not awaited: the container runs whether or not this is saved, and is found by its label if it is not.
-        self._driver.tell(ref.run, events.NodeStarted(node=ref.node, attempt=ref.number, image=work.image))
+        missed = None if work.asked is None else work.asked.missed
+        started = events.NodeStarted(node=ref.node, attempt=ref.number, image=work.image, missed=missed)
+        self._driver.tell(ref.run, started)
         return True
 
     async def _stage(

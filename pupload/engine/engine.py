@@ -24,6 +24,7 @@ from pupload.engine.effects import Effects
 from pupload.engine.handout import Handout
 from pupload.engine.lease import Lease
 from pupload.engine.leases import Leases
+from pupload.engine.memory import USUAL_SECONDS, Memory
 from pupload.engine.orders import Limits, owner_of
 from pupload.engine.post import Post
 from pupload.engine.retention import Keeping, Retention
@@ -41,6 +42,7 @@ from pupload.ports import (
     Ids,
     Inspector,
     Journal,
+    Memo,
     Outbox,
     Ownership,
     Poster,
@@ -75,6 +77,8 @@ class World:
     """None: room on disk is not watched."""
     hands: Hands | None = None
     """None: what may block is done in the event loop's own threads."""
+    memo: Memo | None = None
+    """None: all work is done, whether or not it was done before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +98,8 @@ class Config:
     """What any file may hold at most, whatever its ports say."""
     callback: Operator = NOBODY
     keeping: Keeping = field(default_factory=Keeping)
+    memo_seconds: float = USUAL_SECONDS
+    """How long work is remembered that nobody used again."""
     max_items: int = MOST_ITEMS
     """In one collection."""
     disk_reserve_bytes: int | None = None
@@ -171,6 +177,16 @@ class Engine:
             budget=config.armed,
             lease=self.lease,
         )
+        self.memory = Memory(
+            world.memo,
+            staging=self.staging,
+            executor=world.executor,
+            clock=world.clock,
+            limits=config.limits,
+            caps=config.caps,
+            lease=self.lease,
+            seconds=config.memo_seconds,
+        )
         self.attempts = Attempts(
             driver=self.driver,
             admission=self.admission,
@@ -183,6 +199,7 @@ class Engine:
             handout=self.handout,
             lease=self.lease,
             disks=self.disks,
+            memory=self.memory,
         )
         self.uploads = Uploads(
             driver=self.driver,
@@ -221,6 +238,7 @@ class Engine:
             clock=world.clock,
             keeping=config.keeping,
             own_store=config.own_store,
+            memory=self.memory,
         )
         self.sweep = Sweep(
             runs=world.runs,
@@ -269,6 +287,7 @@ class Engine:
         await self.disks.close()
         await self.uploads.close()
         await self.attempts.close()
+        await self.memory.close()
         await self.arming.close()
         await self._effects.close()
         await self.callbacks.close()

@@ -18,6 +18,7 @@ from pupload.domain import retention
 from pupload.domain.run import Run
 from pupload.engine.deleting import Deleting
 from pupload.engine.driver import Driver
+from pupload.engine.memory import Memory
 from pupload.engine.staging import Staging
 from pupload.engine.strays import Strays
 from pupload.engine.tasks import Tasks
@@ -64,6 +65,7 @@ class Retention:
         clock: Clock,
         keeping: Keeping,
         own_store: bool,
+        memory: Memory | None = None,
     ) -> None:
         """`own_store`: nobody but this installation keeps anything in the default store."""
         self._runs = runs
@@ -71,6 +73,7 @@ class Retention:
         self._stores = stores
         self._clock = clock
         self._terms = keeping.terms
+        self._memory = memory
         self._deleting = Deleting(staging)
         self._strays = Strays(
             runs=runs,
@@ -157,6 +160,8 @@ class Retention:
 
     async def _sweep_and_rest(self) -> None:
         await self._strays.sweep()
+        if self._memory is not None:
+            await self._memory.tidy()
         await sleep(self._clock, SWEEP_SECONDS)
 
     # ── Planning ─────────────────────────────────────────────────────────────────────────────────────────────────

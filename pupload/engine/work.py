@@ -8,6 +8,7 @@ from enum import Enum
 
 from pupload.domain.plan import NodePlan
 from pupload.domain.run import AttemptRef
+from pupload.engine.memory import Asked
 from pupload.engine.outputs import Kept, Outputs
 from pupload.engine.staging import Folder
 
@@ -36,6 +37,8 @@ class Work:
     """They were."""
     admitting: "asyncio.Future[bool] | None" = None
     """Whether it is still wanted, now that there is room; None where the run knew before that it has it."""
+    asked: Asked | None = None
+    """Whether its work was done before; None where nobody asked."""
     outputs: Outputs | None = None
     """Once its container runs."""
     given_up: bool = False

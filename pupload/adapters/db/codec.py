@@ -15,7 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 import msgspec
 
 from pupload import errors, ports
-from pupload.domain import artifact, delivery, events, flow, plan, run, shares
+from pupload.domain import artifact, delivery, events, flow, memo, plan, run, shares
 
 SHAPE = 1
 """Of every blob written now."""
@@ -100,6 +100,7 @@ ARTIFACT: Record[artifact.Artifact] = Record(artifact.Artifact)
 LINES: Record[Sequence[ports.LogLine]] = Record(tuple[ports.LogLine, ...])
 PROJECT: Record[ports.Project] = Record(ports.Project)
 DELIVERY: Record[delivery.Delivery] = Record(delivery.Delivery)
+MEMO: Record[memo.Entry] = Record(memo.Entry)
 
 _EVENTS: Mapping[str, Record[events.Event]] = {name: Record(kind) for name, kind in events.KINDS.items()}
 

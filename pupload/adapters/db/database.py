@@ -16,6 +16,7 @@ from pupload.adapters.db import schemes, session, sqlite, sqlite_home
 from pupload.adapters.db.hub import Hub
 from pupload.adapters.db.journal import Journal
 from pupload.adapters.db.me import Me
+from pupload.adapters.db.memos import Memos
 from pupload.adapters.db.outbox import Outbox
 from pupload.adapters.db.ownership import Ownership
 from pupload.adapters.db.projects import Projects
@@ -57,7 +58,7 @@ class Home(Protocol):
 
 
 class Database:
-    """`runs`, `journal`, `flows` and `secrets` in one home."""
+    """`runs`, `journal`, `flows`, `secrets` and the other ports of state in one home."""
 
     def __init__(self, home: Home, sealer: ports.Sealer | None = None) -> None:
         """Use `open`."""
@@ -72,6 +73,7 @@ class Database:
         self.flows = Projects(home.writer, home.readers, seal)
         self.secrets = Secrets(home.writer, home.readers, seal)
         self.outbox = Outbox(home.writer, home.readers, seal)
+        self.memo = Memos(home.writer, home.readers)
 
     @classmethod
     async def open(

@@ -172,6 +172,22 @@ secrets = Table(
 )
 """Sealed values by their names."""
 
+memos = Table(
+    "memos",
+    metadata,
+    Column("scope", TEXT, nullable=False),
+    Column("key", TEXT, nullable=False),
+    Column("uses", TEXT, nullable=False),
+    _of_a_run(),
+    Column("at", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("scope", "key"),
+    Index("memos_by_type", "scope", "uses", "at"),
+    Index("memos_by_run", "run_id"),
+    Index("memos_by_age", "at"),
+)
+"""Work that was done, by what it is known by; it goes with the run whose objects it names."""
+
 deliveries = Table(
     "deliveries",
     metadata,

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Self
 
 from pupload import errors, ports
-from pupload.adapters.memory import outbox, retention
+from pupload.adapters.memory import memos, outbox, retention
 from pupload.adapters.memory.books import Book, Me, Shelf, Subscription
 from pupload.adapters.memory.ownership import Ownership
 from pupload.domain import events, run, values
@@ -31,6 +31,7 @@ class State:
         self.journal = Journal(self.shelf)
         self.flows = Flows()
         self.outbox = outbox.Outbox(lambda run_id: run_id in self.shelf.books)
+        self.memo = memos.Memos(lambda run_id: run_id in self.shelf.books)
         self._be(Me())
 
     def as_controller(self, controller_id: str) -> Self:

@@ -1,0 +1,340 @@
+"""
+Work that was done before, used again: the same upload twice costs no container the second time.
+
+Before an attempt begins it is asked whether anybody did the same work (`pupload.domain.memo` says what is the same). If
+so its artifacts are copied inside their store, under keys of this run's own: each run owns what it shows, and none
+keeps another's from being deleted. Nothing counts before the run says so, as with what an attempt stores; whatever is
+in the way (an object is gone, or another by now; a store or the database is away) makes it work that nobody did.
+"""
+
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+
+from pupload import errors
+from pupload.domain import collection, events, facts, keys, memo, values
+from pupload.domain.artifact import Artifact
+from pupload.domain.memo import Component, component
+from pupload.domain.plan import EdgePlan, NodePlan, PortPlan
+from pupload.domain.run import AttemptRef, Run
+from pupload.engine import orders
+from pupload.engine.contents import consumers
+from pupload.engine.lease import Lease, for_ever
+from pupload.engine.staging import INSIDE, Folder, Staging, input_name
+from pupload.engine.tasks import Tasks, each_of
+from pupload.ports import Clock, ContainerOrder, Executor, Memo
+
+log = logging.getLogger(__name__)
+
+COPIES_AT_ONCE = 16
+
+USUAL_SECONDS = 30 * 86400.0
+"""How long what nobody used is remembered."""
+
+MOST_ENTRIES = 100_000
+"""What is remembered at most."""
+
+PLACES = ("PUPLOAD_RUN_ID", "PUPLOAD_NODE_ID", "PUPLOAD_ATTEMPT")
+"""Variables that say where a container is, not what it is to do. A node's id counts, but an item's place does not."""
+
+ELSEWHERE = frozenset({"attempt", "image", "reference", "inputs", "outputs", "secrets", "log_bytes", "labels"})
+"""Fields of an order that are no components: they name a place, or are told by another component."""
+
+SECRET_PARAMS = ("accesskey", "secretkey")
+"""What of a store's description says who asks, not which store it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked before an attempt begins."""
+
+    key: str
+    components: tuple[Component, ...]
+    missed: memo.Missed | None = None
+    """What came nearest; None where it was not told."""
+    reused: events.NodeReused | None = None
+    """The work as it was found to be done: its artifacts are in their stores, and are the run's once it is told."""
+
+
+class Memory:
+    """Remembers what nodes made, and uses it again."""
+
+    def __init__(
+        self,
+        memo_: Memo | None,
+        *,
+        staging: Staging,
+        executor: Executor,
+        clock: Clock,
+        limits: orders.Limits,
+        caps: facts.Limits = facts.UNLIMITED,
+        lease: Lease | None = None,
+        scope: str = "",
+        seconds: float = USUAL_SECONDS,
+    ) -> None:
+        """
+        Without a `memo_` nothing is remembered. `caps` are what any file may hold at most; in one `scope` nothing of
+        another is used; what was not used for so many `seconds` is forgotten.
+        """
+        self._memo = memo_
+        self._staging = staging
+        self._executor = executor
+        self._clock = clock
+        self._limits = limits
+        self._server = f"{limits.policy.max_artifact_bytes} {limits.output_files} {caps!r}"
+        self._lease = lease or for_ever(clock)
+        self._scope = scope
+        self._seconds = seconds
+        self._tasks = Tasks()
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is remembered."""
+        return self._memo is not None
+
+    async def close(self) -> None:
+        """Stops; what was copied for nobody is found by the next start."""
+        await self._tasks.close()
+
+    async def tidy(self) -> None:
+        """What was not used for long is forgotten."""
+        if self._memo is not None:
+            await self._memo.tidy(self._clock.now() - timedelta(seconds=self._seconds), most=MOST_ENTRIES)
+
+    async def ask(self, run: Run, node: NodePlan, ref: AttemptRef) -> Asked | None:
+        """
+        Whether the attempt's work was done before. None where that is not asked of such a node, or cannot be told.
+
+        Cancelled, it leaves nothing behind.
+        """
+        if self._memo is None or memo.objection(node):
+            return None
+        try:
+            image = await self._executor.resolve_image(node.image)
+            components = self.components(run, node, ref, image=image)
+            key = memo.key(components)
+            found = await self._memo.find(self._scope, key, uses=node.uses)
+        except errors.PuploadError as error:
+            log.info("whether the work of %s was done before cannot be told: %s", ref.id, error)
+            return None
+        if found.entry is None:
+            return Asked(key=key, components=components, missed=memo.missed(components, found.kin))
+        reused = await self._use(run, node, ref, found.entry)
+        missed = None if reused else memo.Missed(nearest=found.entry.source)
+        return Asked(key=key, components=components, missed=missed, reused=reused)
+
+    async def keep(self, run: Run, node: NodePlan, asked: Asked, end: events.NodeSucceeded | events.NodeReused) -> None:
+        """Remembers the work, whose artifacts are the run's."""
+        if self._memo is None or len(end.artifacts) > memo.MOST_OUTPUTS:
+            return
+        now = self._clock.now()
+        source = end.source if isinstance(end, events.NodeReused) else None
+        entry = memo.Entry(
+            key=asked.key,
+            uses=node.uses,
+            run=run.id,
+            source=source or memo.Source(run=run.id, node=node.id, at=now),
+            components=asked.components,
+            made=tuple(_made(node, end.artifacts)),
+            at=now,
+        )
+        try:
+            await self._memo.keep(self._scope, entry)
+        except errors.PuploadError as error:
+            log.info("the work of node %s of %s is not remembered: %s", node.id, run.id, error)
+
+    async def withdraw(self, run: Run, reused: events.NodeReused, *, but: Collection[tuple[str, str]]) -> None:
+        """What was copied is gone afterwards: not those whose store and key are told, nor keys that wells name."""
+        copied = [one for one in reused.artifacts if keys.is_chosen(run.id, run.plan.edges[one.edge])]
+        await self._staging.withdraw(run, [one for one in copied if (one.store, one.key) not in but])
+
+    # ── What the work is known by ────────────────────────────────────────────────────────────────────────────────
+
+    def components(self, run: Run, node: NodePlan, ref: AttemptRef, *, image: str) -> tuple[Component, ...]:
+        """Everything that the outcome of the node's work can depend on, in the order that counts."""
+        inputs = {port.port: run.artifacts.get(port.edge) for port in node.inputs}
+        paths = {
+            port.port: f"{INSIDE}/in/{input_name(port, found)}"
+            for port in node.inputs
+            if (found := inputs[port.port]) is not None
+        }
+        order = orders.container(
+            run,
+            node,
+            ref,
+            node.tier,
+            Folder(path=self._staging.folder(ref).path),
+            paths,
+            image=image,
+            limits=self._limits,
+        )
+        whole = collection.part_of(node.id) if node.id not in run.plan.nodes else None
+        parts = [
+            component("node", whole[0] if whole else node.id),
+            component("image", image, text=f"{image[:19]} ({node.image})"),
+            component("definition", _definition(node), text=f"{node.uses}: its retries, user, progress or the like"),
+            component("type", node.uses),
+            component("command", list(node.command)),
+            component("tier", repr(node.tier), text=node.tier.name),
+            component("limits of the server", self._server),
+            *(component(f"flag {name}", value) for name, value in node.flags.items()),
+            *(_input(run, port, inputs[port.port]) for port in node.inputs),
+            *(self._output(run, port) for port in node.outputs),
+            *_of_order(order),
+        ]
+        return memo.ordered(parts)
+
+    def _output(self, run: Run, port: PortPlan) -> Component:
+        """What is promised of the output, and by whom it is taken: what one flow lets pass another need not."""
+        edge = run.plan.edges[port.edge]
+        takers = sorted(repr((one.types, one.limits)) for one in consumers(run, port.edge))
+        promised = repr(values.replace(port, edge=""))
+        where = _store(run, edge)
+        shown = f"{' or '.join(port.types) or 'any type'}, for {len(takers)} inputs, kept in {edge.store}"
+        return component(f"output {port.port}", [promised, takers, where, edge.valued], text=shown)
+
+    # ── Using it again ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _use(self, run: Run, node: NodePlan, ref: AttemptRef, entry: memo.Entry) -> events.NodeReused | None:
+        """What the entry's artifacts are here, copied; None where it cannot be used (any more)."""
+        if (copies := _copies(run, node, ref, entry)) is None:
+            return None
+        done = list[Artifact]()
+
+        async def copy(this: _Copy) -> None:
+            done.append(await self._copy(run, this))
+
+        # Keys that wells name come last: what lies there may be another's, until all else is known to be there.
+        own = [one for one in copies if one.own]
+        try:
+            await self._lease.sure()
+            await each_of(own, copy, at_once=COPIES_AT_ONCE)
+            for one in copies:
+                if not one.own:
+                    await copy(one)
+        except errors.PuploadError as error:
+            log.info("what was done in %s cannot be used for %s: %s", entry.source.run, ref.id, error)
+            await self._give_up(run, own, done)
+            if self._memo is not None and isinstance(error, errors.ObjectAbsent | errors.PreconditionFailed):
+                await self._forget(entry)
+            return None
+        except BaseException:
+            self._tasks.start(self._give_up(run, own, done), name=f"withdraw copies of {ref.id}")
+            raise
+        order = {one.target.edge: number for number, one in enumerate(copies)}
+        done.sort(key=lambda one: order[one.edge])
+        return events.NodeReused(node=ref.node, attempt=ref.number, artifacts=tuple(done), source=entry.source)
+
+    async def _copy(self, run: Run, this: "_Copy") -> Artifact:
+        target, now = this.target, self._clock.now() + self._clock.skew()
+        if target.items is not None:
+            return values.replace(target, created_at=now)
+        source = this.source
+        if (source.key, source.store) == (target.key, target.store):
+            raise errors.PreconditionFailed(key=target.key, store=target.store)
+        copied = await self._staging.store(run, target.store).copy(
+            source.key, target.key, if_etag=source.etag, content_type=source.content_type
+        )
+        if copied.size != source.size or (copied.sha256 or source.sha256) != source.sha256:
+            raise errors.PreconditionFailed(key=source.key, store=source.store)
+        return values.replace(target, etag=copied.etag, created_at=now)
+
+    async def _give_up(self, run: Run, own: Iterable["_Copy"], done: Iterable[Artifact]) -> None:
+        await self._staging.withdraw(run, {one.edge: one for one in [*(each.target for each in own), *done]}.values())
+
+    async def _forget(self, entry: memo.Entry) -> None:
+        try:
+            if self._memo is not None:
+                await self._memo.forget(self._scope, entry)
+        except errors.PuploadError as error:
+            log.info("it is forgotten another time: %s", error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copy:
+    """An artifact and what it is to be here."""
+
+    source: Artifact
+    target: Artifact
+    own: bool
+    """Whether its key is this attempt's alone."""
+
+
+def _copies(run: Run, node: NodePlan, ref: AttemptRef, entry: memo.Entry) -> list[_Copy] | None:
+    """None where the entry does not go with the node: it should, by its key."""
+    ports = {port.port: port for port in node.outputs}
+    wholes = {one.port: one.artifact for one in entry.made if one.place is None}
+    found = []
+    for made in entry.made:
+        port, whole = ports.get(made.port), wholes.get(made.port)
+        if port is None or whole is None or not made.artifact.key.startswith(whole.key):
+            return None
+        edge = run.plan.edges[port.edge]
+        key = keys.of_reuse(run.id, edge, ref.number, run.fence) + made.artifact.key.removeprefix(whole.key)
+        target = values.replace(
+            made.artifact,
+            edge=port.edge if made.place is None else collection.item(port.edge, made.place),
+            store=edge.store,
+            key=key,
+            node=ref.node,
+            attempt=ref.number,
+        )
+        found.append(_Copy(source=made.artifact, target=target, own=keys.is_chosen(run.id, edge)))
+    return found
+
+
+def _made(node: NodePlan, artifacts: Iterable[Artifact]) -> Iterable[memo.Made]:
+    """The artifacts by the ports that they came from."""
+    ports = {port.edge: port.port for port in node.outputs}
+    for found in artifacts:
+        if (port := ports.get(found.edge)) is not None:
+            yield memo.Made(port=port, artifact=found)
+        elif (part := collection.part_of(found.edge)) is not None and part[0] in ports:
+            yield memo.Made(port=ports[part[0]], place=part[1], artifact=found)
+
+
+def _input(run: Run, port: PortPlan, found: Artifact | None) -> Component:
+    """The bytes, and of their name what the container sees."""
+    name, seen = f"input {port.port}", repr((port.many, port.extension))
+    if found is None:
+        return component(name, [seen], text="nothing")
+    if not port.many:
+        text = f"{found.size} bytes of {found.content_type}, SHA-256 {found.sha256[:12]}…"
+        return component(name, [seen, found.sha256, found.size, found.content_type], text=text)
+    items = [
+        [place, one.sha256, one.size, one.content_type, one.file_name]
+        for place, one in collection.placed(found, run.artifacts)
+    ]
+    text = f"{len(items)} items, {found.size} bytes, SHA-256 {found.sha256[:12]}…"
+    return component(name, [seen, found.items, *items], text=text)
+
+
+def _of_order(order: ContainerOrder) -> Iterable[Component]:
+    """What the container gets, field by field: a field that comes to be counts from then on."""
+    for each in fields(order):
+        if each.name not in ELSEWHERE:
+            yield component(each.name.replace("_", " "), _seen(each.name, getattr(order, each.name)))
+
+
+def _seen(name: str, value: object) -> object:
+    if name == "environment" and isinstance(value, Mapping):
+        return {variable: said for variable, said in value.items() if variable not in PLACES}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _definition(node: NodePlan) -> str:
+    """What planning made of the node's definition, and is no component of its own."""
+    rest = values.replace(
+        node, id="", image="", inputs=(), outputs=(), flags={}, command=(), timeout_seconds=0.0, each=None, when=""
+    )
+    return repr(rest)
+
+
+def _store(run: Run, edge: EdgePlan) -> str:
+    """Which store the edge's object is kept in; whose keys open it is not asked."""
+    described = run.plan.stores.get(edge.store)
+    if described is None:
+        return ""
+    params = {name: value for name, value in described.params.items() if name.lower() not in SECRET_PARAMS}
+    return repr((described.type, sorted(params.items())))

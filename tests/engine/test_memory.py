@@ -1,0 +1,283 @@
+"""Work that was done before, used again: on a world in memory."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from pupload import errors, ports
+from pupload.adapters.memory import containers
+from pupload.domain import events, memo, nodedef
+from pupload.domain.flow import Flow
+from pupload.domain.run import NodeStatus, Run, Status
+from pupload.engine.admission import Room
+from pupload.engine.arming import Budget
+from tests.bench import PNG, ROOM, TEXT, Bench, a_bench, copies
+from tests.builders import a_chain, a_definition, a_flow, a_node, a_port, a_well
+
+IMAGE = "pupload/resize:latest"
+
+
+async def once(bench: Bench, this: Flow | None = None, data: bytes = PNG, **definition: object) -> Run:
+    """A run of the flow with that upload, from beginning to end."""
+    this = this or a_flow()
+    definitions = [a_definition(**definition)] if definition else None
+    run = await bench.start(this, definitions)
+    await bench.upload(run, next(edge for edge in run.plan.edges if run.plan.edges[edge].producer is None), data)
+    run = await bench.ended(run, step=1)
+    assert run.status is Status.COMPLETE
+    return run
+
+
+async def kinds(bench: Bench, run: Run) -> list[str]:
+    return [events.name_of(entry.event) for entry in await bench.world.journal.read(run.id)]
+
+
+async def test_the_same_upload_twice_costs_no_container_the_second_time(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        first = await once(bench, a_flow(*a_chain(3)))
+        before = len(bench.executor.starts)
+        second = await once(bench, a_flow(*a_chain(3)))
+        assert len(bench.executor.starts) == before == 3
+        assert {edge: found.sha256 for edge, found in second.artifacts.items()} == {
+            edge: found.sha256 for edge, found in first.artifacts.items()
+        }
+        assert await bench.download(second, "e3") == PNG
+        node = second.nodes["n1"]
+        assert node.reused
+        assert node.source is not None
+        assert (node.source.run, node.source.node) == (first.id, "n1")
+        assert "node.reused" in await kinds(bench, second)
+        assert not bench.executor.left
+        assert not bench.engine.admission.holders
+
+
+async def test_each_run_owns_what_it_shows(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        first = await once(bench)
+        second = await once(bench)
+        assert second.artifacts["resize-out"].key.startswith(f"{second.id}/")
+        await bench.runs.purge(first.id)
+        await bench.until(lambda: bench.engine.retention.purged == 1)
+        assert await bench.download(second, "resize-out") == PNG
+        third = await once(bench)
+        source = third.nodes["resize"].source
+        assert source is not None
+        assert source.run == first.id, "it is told who did it, though that run is gone"
+        assert len(bench.executor.starts) == 1
+
+
+async def test_what_was_deleted_is_made_again(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        first = await once(bench)
+        await bench.store.delete(first.artifacts["resize-out"].key)
+        second = await once(bench)
+        assert not second.nodes["resize"].reused
+        missed = second.nodes["resize"].attempts[0].missed
+        assert missed is not None
+        assert missed.nearest is not None
+        assert (missed.nearest.run, missed.differences) == (first.id, ())
+        third = await once(bench)
+        assert third.nodes["resize"].reused
+
+
+async def test_what_is_another_object_by_now_is_not_used(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        first = await once(bench)
+        await bench.store.put_bytes(first.artifacts["resize-out"].key, TEXT, content_type="image/png")
+        second = await once(bench)
+        assert not second.nodes["resize"].reused
+        assert await bench.download(second, "resize-out") == PNG
+
+
+async def test_other_bytes_are_other_work(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        await once(bench)
+        second = await once(bench, data=PNG + b"!")
+        assert not second.nodes["resize"].reused
+        missed = second.nodes["resize"].attempts[0].missed
+        assert missed is not None
+        assert [one.component for one in missed.differences] == ["input image"]
+
+
+async def test_a_miss_says_which_flag_differs(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        first = await once(bench, a_flow(a_node(flags={"width": "640"})))
+        first_missed = first.nodes["resize"].attempts[0].missed
+        assert first_missed == memo.Missed(), "nothing of its type was done before"
+        second = await once(bench, a_flow(a_node(flags={"width": "800"})))
+        missed = second.nodes["resize"].attempts[0].missed
+        assert missed is not None
+        assert missed.nearest is not None
+        assert missed.nearest.run == first.id
+        assert [str(one) for one in missed.differences] == ["flag width: 800, was 640"]
+
+
+async def test_who_says_so_is_never_spared(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        for this, fields in (
+            (a_flow(a_node(memoize=False)), {}),
+            (a_flow(), {"memoize": False}),
+        ):
+            starts = len(bench.executor.starts)
+            await once(bench, this, **fields)
+            second = await once(bench, this, **fields)
+            assert len(bench.executor.starts) == starts + 2
+            assert second.nodes["resize"].attempts[0].missed is None, "nobody looked"
+
+
+async def test_what_failed_is_not_remembered(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, fails_first(copies("image", "resized")))
+        first = await once(bench)
+        assert len(first.nodes["resize"].attempts) == 2
+        second = await once(bench)
+        assert second.nodes["resize"].reused
+        assert len(second.nodes["resize"].attempts) == 1
+        assert second.artifacts["resize-out"].sha256 == first.artifacts["resize-out"].sha256
+
+
+def fails_first(script: containers.Script) -> containers.Script:
+    """Every attempt that is a node's first ends badly, having written what is wrong."""
+
+    def run(order: ports.ContainerOrder) -> containers.Outcome:
+        if order.attempt.number == 1:
+            (order.outputs / "resized").write_bytes(PNG + b"wrong")
+            return containers.Outcome(code=1)
+        return script(order)
+
+    return run
+
+
+async def test_what_one_flow_lets_pass_another_need_not(tmp_path: Path) -> None:
+    """The taker of the output counts: reused is only what this flow would have let pass."""
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        await once(bench, a_flow(*a_chain(1)))
+        picky = a_flow(
+            a_node("n0", inputs={"image": "e0"}, outputs={"resized": "e1"}),
+            a_node("n1", uses="pupload/picky", inputs={"text": "e1"}, outputs={"resized": "e2"}),
+        )
+        definitions = [
+            a_definition(),
+            a_definition("pupload/picky", inputs=[a_port("text", "text/plain")], outputs=[a_port("resized")]),
+        ]
+        run = await bench.start(picky, definitions)
+        await bench.upload(run, "e0", PNG)
+        run = await bench.ended(run, step=1)
+        assert run.status is Status.ERROR
+        assert run.nodes["n0"].status is NodeStatus.ERROR
+        assert "input text of node n1" in run.error
+
+
+async def test_no_room_is_taken(tmp_path: Path) -> None:
+    """While a long one has all the room, work that was done before does not wait for it."""
+    async with a_bench(tmp_path, memoize=True, room=replace(ROOM, attempts=1)) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        await once(bench)
+        bench.image("pupload/long:latest", copies("image", "resized", seconds=1000))
+        long = await bench.start(a_flow(a_node(uses="pupload/long")), [a_definition("pupload/long")])
+        await bench.upload(long, "resize-in", PNG)
+        await bench.until(lambda: bool(bench.executor.alive))
+        run = await bench.start(a_flow())
+        await bench.upload(run, "resize-in", PNG)
+        await bench.until(lambda: run.id not in bench.engine.driver.live)
+        done = await bench.engine.driver.look(run.id)
+        assert done.nodes["resize"].reused
+        assert done.nodes["resize"].attempts[0].admitted_at is None
+        assert bench.executor.alive
+
+
+async def test_a_container_that_was_armed_for_it_is_dropped(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True, armed=Budget(nodes=4)) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        await once(bench)
+        run = await bench.start(a_flow())
+        await bench.until(lambda: bool(bench.executor.armed))
+        await bench.upload(run, "resize-in", PNG)
+        run = await bench.ended(run)
+        assert run.nodes["resize"].reused
+        await bench.until(lambda: not bench.executor.left)
+        await bench.until(lambda: not list((tmp_path / "attempts").iterdir()))
+
+
+async def test_a_database_that_forgot_keeps_nobody_from_running(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        await once(bench)
+
+        async def away(*_: object, **__: object) -> ports.Remembered:
+            raise errors.DatabaseUnavailable(reason="for a test")
+
+        memory = bench.world.memo
+        assert memory is not None
+        memory.find = away  # type: ignore[method-assign]
+        second = await once(bench)
+        assert not second.nodes["resize"].reused
+
+
+async def test_what_half_could_be_copied_leaves_nothing(tmp_path: Path) -> None:
+    flow = a_flow(a_node(outputs={"resized": "one", "other": "two"}))
+
+    def both(order: ports.ContainerOrder) -> containers.Outcome:
+        for port in ("resized", "other"):
+            (order.outputs / port).write_bytes(PNG + port.encode())
+        return containers.Outcome()
+
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, both)
+        first = await once(bench, flow)
+        await bench.store.delete(first.artifacts["two"].key)
+        second = await once(bench, flow)
+        assert not second.nodes["resize"].reused
+        left = [found.key async for found in bench.store.list(f"{second.id}/")]
+        assert left == sorted(f"{second.id}/{edge}" for edge in ("one", "resize-in", "two"))
+
+
+async def test_a_well_gets_what_it_names(tmp_path: Path) -> None:
+    flow = a_flow(wells=[a_well("resize-out", key="results/${RUN_ID}.png")])
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        await once(bench, flow)
+        second = await once(bench, flow)
+        assert second.nodes["resize"].reused
+        assert second.artifacts["resize-out"].key == f"results/{second.id}.png"
+        assert await bench.download(second, "resize-out") == PNG
+
+
+async def test_what_is_forgotten_is_done_again(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        await once(bench)
+        await bench.clock.run_for(timedelta(days=31).total_seconds())
+        await bench.engine.memory.tidy()
+        second = await once(bench)
+        assert not second.nodes["resize"].reused
+
+
+async def test_it_is_remembered_after_a_restart(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        await once(bench)
+        again = await bench.restarted()
+        try:
+            second = await once(again)
+            assert second.nodes["resize"].reused
+        finally:
+            await again.engine.close()
+
+
+async def test_with_it_off_nothing_is_remembered(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        await once(bench)
+        second = await once(bench)
+        assert len(bench.executor.starts) == 2
+        assert second.nodes["resize"].attempts[0].missed is None
