@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
+from pupload.domain import collection
 from pupload.domain.artifact import Artifact
 from pupload.domain.delivery import Delivery
 from pupload.domain.flow import Callback
@@ -75,7 +76,7 @@ def delivery_id(run_id: str, place: int | None) -> str:
 
 def message(run: Run) -> bytes:
     """What is told of a run that is over, in JSON."""
-    told = list(run.artifacts.items())
+    told = [(edge, one) for edge, one in run.artifacts.items() if not _is_item(run, edge)]
     data: dict[str, Any] = {
         "ID": run.id,
         "Flow": run.plan.flow.name,
@@ -91,7 +92,14 @@ def message(run: Run) -> bytes:
     return json.dumps(whole, separators=(",", ":")).encode()
 
 
+def _is_item(run: Run, edge: str) -> bool:
+    """Whether it is the edge of a collection's item: the collection is told of."""
+    found = None if edge in run.plan.edges else collection.part_of(edge)
+    return found is not None and found[0] in run.plan.edges
+
+
 def _artifact(artifact: Artifact) -> Mapping[str, Any]:
+    items = {} if artifact.items is None else {"Items": artifact.items}
     return {
         "StoreName": artifact.store,
         "ObjectName": artifact.key,
@@ -99,6 +107,7 @@ def _artifact(artifact: Artifact) -> Mapping[str, Any]:
         "Size": artifact.size,
         "ContentType": artifact.content_type,
         "SHA256": artifact.sha256,
+        **items,
     }
 
 

@@ -7,7 +7,8 @@ no object, and tells how many places there are. A place is empty where what was 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from pupload.domain import mime
@@ -38,6 +39,26 @@ def placed(collection: Artifact, artifacts: Mapping[str, Artifact]) -> Iterator[
     for place in range(collection.items):
         if (found := artifacts.get(item(collection.edge, place))) is not None:
             yield place, found
+
+
+def without_items(artifacts: Iterable[Artifact]) -> tuple[Artifact, ...]:
+    """Those that are no items of collections among them: a collection tells how many it has."""
+    every = tuple(artifacts)
+    collections = {one.edge for one in every if one.items is not None}
+    if not collections:
+        return every
+    return tuple(one for one in every if (part_of(one.edge) or ("", 0))[0] not in collections)
+
+
+def called_after(made: Artifact, source: Artifact) -> Artifact:
+    """What was made of an item, called as that is, with the extension of what it is itself."""
+    if made.file_name or not source.file_name:
+        return made
+    name = source.file_name
+    if made.content_type != source.content_type:
+        stem, dot, _ = name.rpartition(".")
+        name = (stem if dot and stem else name) + mime.extension(made.content_type)
+    return replace(made, file_name=name)
 
 
 def whole(

@@ -4,12 +4,13 @@ What a new run takes over from one that has ended.
 A node is kept when it succeeded and nothing before it has to run again; an upload is kept when it was sealed.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from pupload.domain import collection, handlers
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import EdgePlan, Origin, Plan
-from pupload.domain.run import NodeStatus, Run
+from pupload.domain.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ def kept(old: Run, *, from_nodes: Collection[str] = ()) -> Kept:
     """What of the old run is kept; the nodes named run again, and all behind them."""
     again = _again(old, from_nodes)
     nodes = {
-        node: tuple(old.artifacts[port.edge] for port in plan.outputs if port.edge in old.artifacts)
+        node: tuple(_lying(old, (port.edge for port in plan.outputs)))
         for node, plan in old.plan.nodes.items()
         if node not in again
     }
@@ -45,10 +46,23 @@ def kept(old: Run, *, from_nodes: Collection[str] = ()) -> Kept:
     return Kept(nodes=nodes, inputs=inputs, left=tuple(node for node in old.plan.nodes if node in again))
 
 
+def _lying(old: Run, edges: Iterable[str]) -> Iterator[Artifact]:
+    """What lies on these edges; a collection is followed by its items."""
+    for edge in edges:
+        if (found := old.artifacts.get(edge)) is not None:
+            yield found
+            if found.items is not None:
+                yield from collection.items(found, old.artifacts)
+
+
 def _again(old: Run, from_nodes: Collection[str]) -> set[str]:
-    """Nodes that did not succeed, those named, and everything downstream of them."""
-    todo = [node for node, state in old.nodes.items() if state.status is not NodeStatus.COMPLETE or node in from_nodes]
+    """Nodes that did not succeed, those named, and everything downstream of them; where there are any, handlers too."""
+    todo = [node for node, state in old.nodes.items() if not handlers.is_well(state) or node in from_nodes]
     again = set(todo)
+    if todo:
+        # What a condition left out is asked again; what went without it knew all that it will say.
+        again.update(node for node, state in old.nodes.items() if state.unmet)
+        again.update(old.plan.handlers)
     while todo:
         for port in old.plan.nodes[todo.pop()].outputs:
             for consumer in old.plan.edges[port.edge].consumers:

@@ -66,8 +66,10 @@ def is_own(run: Run, artifact: Artifact) -> bool:
 
     A static object was there before, is not ours, and is never deleted.
     """
-    plan = run.plan.edges.get(artifact.edge)
-    return plan is not None and plan.origin is not Origin.STATIC
+    try:
+        return run.plan.edges[artifact.edge].origin is not Origin.STATIC
+    except KeyError:
+        return False
 
 
 def is_nobody_elses(run: Run, key: str) -> bool:

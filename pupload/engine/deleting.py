@@ -17,12 +17,16 @@ from pupload.domain.artifact import Artifact
 from pupload.domain.plan import Origin
 from pupload.domain.run import Run
 from pupload.engine.staging import UPLOADS, Staging
+from pupload.engine.tasks import each_of
 from pupload.ports import ObjectStore
 
 log = logging.getLogger(__name__)
 
 Kept = frozenset[tuple[str, str]]
 """Store and key of objects that others still show."""
+
+AT_ONCE = 8
+"""Objects that are deleted at the same time."""
 
 SAME_SECONDS = 60.0
 """How much later than recorded an object may be by its store's clock, and still be the one that was recorded."""
@@ -38,8 +42,11 @@ class Deleting:
 
     async def artifacts(self, run: Run, edges: Iterable[str], kept: Kept) -> None:
         """The objects of these edges are gone afterwards. Raises what the stores raise."""
-        for edge in edges:
+
+        async def delete(edge: str) -> None:
             await self._artifact(run, run.artifacts[edge], kept)
+
+        await each_of(list(edges), delete, at_once=AT_ONCE)
 
     async def late_uploads(self, run: Run) -> None:
         """What was put for the run and never sealed is gone afterwards, unfinished uploads in parts included."""
@@ -60,7 +67,10 @@ class Deleting:
             # What an attempt stored and nobody could commit any more.
             uncommitted = edge.name not in run.artifacts and edge.origin is not Origin.STATIC and run.id in edge.key
             if uncommitted and (edge.store, edge.key) not in kept:
-                await self._staging.store(run, edge.store).delete(edge.key)
+                store = self._staging.store(run, edge.store)
+                await store.delete(edge.key)
+                if edge.collection:
+                    await self._all(store, f"{edge.key}/", kept)
 
     async def unreadable(self, store: ObjectStore, run_id: str, kept: Kept) -> None:
         """As `everything`, for a run of which no more than its id is known: what lies under that is gone afterwards."""
@@ -75,6 +85,8 @@ class Deleting:
     async def _artifact(self, run: Run, artifact: Artifact, kept: Kept) -> None:
         if not retention.is_own(run, artifact) or (artifact.store, artifact.key) in kept:
             return
+        if artifact.items is not None:
+            return  # it is no object; each of its items has its turn
         store = self._staging.store(run, artifact.store)
         if retention.is_nobody_elses(run, artifact.key) or await _is_as_recorded(store, artifact):
             await store.delete(artifact.key)
@@ -83,11 +95,14 @@ class Deleting:
     async def _all(self, store: ObjectStore, prefix: str, kept: Kept) -> None:
         await self._parts(store, prefix)
         keys = {key for _, key in kept}
-        async for found in store.list(prefix):
-            # By its key alone: two names in a flow may lead to one bucket.
-            if found.key not in keys:
-                await store.delete(found.key)
-                self.done["objects"] += 1
+
+        async def delete(key: str) -> None:
+            await store.delete(key)
+            self.done["objects"] += 1
+
+        # By its key alone: two names in a flow may lead to one bucket.
+        gone = [found.key async for found in store.list(prefix) if found.key not in keys]
+        await each_of(gone, delete, at_once=AT_ONCE)
 
     async def _parts(self, store: ObjectStore, prefix: str) -> None:
         async for upload in store.multiparts(prefix):

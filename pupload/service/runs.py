@@ -8,6 +8,7 @@ from functools import partial
 from pupload import errors
 from pupload.domain import flow, ids, nodedef, params, planning, replaying, resuming, validation
 from pupload.domain import plan as plan_of
+from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin
 from pupload.domain.events import CancelRequested
 from pupload.domain.run import Run, Status
@@ -16,6 +17,7 @@ from pupload.domain.validation.findings import Finding, in_order
 from pupload.domain.validation.limits import Limits
 from pupload.engine import aside
 from pupload.engine.engine import Engine
+from pupload.engine.tasks import each_of
 from pupload.ports import Catalogue, Entry, LogRecord, RunPage
 from pupload.service.following import Follower
 from pupload.service.presenting import Presenter
@@ -23,6 +25,12 @@ from pupload.service.views import Order, RunView
 
 MAX_PAGE = 1000
 """Runs in one answer of `list`."""
+
+_CHECKS_AT_ONCE = 16
+"""Artifacts whose objects are looked for at the same time."""
+
+_MISSING_NAMED = 20
+"""Artifacts that a sentence names."""
 
 _LARGE = 200
 """A flow of so many nodes and definitions takes more than some milliseconds to judge and to plan."""
@@ -201,21 +209,28 @@ class Runs:
         return old
 
     async def _check_artifacts(self, old: Run, kept: "resuming.Kept", what: str) -> None:
-        missing = []
-        for artifact in kept.artifacts:
+        missing: list[str] = []
+
+        async def check(artifact: Artifact) -> None:
             if artifact.edge in old.gone:
                 missing.append(f"{artifact.edge} (deleted at {old.gone[artifact.edge]:%Y-%m-%d %H:%M} UTC)")
-                continue
+                return
+            if artifact.items is not None:
+                return  # each of its items is looked at
             store = self._engine.staging.store(old, artifact.store)
             try:
                 found = await store.stat(artifact.key)
             except errors.ObjectAbsent:
                 missing.append(f"{artifact.edge} (object {artifact.key} in store {artifact.store} is gone)")
-                continue
+                return
             if found.size != artifact.size or (found.sha256 or artifact.sha256) != artifact.sha256:
                 missing.append(f"{artifact.edge} (object {artifact.key} in store {artifact.store} has changed)")
+
+        await each_of(kept.artifacts, check, at_once=_CHECKS_AT_ONCE)
         if missing:
-            raise errors.Conflict(reason=f"run {old.id} cannot be {what}: artifacts are missing: {'; '.join(missing)}")
+            more = f"; and {len(missing) - _MISSING_NAMED} more" if len(missing) > _MISSING_NAMED else ""
+            named = "; ".join(sorted(missing)[:_MISSING_NAMED]) + more
+            raise errors.Conflict(reason=f"run {old.id} cannot be {what}: artifacts are missing: {named}")
 
     def logs(
         self, run_id: str, *, node: str | None = None, attempt: int | None = None, since: int = 0, follow: bool = False

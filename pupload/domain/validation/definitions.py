@@ -136,11 +136,18 @@ def transfer(subject: Subject) -> Iterator[Finding]:
         elif name == "urls" and use.definition.network in ("", "none"):
             reason = "URLs are of no use without a Network such as bridge"
             yield found("NODE_019", use.at("Transfer"), reason=reason, **facts)
-        elif name == "urls":
-            ports = (*use.definition.inputs, *use.definition.outputs)
-            if many := next((port.name for port in ports if port.many), None):
-                reason = f"port {shown(many)} has Many, and a URL is for one file"
-                yield found("NODE_019", use.at("Transfer"), reason=reason, **facts)
+
+
+def many(subject: Subject) -> Iterator[Finding]:
+    """Collections are directories of files: no URL is for one."""
+    for use in subject.uses.values():
+        if use.definition.transfer != "urls":
+            continue
+        for field, ports in (("Inputs", use.definition.inputs), ("Outputs", use.definition.outputs)):
+            for position, port in enumerate(ports):
+                if port.many:
+                    facts = {"uses": shown(use.definition.uses), "port": shown(port.name)}
+                    yield found("NODE_028", use.at(field, position, "Many"), **facts)
 
 
 def user(subject: Subject) -> Iterator[Finding]:
@@ -204,6 +211,7 @@ RULES = (
     timeout,
     network,
     transfer,
+    many,
     user,
     progress,
     names,

@@ -272,8 +272,7 @@ _NODES = (
         "NODE_019",
         "NodeInvalidTransfer",
         "Definition {uses} has invalid transfer {transfer}: {reason}",
-        "Transfer is not `files` or `urls`, the container has no network for it, or a port has `Many`: a URL is for one "
-        "file.",
+        "Transfer is not `files` or `urls`, or the container has no network for it.",
         "Leave Transfer out: the container then sees files.",
     ),
     _error(
@@ -331,6 +330,13 @@ _NODES = (
         "Definition {uses} names unknown progress parser {progress}",
         "There is no built-in parser of that name: progress will not be read.",
         "Use `ffmpeg`, or write progress as JSON lines.",
+    ),
+    _error(
+        "NODE_028",
+        "NodeDefManyByUrl",
+        "Port {port} of definition {uses} has Many, and Transfer is urls: a URL is for one file",
+        "A collection is a directory of files. A definition that moves its bytes by URLs has none.",
+        "Leave Transfer out, or have the node pack its files into one.",
     ),
     _error(
         "NODE_029",

@@ -467,6 +467,8 @@ def test_one_producer_for_an_edge() -> None:
     assert with_well("resize-out", source="upload") == [("EDGE_006", "/Flow/DataWells/0/Source")]
 
 
+BY_URL = {"transfer": "urls", "network": "bridge"}
+
 # ── Definitions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -493,8 +495,8 @@ def test_one_producer_for_an_edge() -> None:
         ({"network": "host"}, "NODE_018", "Network"),
         ({"transfer": "pigeon"}, "NODE_019", "Transfer"),
         ({"transfer": "urls"}, "NODE_019", "Transfer"),
-        ({"transfer": "urls", "network": "bridge", "outputs": [a_port("r", many=True)]}, "NODE_019", "Transfer"),
-        ({"transfer": "urls", "network": "bridge", "inputs": [a_port("i", many=True)]}, "NODE_019", "Transfer"),
+        ({**BY_URL, "outputs": [a_port("resized", many=True)]}, "NODE_028", "Outputs/0/Many"),
+        ({**BY_URL, "inputs": [a_port("image", many=True)]}, "NODE_028", "Inputs/0/Many"),
         ({"inputs": [a_port("image", max_bytes=0)]}, "TYPE_003", "Inputs/0/MaxBytes"),
         ({"inputs": [a_port("image", max_pixels=-1)]}, "TYPE_003", "Inputs/0/MaxPixels"),
         ({"inputs": [a_port("image", max_ratio=float("nan"))]}, "TYPE_003", "Inputs/0/MaxRatio"),
