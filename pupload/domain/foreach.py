@@ -94,15 +94,14 @@ def _counted(turn: Turn, node: NodeRun, ended: Sequence[NodeRun]) -> NodeRun:
         first = next(item for item in ended if item.status is NodeStatus.ERROR)
         failure = first.last.failure if first.last is not None else ""
         items = values.replace(items, failure=failure or Failure.QUEUE)
-        error = f"{_called(turn, node, first)}: {first.error}"
+        error = f"{_called(turn, first)}: {first.error}"
     return turn.change(node, items=items, error=error, progress=items.ended / items.total)
 
 
-def _called(turn: Turn, node: NodeRun, item: NodeRun) -> str:
-    """The item in a sentence, as in `item 17 (cat.jpg)`."""
-    _, place = collection.part_of(item.id) or ("", 0)
-    each = turn.plan.nodes[node.id].each
-    lies = turn.artifact(collection.item(each.edge, place) if each.collection else each.edge) if each else None
+def _called(turn: Turn, node: NodeRun) -> str:
+    """The item that it runs for, in a sentence, as in `item 17 (cat.jpg)`."""
+    _, place = collection.part_of(node.id) or ("", 0)
+    lies = turn.item_of(node.id)
     return f"item {place} ({lies.file_name})" if lies is not None and lies.file_name else f"item {place}"
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from pupload import errors
-from pupload.domain import layers, values
+from pupload.domain import collection, layers, values
 from pupload.domain.artifact import Artifact
 from pupload.domain.commands import Command
 from pupload.domain.events import Event
@@ -29,6 +29,12 @@ class Turn:
         """How many nodes are READY, RUNNING or RETRYING now."""
         self.unfinished = run.unfinished
         """How many nodes are in no terminal state now."""
+        self.ended: list[str] = []
+        """Nodes that came to a terminal state; whoever looks after what follows from that takes them from it."""
+        self.items_ended: list[str] = []
+        """Those for items likewise."""
+        self.to_expand: list[str] = []
+        """Nodes that run once for each item, and whose inputs are there."""
         self.happened: list[Event] = []
         """For the journal."""
         self.orders: list[Command] = []
@@ -54,6 +60,34 @@ class Turn:
         changed = self._nodes.get(node)
         return self.head.nodes[node] if changed is None else changed
 
+    def has_node(self, node: str) -> bool:
+        """Whether there is the node, one for an item perhaps."""
+        return node in self._nodes or node in self.head.nodes
+
+    def add(self, node: NodeRun) -> None:
+        """A node that was not there before; one for an item."""
+        self.unfinished += not node.status.terminal
+        self._touched.add(node.id)
+        self._nodes[node.id] = node
+
+    def item_of(self, node: str) -> Artifact | None:
+        """The item that the node runs for; None where it runs for none."""
+        if node in self.plan.nodes:
+            return None
+        whole, place = collection.part_of(node) or ("", 0)
+        each = self.plan.nodes[whole].each
+        return (
+            None if each is None else self.artifact(collection.item(each.edge, place) if each.collection else each.edge)
+        )
+
+    def is_given_up(self, node: str) -> bool:
+        """Whether it runs for an item, and another item has failed that must not."""
+        if node in self.plan.nodes:
+            return False
+        whole, _ = collection.part_of(node) or ("", 0)
+        each, items = self.plan.nodes[whole].each, self.node(whole).items
+        return each is not None and not each.keep and items is not None and bool(items.failure)
+
     def change(self, before: NodeRun, **fields: Any) -> NodeRun:
         """The node, which is as it stands now, with other fields. Raises `errors.Broken` for an illegal move."""
         after: NodeRun = values.replace(before, **fields)
@@ -62,7 +96,9 @@ class Turn:
             if status not in NODE_MOVES[before.status]:
                 raise errors.Broken(reason=f"node {node} cannot go from {before.status} to {status}")
             is_active = status.active
-            self.unfinished -= status.terminal
+            if status.terminal:
+                self.unfinished -= 1
+                (self.ended if node in self.plan.nodes else self.items_ended).append(node)
             self.active += is_active - before.status.active
             self._moved[node] = is_active
         self._touched.add(node)
@@ -84,7 +120,10 @@ class Turn:
 
     def is_empty(self, edge: str) -> bool:
         """Whether nothing will ever lie on the edge."""
-        return edge in self._absent or edge in self.head.absent
+        if edge in self._absent or edge in self.head.absent:
+            return True
+        producer = self.plan.edges[edge].producer
+        return producer is not None and self.node(producer).unmet
 
     def put_artifact(self, artifact: Artifact) -> None:
         """The artifact lies on its edge from now on."""
@@ -94,6 +133,10 @@ class Turn:
     def has_artifact(self, edge: str) -> bool:
         """Whether an artifact lies on the edge."""
         return edge in self._artifacts or edge in self.head.artifacts
+
+    def artifact(self, edge: str) -> Artifact | None:
+        """What lies on the edge; None where that is nothing."""
+        return self._artifacts.get(edge) or self.head.artifacts.get(edge)
 
     @property
     def said(self) -> int:
