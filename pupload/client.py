@@ -100,6 +100,11 @@ class Client:
         """The run as it stands. Raises `errors.UnknownRun`."""
         return await self._call("GET", f"/api/v1/flow/status/{_step(run_id)}")
 
+    async def items(self, run_id: str, edge: str, *, offset: int = 0, limit: int = 100) -> Answer:
+        """A page of a collection: its `Items` are artifacts, in their order."""
+        query = {"edge": edge, "offset": str(offset), "limit": str(limit)}
+        return await self._call("GET", f"/api/v1/flow/status/{_step(run_id)}", query=query)
+
     async def list(self, *, status: str = "", flow: str = "", limit: int = 100, offset: int = 0) -> Answer:
         """A page of runs, newest first, and how many there are in all."""
         query = {"status": status, "flow": flow, "limit": str(limit), "offset": str(offset)}

@@ -428,6 +428,42 @@ def resume(
 
 
 @app.command()
+def replay(
+    run_id: RunId,
+    from_nodes: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="NODE", help="Run this node and all behind it. Once for each."),
+    ] = None,
+    flags: Annotated[
+        list[str] | None,
+        typer.Option("--flag", metavar="NODE.FLAG=VALUE", help="Another value for a node's flag. Once for each."),
+    ] = None,
+    parts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NODE.KEY=VALUE",
+            help="Another Image, Command, Tier, Timeout, MaxAttempts, User, Network, Transfer or Progress in the "
+            "definition that the node uses. Once for each.",
+        ),
+    ] = None,
+    brief: Annotated[bool, typer.Option("--brief", help="Tell sizes, times and hashes only; fetch nothing.")] = False,
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Run an ended run's flow again with changes, only what they concern, and tell old beside new."""
+    from pupload.cli import replaying
+
+    return replaying.replay(
+        *(_out(as_json), _url(url).url, run_id),
+        from_nodes=from_nodes or [],
+        flags=flags or [],
+        parts=parts or [],
+        brief=brief,
+    )
+
+
+@app.command()
 def purge(
     run_ids: Annotated[
         list[str] | None, typer.Argument(metavar="RUN", help="The runs' ids.", show_default=False)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pupload import errors
+from pupload.domain import values
 from pupload.domain.flow import FlagValue, Flow, Node
 from pupload.domain.nodedef import Command, NodeDef, bare
 from pupload.domain.plan import NodePlan, Plan
@@ -87,6 +88,12 @@ def _otherwise(old: Plan, new: Plan, definitions: Sequence[NodeDef]) -> Iterator
 
 def _done(node: NodePlan) -> tuple[object, ...]:
     return node.image, node.command, node.flags
+
+
+def anew(plan: Plan, nodes: Collection[str]) -> Plan:
+    """The plan of a replay in which these nodes run: the same work of another run will not do in their place."""
+    forced = {node: values.replace(plan.nodes[node], memoize=False) for node in nodes}
+    return replace(plan, nodes={**plan.nodes, **forced}, replays=True)
 
 
 def _check_nodes(named: Collection[str], nodes: Mapping[str, Node]) -> None:

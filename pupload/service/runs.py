@@ -191,13 +191,14 @@ class Runs:
         order = _filled(Order(flow=changed, definitions=definitions, params=old.plan.params))
         world = self._engine.world
         new_id, now = world.ids.new_run_id(), world.clock.now()
-        plan = replace(await self._plan(order, definitions, new_id, now), replays=True)
+        plan = await self._plan(order, definitions, new_id, now)
         kept = resuming.kept(old, from_nodes=replaying.affected(old.plan, plan, before, edits))
         if not kept.left:
             raise errors.Conflict(
                 reason=f"nothing in run {old.id} would be otherwise: change something, or name a node"
             )
         await self._check_artifacts(old, kept, "replayed")
+        plan = replaying.anew(plan, kept.left)
         decision = begin(new_id, plan, now=now, reused=kept.nodes, inputs=kept.inputs, resumed_from=old.id)
         key = None if idempotency_key is None else f"replay {old.id} {idempotency_key}"
         return await self._presenter.view(await self._engine.driver.begin(decision, idempotency_key=key))
