@@ -112,14 +112,15 @@ class _TooEarly(Exception):
 
 def _missing(turn: Turn, node: NodePlan) -> str | None:
     """Why an input that it needs will never be there; empty where all are there, None where something is to come."""
+    to_come = False
     for port in node.inputs:
         if turn.has_artifact(port.edge):
             continue
         if not turn.is_empty(port.edge):
-            return None
-        if port.required:
+            to_come = True
+        elif port.required:
             return f"needs the output of node {turn.plan.edges[port.edge].producer}, which was skipped"
-    return ""
+    return None if to_come else ""
 
 
 def _unmet(turn: Turn, node: NodePlan) -> str:

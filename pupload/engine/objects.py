@@ -5,6 +5,8 @@ import hashlib
 from datetime import datetime, timedelta
 
 from pupload import errors
+from pupload.domain import truth
+from pupload.domain.plan import EdgePlan
 from pupload.ports import Clock, ObjectStat, ObjectStore
 
 CLOCK_LEEWAY = timedelta(minutes=15)
@@ -17,6 +19,14 @@ async def sha256_of(store: ObjectStore, found: ObjectStat) -> str:
     async for piece in store.stream(found.key, if_etag=found.etag):
         await asyncio.to_thread(digest.update, piece)
     return digest.hexdigest()
+
+
+async def value_of(store: ObjectStore, found: ObjectStat, edge: EdgePlan) -> str:
+    """What the object holds as JSON, where a condition asks for it. Raises as `sha256_of`."""
+    if not edge.valued or not 0 < found.size <= truth.JSON_BYTES:
+        return ""
+    data = b"".join([piece async for piece in store.stream(found.key, if_etag=found.etag)])
+    return await asyncio.to_thread(truth.canonical, data) or ""
 
 
 async def stored_before(store: ObjectStore, key: str, since: datetime, clock: Clock) -> ObjectStat | None:

@@ -15,6 +15,9 @@ from pupload.ports import ContainerOrder
 FENCE = "pupload.fence"
 """The label that names the fencing token under which the container was ordered: for people who look at it."""
 
+LONGEST_REASON = 4096
+"""Characters of what went wrong that a handler is told; an environment does not take much."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -100,6 +103,9 @@ def _environment(
     run: Run, node: NodePlan, ref: AttemptRef, inputs: Mapping[str, str], outputs: Mapping[str, str]
 ) -> dict[str, str]:
     said = {"PUPLOAD_RUN_ID": run.id, "PUPLOAD_NODE_ID": node.id, "PUPLOAD_ATTEMPT": str(ref.number)}
+    if node.runs and run.outcome is not None:
+        reason = run.outcome.reason.replace("\0", "")[:LONGEST_REASON]
+        said |= {"PUPLOAD_RUN_STATUS": run.outcome.status.value, "PUPLOAD_RUN_ERROR": reason}
     for prefix, values in (("FLAG_", node.flags), ("INPUT_", inputs), ("OUTPUT_", outputs)):
         said |= {command.environment_name(prefix, name): value for name, value in values.items()}
     return said

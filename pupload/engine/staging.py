@@ -32,7 +32,7 @@ from pupload.engine.clearing import clear, clear_small
 from pupload.engine.contents import Contents, Told, consumers, producer
 from pupload.engine.hands import Threads
 from pupload.engine.lease import Lease, for_ever
-from pupload.engine.objects import sha256_of, stored_before
+from pupload.engine.objects import sha256_of, stored_before, value_of
 from pupload.engine.tasks import all_of, each_of
 from pupload.ports import Clock, Hands, ObjectStat, ObjectStore, Stores
 
@@ -502,6 +502,7 @@ class Staging:
             node=ref.node,
             attempt=ref.number,
             facts=told.facts,
+            value=await value_of(store, found, edge),
         )
 
 

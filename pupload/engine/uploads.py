@@ -20,7 +20,7 @@ from pupload.domain.run import Run
 from pupload.engine.contents import Contents, consumers
 from pupload.engine.driver import Driver
 from pupload.engine.lease import Lease, for_ever
-from pupload.engine.objects import sha256_of
+from pupload.engine.objects import sha256_of, value_of
 from pupload.engine.post import Post
 from pupload.engine.staging import Staging
 from pupload.engine.tasks import Tasks
@@ -324,6 +324,7 @@ class Uploads:
             sha256=found.sha256 or await sha256_of(store, found),
             etag=found.etag,
             created_at=self._clock.now() + self._clock.skew(),  # to be compared with its store's
+            value=await value_of(store, found, plan),
         )
 
     async def _kept(self, run: Run, plan: EdgePlan, watch: _Watch) -> tuple[ObjectStat, bytes]:
