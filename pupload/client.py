@@ -114,6 +114,10 @@ class Client:
         """The run, being stopped; one that has ended is as it was."""
         return await self._call("POST", f"/api/v1/flow/cancel/{_step(run_id)}", {"Mode": mode})
 
+    async def why(self, run_id: str, node: str) -> Answer:
+        """Why the node ran, or did not: whether its work was done before."""
+        return await self._call("GET", f"/api/v1/flow/why/{_step(run_id)}/{_step(node)}")
+
     async def resume(self, run_id: str, *, from_node: str | None = None, idempotency_key: str | None = None) -> Answer:
         """A new run that goes on where this one ended. Raises `errors.Conflict`."""
         asked = {} if from_node is None else {"FromNode": from_node}

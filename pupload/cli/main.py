@@ -413,6 +413,19 @@ def cancel(
 
 
 @app.command()
+def why(
+    run_id: RunId,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="A node of the run.", show_default=False)],
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Tell why a node ran, or why it did not have to: whether the same work was done before, and what was otherwise."""
+    from pupload.cli import runs
+
+    return runs.why(_out(as_json), _url(url).url, run_id, node)
+
+
+@app.command()
 def resume(
     run_id: RunId,
     from_node: Annotated[

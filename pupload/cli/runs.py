@@ -48,6 +48,22 @@ def resume(out: Output, url: str, run_id: str, *, from_node: str | None) -> int:
     return failures.OK
 
 
+def why(out: Output, url: str, run_id: str, node: str) -> int:
+    """Shows why a node ran, or did not."""
+    found = _with_client(url, lambda client: client.why(run_id, node))
+    if out.as_json:
+        out.json(found)
+        return failures.OK
+    out.say(f"{node}: {found['Sentence']}")
+    if found["Differences"]:
+        out.say()
+        rows = [(each["Component"], each["Now"] or "-", each["Was"] or "-") for each in found["Differences"]]
+        out.table(("COMPONENT", "NOW", "WAS"), rows)
+    if found["MoreDifferences"]:
+        out.note(f"and {found['MoreDifferences']} more")
+    return failures.OK
+
+
 def callbacks(out: Output, url: str, run_id: str) -> int:
     """Shows who was told of a run."""
     found = _with_client(url, lambda client: client.callbacks(run_id))

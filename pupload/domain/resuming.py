@@ -7,8 +7,9 @@ A node is kept when it succeeded and nothing before it has to run again; an uplo
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from pupload.domain import collection, handlers
+from pupload.domain import collection, handlers, values
 from pupload.domain.artifact import Artifact
+from pupload.domain.memo import Source
 from pupload.domain.plan import EdgePlan, Origin, Plan
 from pupload.domain.run import Run
 
@@ -70,6 +71,21 @@ def _again(old: Run, from_nodes: Collection[str]) -> set[str]:
                     again.add(consumer)
                     todo.append(consumer)
     return again
+
+
+def sources(old: Run, nodes: Iterable[str]) -> dict[str, Source]:
+    """Where the work of these nodes was done: by the old run, or where that had it from."""
+    found = {}
+    for node in nodes:
+        state = old.nodes[node]
+        ended = (state.last and state.last.finished_at) or old.created_at
+        found[node] = state.source or Source(run=old.id, node=node, at=ended)
+    return found
+
+
+def unspared(plan: Plan, node: str) -> Plan:
+    """The plan in which the node runs: whoever names it wants more than what it made before."""
+    return replace(plan, nodes={**plan.nodes, node: values.replace(plan.nodes[node], memoize=False)})
 
 
 def replanned(plan: Plan, *, old_run: str, new_run: str, tokens: Callable[[], str]) -> Plan:

@@ -21,7 +21,8 @@ from pupload.engine.tasks import each_of
 from pupload.ports import Catalogue, Entry, LogRecord, RunPage
 from pupload.service.following import Follower
 from pupload.service.presenting import Presenter
-from pupload.service.views import Order, RunView
+from pupload.service.views import Items, Order, RunView
+from pupload.service.why import Why, why
 
 MAX_PAGE = 1000
 """Runs in one answer of `list`."""
@@ -108,9 +109,13 @@ class Runs:
                 await opened.ensure_ready()  # a bucket in the server's own store is made when it is first named
         return plan
 
-    async def status(self, run_id: str) -> RunView:
-        """The run as it stands. Raises `errors.UnknownRun`."""
-        return await self._presenter.view(await self.find(run_id))
+    async def status(self, run_id: str, items: Items | None = None) -> RunView:
+        """
+        The run as it stands; of its items none, or only those that are asked for.
+
+        Raises `errors.UnknownRun`, `errors.Malformed` for items of what there is not.
+        """
+        return await self._presenter.view(await self.find(run_id), items)
 
     async def find(self, run_id: str) -> Run:
         """The run of this id, in whatever spelling. Raises `errors.UnknownRun`."""
@@ -170,7 +175,16 @@ class Runs:
         world = self._engine.world
         run_id, now = world.ids.new_run_id(), world.clock.now()
         plan = resuming.replanned(old.plan, old_run=old.id, new_run=run_id, tokens=world.ids.token)
-        decision = begin(run_id, plan, now=now, reused=kept.nodes, inputs=kept.inputs, resumed_from=old.id)
+        if from_node is not None:
+            plan = resuming.unspared(plan, from_node)
+        decision = begin(
+            *(run_id, plan),
+            now=now,
+            reused=kept.nodes,
+            inputs=kept.inputs,
+            sources=resuming.sources(old, kept.nodes),
+            resumed_from=old.id,
+        )
         # A key of its own for each run that is resumed: the one with which that was started is no other's.
         key = None if idempotency_key is None else f"resume {old.id} {idempotency_key}"
         return await self._presenter.view(await self._engine.driver.begin(decision, idempotency_key=key))
@@ -199,9 +213,20 @@ class Runs:
             )
         await self._check_artifacts(old, kept, "replayed")
         plan = replaying.anew(plan, kept.left)
-        decision = begin(new_id, plan, now=now, reused=kept.nodes, inputs=kept.inputs, resumed_from=old.id)
+        sources = resuming.sources(old, kept.nodes)
+        decision = begin(
+            new_id, plan, now=now, reused=kept.nodes, inputs=kept.inputs, sources=sources, resumed_from=old.id
+        )
         key = None if idempotency_key is None else f"replay {old.id} {idempotency_key}"
         return await self._presenter.view(await self._engine.driver.begin(decision, idempotency_key=key))
+
+    async def why(self, run_id: str, node: str) -> Why:
+        """
+        Why the node ran, or did not: whether its work was done before.
+
+        Raises `errors.UnknownRun`, `errors.Malformed` where the run has no such node.
+        """
+        return why(await self.find(run_id), node, on=self._engine.memory.on)
 
     async def _ended(self, run_id: str, what: str) -> Run:
         old = await self.find(run_id)

@@ -370,6 +370,32 @@ class PlacedLogRecord(LogRecord, frozen=True, kw_only=True):
     cursor: int
 
 
+class WorkSource(Answer, frozen=True, kw_only=True):
+    """Where a node's work was done, and when: its log is there."""
+
+    Run: str
+    Node: str
+    At: datetime
+
+
+class Items(Answer, frozen=True, kw_only=True):
+    """
+    How far a node is that runs once for each item. `Waiting` had no turn yet, `Running` also wait for room or are tried
+    again, `Empty` are places at which there was nothing.
+    """
+
+    Total: int
+    Waiting: int
+    Running: int
+    Complete: int
+    Error: int
+    Skipped: int
+    Empty: int
+
+
+TheItems = Items
+
+
 class NodeState(Answer, frozen=True, kw_only=True):
     """
     A node of the run. `Attempt` counts from 1 when the node is ready; 0 before.
@@ -387,7 +413,9 @@ class NodeState(Answer, frozen=True, kw_only=True):
     FinishedAt: datetime | None
     ExitCode: int | None
     Progress: float | None
+    Items: TheItems | msgspec.UnsetType = msgspec.UNSET
     Reused: bool | msgspec.UnsetType = msgspec.UNSET
+    ReusedFrom: WorkSource | msgspec.UnsetType = msgspec.UNSET
 
 
 TheNodeState = NodeState
@@ -417,7 +445,8 @@ class Artifact(Answer, frozen=True, kw_only=True):
     An object that was made or came in; `GetURL` gives it for an hour, without any further leave.
 
     One that is not kept any more has no `GetURL`, and says in `DeletedAt` since when. `Facts` are what its headers
-    say, and are left out where they say nothing. `Node` made it; what came in has none.
+    say, and are left out where they say nothing. `Node` made it; what came in has none. A collection has `Items`, the
+    number of its places, and no `GetURL`: each of its items has one.
     """
 
     StoreName: str
@@ -429,6 +458,8 @@ class Artifact(Answer, frozen=True, kw_only=True):
     GetURL: str
     DeletedAt: datetime | msgspec.UnsetType = msgspec.UNSET
     Facts: FileFacts | msgspec.UnsetType = msgspec.UNSET
+    FileName: str | msgspec.UnsetType = msgspec.UNSET
+    Items: int | msgspec.UnsetType = msgspec.UNSET
     Node: str | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -441,8 +472,24 @@ class WaitingURL(Answer, frozen=True, kw_only=True):
     Method: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class Page(Answer, frozen=True, kw_only=True):
+    """Which of how many there are."""
+
+    Total: int
+    Offset: int
+    Limit: int
+
+
+ThePage = Page
+
+
 class FlowRun(Answer, frozen=True, kw_only=True):
-    """A run as it stands. `ResumedFrom` is the run that it goes on with, `ReplayOf` the one that it replays."""
+    """
+    A run as it stands. `ResumedFrom` is the run that it goes on with, `ReplayOf` the one that it replays.
+
+    Where the items of a node or an edge were asked for there is a `Page`, and `NodeState` and `Artifacts` have those
+    on it alone.
+    """
 
     ID: str
     Status: str
@@ -454,8 +501,35 @@ class FlowRun(Answer, frozen=True, kw_only=True):
     Error: str
     Warnings: list[str]
     Params: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    Page: ThePage | msgspec.UnsetType = msgspec.UNSET
     ResumedFrom: str | msgspec.UnsetType = msgspec.UNSET
     ReplayOf: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class WorkDifference(Answer, frozen=True, kw_only=True):
+    """What is not as it was: `Now` is empty where there is none now, `Was` where there was none."""
+
+    Component: str
+    Now: str
+    Was: str
+
+
+class Why(Answer, frozen=True, kw_only=True):
+    """
+    Why a node ran, or did not: whether its work was done before.
+
+    `Outcome` is `reused` (it did not run), or `different` (`From` is what came nearest), `gone` (what the same work had
+    made is), `first` (nothing of its type was done before), `never` (such work is never used again), `off` (nobody
+    asked), `items` (each item has its own answer) or `open` (it has not come to that).
+    """
+
+    Run: str
+    Node: str
+    Outcome: str
+    Sentence: str
+    From: WorkSource | msgspec.UnsetType = msgspec.UNSET
+    Differences: list[WorkDifference]
+    MoreDifferences: int
 
 
 class Finding(Answer, frozen=True, kw_only=True):

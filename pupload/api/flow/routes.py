@@ -8,7 +8,7 @@ from aiohttp import web
 
 from pupload import errors, ports
 from pupload.api import web as shared
-from pupload.api.flow import models, problems, secrets, stream, wire
+from pupload.api.flow import models, problems, remembered, secrets, stream, wire
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import events, run
 from pupload.engine import aside
@@ -18,6 +18,9 @@ PREFIX = "/api/v1"
 
 MOST_RUNS = 1000
 """On one page of the list."""
+
+MOST_ITEMS = 1000
+"""On one page of a run's items."""
 
 _MOST_KEY = 255
 
@@ -48,7 +51,16 @@ async def validate(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    return await _run(request, await request.app[SERVICES].runs.status(request.match_info["flowRunID"]))
+    return await _run(request, await request.app[SERVICES].runs.status(request.match_info["flowRunID"], _items(request)))
+
+
+def _items(request: web.Request) -> views.Items | None:
+    """Those that are asked for; None where none are."""
+    node, edge = request.query.get("node", ""), request.query.get("edge", "")
+    if not node and not edge:
+        return None
+    limit = shared.whole_number(request, "limit", default=100, least=1, most=MOST_ITEMS)
+    return views.Items(node=node, edge=edge, offset=shared.whole_number(request, "offset", default=0), limit=limit)
 
 
 async def list_runs(request: web.Request) -> web.Response:
@@ -78,6 +90,11 @@ async def replay(request: web.Request) -> web.Response:
     key, old = _idempotency_key(request), request.match_info["flowRunID"]
     edits = await shared.read_document(request, wire.read_replay, optional=True)
     return await _run(request, await request.app[SERVICES].runs.replay(old, edits, idempotency_key=key))
+
+
+async def why(request: web.Request) -> web.Response:
+    run_id, node = request.match_info["flowRunID"], request.match_info["node"]
+    return _answer(remembered.write_why(await request.app[SERVICES].runs.why(run_id, node)))
 
 
 async def purge(request: web.Request) -> web.Response:
@@ -310,6 +327,12 @@ ROUTES = (
         handler=status,
         summary="A run as it stands",
         answers=models.FlowRun,
+        parameters=(
+            Parameter(name="node", about="Only the items that this node runs for, a page of them."),
+            Parameter(name="edge", about="Only the items of the collection on this edge, a page of them."),
+            Parameter(name="limit", type="integer", about=f"So many items at most: 1 to {MOST_ITEMS}, 100 if not given."),
+            Parameter(name="offset", type="integer", about="How many items to pass over."),
+        ),
     ),
     Route(
         method="GET",
@@ -349,6 +372,13 @@ ROUTES = (
         reads=models.Replay,
         answers=models.FlowRun,
         parameters=(_KEY,),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/flow/why/{{flowRunID}}/{{node}}",
+        handler=why,
+        summary="Why a node ran, or did not: whether its work was done before, and what was otherwise",
+        answers=models.Why,
     ),
     Route(
         method="POST",

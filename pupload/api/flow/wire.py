@@ -7,14 +7,14 @@ The domain's values as they go over the wire, and back.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from pupload import errors, ports
-from pupload.api.flow import holding, masks, models, reading, repeating
+from pupload.api.flow import holding, masks, models, reading, remembered, repeating
 from pupload.domain import artifact, delivery, events, flow, nodedef, replaying, run
 from pupload.service import views
 
@@ -230,21 +230,27 @@ def write_run(view: views.RunView, *, origin: str = "") -> models.FlowRun:
     return models.FlowRun(
         ID=this.id,
         Status=this.status.value,
-        NodeState={node: _node_state(view, node) for node in this.plan.nodes if node in this.nodes},
+        NodeState={node: _node_state(view, node) for node in view.nodes if node in this.nodes or view.page},
         Artifacts={edge: _artifact(each) for edge, each in view.artifacts.items()},
         WaitingURLs=[_waiting(each, origin) for each in view.waiting],
         StartedAt=this.created_at,
         FinishedAt=this.finished_at,
         Error=this.error,
-        Warnings=[*view.warnings, *(f"node {each.id}: {each.warning}" for each in this.nodes.values() if each.warning)],
+        Warnings=[*view.warnings, *_warnings(this)],
         Params=dict(this.plan.params) or msgspec.UNSET,
+        Page=msgspec.UNSET if (at := view.page) is None else models.Page(Total=at.total, Offset=at.offset, Limit=at.limit),
         ResumedFrom=(not this.plan.replays and this.resumed_from) or msgspec.UNSET,
         ReplayOf=(this.plan.replays and this.resumed_from) or msgspec.UNSET,
     )
 
 
+def _warnings(this: run.Run) -> Iterable[str]:
+    own = (this.nodes[node] for node in this.plan.nodes if node in this.nodes)
+    return (f"node {each.id}: {each.warning}" for each in own if each.warning)
+
+
 def _node_state(view: views.RunView, node: str) -> models.NodeState:
-    state, planned = view.run.nodes[node], view.run.plan.nodes[node]
+    state, planned = view.run.nodes.get(node) or repeating.not_begun(view.run, node), view.run.plan.nodes[node]
     last = state.last
     started = (attempt.executing_at for attempt in state.attempts if attempt.executing_at)
     return models.NodeState(
@@ -257,7 +263,9 @@ def _node_state(view: views.RunView, node: str) -> models.NodeState:
         FinishedAt=last.finished_at if last and state.status.terminal else None,
         ExitCode=last.exit_code if last else None,
         Progress=state.progress,
+        Items=repeating.write_items(state.items),
         Reused=state.reused or msgspec.UNSET,
+        ReusedFrom=remembered.write_source(state.source),
     )
 
 
@@ -297,6 +305,8 @@ def _artifact(view: views.ArtifactView) -> models.Artifact:
         ContentType=this.content_type,
         SHA256=this.sha256,
         GetURL=view.url,
+        FileName=this.file_name or msgspec.UNSET,
+        Items=msgspec.UNSET if this.items is None else this.items,
         DeletedAt=view.deleted_at or msgspec.UNSET,
         Facts=models.FileFacts(**holding.write_facts(this.facts)) if this.facts is not None else msgspec.UNSET,
         Node=this.node or msgspec.UNSET,
@@ -399,10 +409,13 @@ def _fact(value: Any) -> Any:
             "Size": value.size,
             "ContentType": value.content_type,
             "SHA256": value.sha256,
+            **({"Items": value.items} if value.items is not None else {}),
             **({"Facts": holding.write_facts(value.facts)} if value.facts is not None else {}),
         }
     if isinstance(value, tuple):
         return [_fact(each) for each in value]
+    if is_dataclass(value):
+        return {_pascal(each.name): _fact(getattr(value, each.name)) for each in fields(value)}
     return value
 
 
