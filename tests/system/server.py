@@ -37,7 +37,11 @@ class Server:
     """A server on a data folder of its own, its output in files beside it."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
-        """`environment` are settings, such as `PUPLOAD_GRACE_SECONDS`. Nothing is started."""
+        """
+        `environment` are settings, such as `PUPLOAD_GRACE_SECONDS`. Nothing is started.
+
+        Work is not used again unless they say so: tests, and measurements, repeat what they do.
+        """
         self.folder = folder
         self.data = folder / "data"
         self.port, self.store_port = free_ports(2)
@@ -65,7 +69,7 @@ class Server:
                     *("--port", str(self.port), "--store-port", str(self.store_port), *more),
                 ],
                 cwd=self.folder,
-                env=clean_environment() | self._environment,
+                env=clean_environment() | {"PUPLOAD_MEMOIZE": "false"} | self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
