@@ -144,7 +144,7 @@ def _node(asked: models.Node) -> flow.Node:
         timeout=asked.Timeout,
         memoize=asked.Memoize,
         for_each=repeating.read(asked),
-        when=asked.When,
+        when=asked.When or None,
         runs=asked.Runs,
     )
 
@@ -238,7 +238,7 @@ def write_run(view: views.RunView, *, origin: str = "") -> models.FlowRun:
         Error=this.error,
         Warnings=[*view.warnings, *_warnings(this)],
         Params=dict(this.plan.params) or msgspec.UNSET,
-        Page=msgspec.UNSET if (at := view.page) is None else models.Page(Total=at.total, Offset=at.offset, Limit=at.limit),
+        Page=repeating.write_page(view.page),
         ResumedFrom=(not this.plan.replays and this.resumed_from) or msgspec.UNSET,
         ReplayOf=(this.plan.replays and this.resumed_from) or msgspec.UNSET,
     )
@@ -459,7 +459,7 @@ def write_flow(this: flow.Flow, *, masked: bool = False) -> dict[str, Any]:
                 "Timeout": each.timeout,
                 **({} if each.memoize else {"Memoize": False}),
                 **repeating.write(each.for_each),
-                **({"When": each.when} if each.when is not None else {}),
+                **({"When": each.when} if each.when else {}),
                 **({"Runs": each.runs} if each.runs else {}),
             }
             for each in this.nodes

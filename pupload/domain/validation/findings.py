@@ -78,7 +78,7 @@ _FIELDS = (
     *("Tier", "MaxAttempts", "Retry", "User", "Network", "Capabilities", "Devices", "Transfer", "Progress"),
     *("Callbacks", "URL", "On", "Secrets"),
     *("MaxBytes", "MaxPixels", "MaxDuration", "MaxRatio", "MaxPages"),
-    *("ForEach", "Concurrency", "MaxItems", "PartialFailure"),
+    *("ForEach", "Concurrency", "MaxItems", "PartialFailure", "When", "Runs"),
 )
 """In the order in which the reference shows them."""
 

@@ -33,6 +33,8 @@ ANY_FLOW = st.builds(
             outputs=BINDINGS,
             flags=st.lists(st.builds(FlagValue, name=TEXT, value=TEXT), max_size=2).map(tuple),
             timeout=st.none() | TEXT,
+            when=st.none() | st.sampled_from(["input.a.size > 1", "node.a.status == 'x' or flag.e"]) | TEXT,
+            runs=st.sampled_from(["", "", "Finally", "OnFailure"]) | TEXT,
         ),
         max_size=4,
     ).map(tuple),
