@@ -108,6 +108,7 @@ def _order(home: Home, case: Case) -> Mapping[str, Any]:
     """The flow of one node that a case is."""
     node = {
         "ID": NODE,
+        "Memoize": False,  # what is tested has to run
         "Uses": home.definition.uses,
         "Inputs": [{"Name": port, "Edge": _edge_in(port)} for port in case.inputs],
         "Outputs": [{"Name": port, "Edge": _edge_out(port)} for port in _bound(home, case)],

@@ -37,6 +37,7 @@ class Ports:
     secrets: ports.SecretStore
     outbox: ports.Outbox
     ownership: ports.Ownership
+    memo: ports.Memo
     lasts: bool
     """Whether what was saved outlives the process."""
     close: Callable[[], Awaitable[None]]
@@ -56,6 +57,7 @@ async def _open_memory(folder: Path) -> Ports:
         Secrets(),
         state.outbox,
         state.ownership,
+        state.memo,
         lasts=False,
         close=_stay_open,
         reopen=reopen,
@@ -95,6 +97,7 @@ def _ports(database: Database, reopen: Callable[[], Awaitable[Ports]]) -> Ports:
         database.secrets,
         database.outbox,
         database.ownership,
+        database.memo,
         lasts=True,
         close=database.close,
         reopen=reopen,
@@ -137,6 +140,10 @@ class Bench:
     @property
     def outbox(self) -> ports.Outbox:
         return self._now.outbox
+
+    @property
+    def memo(self) -> ports.Memo:
+        return self._now.memo
 
     async def again(self) -> None:
         """Closed and opened again."""
