@@ -6,7 +6,7 @@ one contract suite (`tests/contracts/`) proves it for every adapter, the in-memo
 module does anything.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -248,8 +248,10 @@ class Journal(Protocol):
     ) -> Sequence[LogRecord]:
         """Records with `cursor > since`, in order of the cursor."""
 
-    async def log_tails(self, run_id: str, *, lines: int) -> Mapping[str, Sequence[LogRecord]]:
-        """The last `lines` of every node that wrote any, by node, in order."""
+    async def log_tails(
+        self, run_id: str, *, lines: int, nodes: Collection[str] | None = None
+    ) -> Mapping[str, Sequence[LogRecord]]:
+        """The last `lines` of every node that wrote any, or of those of these nodes, by node, in order."""
 
     def subscribe(self, run_id: str) -> "Subscription":
         """

@@ -1,17 +1,18 @@
 """A run made ready to be shown: with URLs signed for this moment and the last lines of its logs."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from urllib.parse import quote
 
 from pupload import errors
-from pupload.domain import deadlines, mime
+from pupload.domain import collection, deadlines, mime
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import EdgePlan, Origin
 from pupload.domain.run import Run
 from pupload.engine.engine import Engine
-from pupload.service.views import ArtifactView, RunView, WaitingUpload
+from pupload.service.views import ArtifactView, Items, Page, RunView, WaitingUpload
 
 URL_SECONDS = 3600
 """How long a presigned URL works; a new one is had by asking again."""
@@ -23,6 +24,10 @@ TAIL = 100
 """Log lines of each node in a run's status."""
 
 
+MOST_ITEMS = 1000
+"""On a page."""
+
+
 class Presenter:
     """Makes views of runs."""
 
@@ -31,15 +36,22 @@ class Presenter:
         self._journal = engine.world.journal
         self._clock = engine.world.clock
 
-    async def view(self, run: Run) -> RunView:
-        """The run as it stands."""
+    async def view(self, run: Run, items: Items | None = None) -> RunView:
+        """The run as it stands; of its items none, or those that are asked for. Raises `errors.Malformed`."""
         await self._staging.prepare(run)
+        page = None if items is None else _page(run, items)
+        nodes = [*run.plan.nodes] if items is None else _names(items.node, page)
+        edges = run.plan.edges if items is None else _names(items.edge, page)
+        # Of many nodes without items those that wrote something are found faster than looked for one by one.
+        of_nodes = None if items is None and len(run.nodes) == len(run.plan.nodes) else frozenset(nodes)
         return RunView(
             run=run,
-            logs=await self._journal.log_tails(run.id, lines=TAIL),
+            nodes=nodes,
+            logs=await self._journal.log_tails(run.id, lines=TAIL, nodes=of_nodes),
             waiting=[self.waiting(run, edge) for edge in deadlines.awaited(run) if _is_given(run.plan.edges[edge])],
-            artifacts=await self._artifacts(run),
+            artifacts=await self._artifacts(run, edges),
             warnings=run.plan.warnings,
+            page=page,
         )
 
     def waiting(self, run: Run, edge: str) -> WaitingUpload:
@@ -61,17 +73,20 @@ class Presenter:
             method="POST" if webhook else "PUT",
         )
 
-    async def _artifacts(self, run: Run) -> dict[str, ArtifactView]:
+    async def _artifacts(self, run: Run, edges: Collection[str]) -> dict[str, ArtifactView]:
         views: dict[str, ArtifactView] = {}
-        for edge, artifact in run.artifacts.items():
-            views[edge] = self._artifact(run, artifact)
-            if len(views) % SIGNED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        for edge in edges if len(edges) < len(run.artifacts) else run.artifacts:
+            if edge in run.artifacts and edge in edges:
+                views[edge] = self._artifact(run, run.artifacts[edge])
+                if len(views) % SIGNED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
         return views
 
     def _artifact(self, run: Run, artifact: Artifact) -> ArtifactView:
         if artifact.edge in run.gone:
             return ArtifactView(artifact=artifact, url="", deleted_at=run.gone[artifact.edge])
+        if artifact.items is not None:
+            return ArtifactView(artifact=artifact, url="")  # each of its items has one
         store = self._staging.store(run, artifact.store)
         name = artifact.file_name or artifact.edge + mime.extension(artifact.content_type)
         with suppress(errors.StoreUnavailable):
@@ -83,6 +98,31 @@ class Presenter:
         with suppress(errors.StoreUnavailable):
             return self._staging.store(run, plan.store).presign_put(plan.upload_key, expires_seconds=URL_SECONDS)
         return ""
+
+
+def _page(run: Run, items: Items) -> Page:
+    """Which of the items of the node, or on the edge, there are. Raises `errors.Malformed` for what there is not."""
+    if items.node and items.edge:
+        raise errors.Malformed(reason="name a node or an edge, not both")
+    total = 0
+    if items.edge:
+        if items.edge not in run.plan.edges:
+            raise errors.Malformed(reason=f"run {run.id} has no edge {items.edge[:64]}")
+        artifact = run.artifacts.get(items.edge)
+        total = 0 if artifact is None else artifact.items or 0
+    else:
+        if items.node not in run.plan.nodes:
+            raise errors.Malformed(reason=f"run {run.id} has no node {items.node[:64]}")
+        known = run.nodes[items.node].items
+        total = 0 if known is None else known.total
+    return Page(offset=items.offset, limit=min(items.limit, MOST_ITEMS), total=total)
+
+
+def _names(whole: str, page: Page | None) -> list[str]:
+    """What the items on the page are called."""
+    if not whole or page is None:
+        return []
+    return [collection.item(whole, place) for place in range(page.offset, min(page.offset + page.limit, page.total))]
 
 
 def _is_given(edge: EdgePlan) -> bool:

@@ -73,6 +73,25 @@ class ArtifactView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """Which items of a run are asked for: some of what a node runs for, or of what lies on an edge."""
+
+    node: str = ""
+    edge: str = ""
+    offset: int = 0
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Which of how many there are."""
+
+    offset: int
+    limit: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """A run as it stands."""
 
@@ -82,7 +101,11 @@ class RunView:
     waiting: Sequence[WaitingUpload]
     artifacts: Mapping[str, ArtifactView]
     """By edge."""
+    nodes: Sequence[str]
+    """Those to be shown: the flow's own, or those for some items."""
     warnings: Sequence[str] = ()
+    page: Page | None = None
+    """Where items were asked for: nothing else is in `nodes`, `logs` and `artifacts` then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

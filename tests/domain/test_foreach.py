@@ -140,7 +140,7 @@ def check(run: Run) -> None:
 # ── Expanding ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_node_whose_items_are_there_has_a_node_for_each():
+def test_a_node_whose_items_are_there_has_a_node_for_each() -> None:
     told = Told(a_packing_plan()).split_into(3)
     assert told.shrink.status is RUNNING
     assert told.shrink.attempts == ()
@@ -149,7 +149,7 @@ def test_a_node_whose_items_are_there_has_a_node_for_each():
     assert events.NodeExpanded(node="shrink", items=3) in told.last.events
 
 
-def test_so_many_run_at_once_as_it_says_in_their_order():
+def test_so_many_run_at_once_as_it_says_in_their_order() -> None:
     told = Told(a_packing_plan(concurrency=2)).split_into(5)
     assert told.statuses() == {0: READY, 1: READY}
     told.succeed(1)
@@ -159,13 +159,13 @@ def test_so_many_run_at_once_as_it_says_in_their_order():
     assert told.items == Items(total=5, begun=5, complete=3)
 
 
-def test_of_many_items_no_more_are_begun_than_can_run():
+def test_of_many_items_no_more_are_begun_than_can_run() -> None:
     told = Told(a_packing_plan()).split_into(foreach.AT_ONCE + 100)
     assert len(told.statuses()) == foreach.AT_ONCE
     assert len(told.succeed(0).statuses()) == foreach.AT_ONCE + 1
 
 
-def test_what_is_no_collection_is_the_only_item():
+def test_what_is_no_collection_is_the_only_item() -> None:
     plan = a_plan(a_flow(a_node("shrink", outputs={"small": "small"}, for_each="image")), DEFINITIONS)
     told = Told(plan).tell(events.UploadSealed(edge="shrink-in", artifact=an_artifact("shrink-in")))
     assert told.statuses() == {0: READY}
@@ -174,7 +174,7 @@ def test_what_is_no_collection_is_the_only_item():
     assert told.run.artifacts["small"].items == 1
 
 
-def test_more_items_than_it_takes_are_refused():
+def test_more_items_than_it_takes_are_refused() -> None:
     told = Told(a_packing_plan(max_items=2)).split_into(3)
     assert told.shrink.status is ERROR
     assert "3 items" in told.shrink.error
@@ -182,14 +182,14 @@ def test_more_items_than_it_takes_are_refused():
     assert told.run.nodes["pack"].status is SKIPPED
 
 
-def test_of_an_empty_collection_comes_an_empty_collection():
+def test_of_an_empty_collection_comes_an_empty_collection() -> None:
     told = Told(a_packing_plan()).split_into(0)
     assert told.shrink.status is COMPLETE
     assert told.run.artifacts["small"].items == 0
     assert told.run.nodes["pack"].status is READY
 
 
-def test_one_node_for_each_item_leads_to_the_next_however_many_there_are():
+def test_one_node_for_each_item_leads_to_the_next_however_many_there_are() -> None:
     chain = [
         a_node(f"n{i}", inputs={"image": f"e{i}"}, outputs={"resized": f"e{i + 1}"}, for_each="image")
         for i in range(2000)
@@ -200,7 +200,7 @@ def test_one_node_for_each_item_leads_to_the_next_however_many_there_are():
     assert told.run.status is Status.COMPLETE
 
 
-def test_places_at_which_there_is_nothing_stay_empty():
+def test_places_at_which_there_is_nothing_stay_empty() -> None:
     told = Told(a_packing_plan()).split_into(3, empty=(1,)).succeed(0, 2)
     assert told.statuses() == {0: COMPLETE, 2: COMPLETE}
     assert told.items == Items(total=3, begun=3, complete=2, empty=1)
@@ -212,7 +212,7 @@ def test_places_at_which_there_is_nothing_stay_empty():
 # ── Gathering ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_all_made_is_a_collection_in_the_order_of_the_items():
+def test_what_all_made_is_a_collection_in_the_order_of_the_items() -> None:
     told = Told(a_packing_plan()).split_into(3).succeed(2, 0, 1)
     small = told.run.artifacts["small"]
     assert told.shrink.status is COMPLETE
@@ -223,13 +223,13 @@ def test_what_all_made_is_a_collection_in_the_order_of_the_items():
     assert told.last.changed_edges == {"small.1", "small"}
 
 
-def test_what_waits_for_all_does_not_go_on_with_the_first():
+def test_what_waits_for_all_does_not_go_on_with_the_first() -> None:
     told = Told(a_packing_plan()).split_into(3).succeed(0, 1)
     assert told.run.nodes["pack"].status is NodeStatus.IDLE
     assert told.shrink.progress == pytest.approx(2 / 3)
 
 
-def test_no_event_grows_with_the_collection():
+def test_no_event_grows_with_the_collection() -> None:
     told = Told(a_packing_plan()).split_into(3).succeed(0, 1, 2)
     made = [event for event in told.events if isinstance(event, events.NodeSucceeded | events.NodeGathered)]
     assert all(len(event.artifacts) == 1 for event in made)
@@ -237,7 +237,7 @@ def test_no_event_grows_with_the_collection():
     assert (made[-1].items, made[-1].complete, made[-1].failed) == (3, 3, 0)
 
 
-def test_an_optional_output_that_an_item_did_not_write_leaves_its_place_empty():
+def test_an_optional_output_that_an_item_did_not_write_leaves_its_place_empty() -> None:
     told = Told(a_packing_plan(log="log")).split_into(2).succeed(0).succeed(1, edges=("small", "log"))
     assert told.shrink.status is COMPLETE
     assert told.run.artifacts["log"].items == 2
@@ -248,7 +248,7 @@ def test_an_optional_output_that_an_item_did_not_write_leaves_its_place_empty():
 # ── Failing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_first_item_that_fails_ends_the_rest():
+def test_the_first_item_that_fails_ends_the_rest() -> None:
     told = Told(a_packing_plan(concurrency=3)).split_into(9).begin(0).fail(1)
     assert told.statuses() == {0: RUNNING, 1: ERROR, 2: SKIPPED}
     assert told.run.nodes["shrink.0"].attempts[0].stopping == Failure.CANCELLED
@@ -266,7 +266,7 @@ def test_the_first_item_that_fails_ends_the_rest():
     assert told.run.nodes["pack"].status is SKIPPED
 
 
-def test_an_item_is_tried_again_like_any_node():
+def test_an_item_is_tried_again_like_any_node() -> None:
     told = Told(a_packing_plan()).split_into(2).fail(0, failure=Failure.EXIT)
     assert told.statuses() == {0: NodeStatus.RETRYING, 1: READY}
     told.now = told.run.nodes["shrink.0"].retry_at or NOON
@@ -274,7 +274,7 @@ def test_an_item_is_tried_again_like_any_node():
     assert told.shrink.status is COMPLETE
 
 
-def test_what_ends_by_its_time_running_out_is_not_tried_again_where_another_failed():
+def test_what_ends_by_its_time_running_out_is_not_tried_again_where_another_failed() -> None:
     told = Told(a_packing_plan()).split_into(2).begin(0)
     told.tell(events.NodeStarted(node="shrink.0", attempt=1, image="sha256:1"))
     told.now += timedelta(days=1)
@@ -286,7 +286,7 @@ def test_what_ends_by_its_time_running_out_is_not_tried_again_where_another_fail
     assert told.shrink.status is ERROR
 
 
-def test_places_of_items_that_failed_stay_empty_where_that_is_wanted():
+def test_places_of_items_that_failed_stay_empty_where_that_is_wanted() -> None:
     told = Told(a_packing_plan(partial_failure="Keep")).split_into(3).fail(0).succeed(1, 2)
     assert told.shrink.status is COMPLETE
     assert told.shrink.error == ""
@@ -297,7 +297,7 @@ def test_places_of_items_that_failed_stay_empty_where_that_is_wanted():
     assert told.run.error == ""
 
 
-def test_where_all_items_failed_so_has_the_node():
+def test_where_all_items_failed_so_has_the_node() -> None:
     told = Told(a_packing_plan(partial_failure="Keep")).split_into(2).fail(0, 1)
     assert told.shrink.status is ERROR
     assert told.shrink.error == "item 0 (0.png): it broke"
@@ -306,7 +306,7 @@ def test_where_all_items_failed_so_has_the_node():
 # ── Ending before its time ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_cancelled_run_begins_no_more_items_and_stops_those_that_run():
+def test_a_cancelled_run_begins_no_more_items_and_stops_those_that_run() -> None:
     told = Told(a_packing_plan(concurrency=2)).split_into(5).begin(0).tell(events.CancelRequested(mode="kill"))
     assert told.statuses() == {0: RUNNING, 1: SKIPPED}
     assert told.items == Items(total=5, begun=5, skipped=4)
@@ -316,7 +316,7 @@ def test_a_cancelled_run_begins_no_more_items_and_stops_those_that_run():
     assert told.run.status is Status.STOPPED
 
 
-def test_a_run_that_is_drained_finishes_what_runs():
+def test_a_run_that_is_drained_finishes_what_runs() -> None:
     told = Told(a_packing_plan(concurrency=1)).split_into(3).begin(0).tell(events.CancelRequested(mode="drain"))
     assert told.statuses() == {0: RUNNING}
     told.succeed(0)
@@ -324,19 +324,19 @@ def test_a_run_that_is_drained_finishes_what_runs():
     assert (told.shrink.status, told.run.status) == (ERROR, Status.STOPPED)
 
 
-def test_what_was_done_when_the_run_was_drained_is_done():
+def test_what_was_done_when_the_run_was_drained_is_done() -> None:
     told = Told(a_packing_plan()).split_into(1).begin(0).tell(events.CancelRequested(mode="drain")).succeed(0)
     assert told.shrink.status is COMPLETE
 
 
-def test_a_cancel_makes_no_item_that_failed_an_empty_place():
+def test_a_cancel_makes_no_item_that_failed_an_empty_place() -> None:
     told = Told(a_packing_plan(partial_failure="Keep")).split_into(2).succeed(0).begin(1)
     told.tell(events.CancelRequested(mode="kill"))
     told.tell(events.AttemptFailed(node="shrink.1", attempt=1, failure=Failure.EXIT, reason="143", exit_code=143))
     assert (told.shrink.status, told.shrink.error) == (ERROR, "cancelled")
 
 
-def test_a_flow_that_timed_out_ends_the_items():
+def test_a_flow_that_timed_out_ends_the_items() -> None:
     plan = replace(a_packing_plan(), timeout_seconds=60.0)
     told = Told(plan).split_into(3).begin(0, 1)
     told.now += timedelta(seconds=61)
@@ -351,11 +351,11 @@ def test_a_flow_that_timed_out_ends_the_items():
 # ── Crashes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_a_saved_run_implies_are_the_items_that_go_on():
+def test_what_a_saved_run_implies_are_the_items_that_go_on() -> None:
     told = Told(a_packing_plan(concurrency=2)).split_into(4).begin(0)
     assert outstanding(told.run) == tuple(commands.StartNode(node=f"shrink.{n}", attempt=1) for n in (0, 1))
 
 
-def test_the_deadline_of_a_run_is_that_of_its_items():
+def test_the_deadline_of_a_run_is_that_of_its_items() -> None:
     told = Told(a_packing_plan()).split_into(2).begin(0)
     assert deadlines.due(told.run) == NOON + timedelta(seconds=deadlines.STAGING_SECONDS)

@@ -6,7 +6,7 @@ on are each one step in an index, and no counter has to be kept right.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pupload import errors, ports
@@ -16,6 +16,9 @@ from pupload.adapters.db.session import Readers, Session, Writer
 
 BATCH_LINES = 500
 """More lines than this become several rows, so that reading a few never decodes very many."""
+
+FEW = 200
+"""Nodes whose logs are looked for one by one; of more it is looked up first which there are."""
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +70,18 @@ class Journal:
 
         return await self._readers.do(read)
 
-    async def log_tails(self, run_id: str, *, lines: int) -> Mapping[str, Sequence[ports.LogRecord]]:
+    async def log_tails(
+        self, run_id: str, *, lines: int, nodes: Collection[str] | None = None
+    ) -> Mapping[str, Sequence[ports.LogRecord]]:
         """See `ports.Journal.log_tails`. Ends at what cannot be read: a run's status is wanted most when it is bad."""
 
         def read(session: Session) -> Mapping[str, Sequence[ports.LogRecord]]:
-            nodes = [row[0] for row in session.run(statements.LOG_NODES, {"run": run_id}).fetchall()]
-            return {node: _tail(session, run_id, node, lines) for node in nodes}
+            if nodes is not None and len(nodes) <= FEW:
+                tails = ((node, _tail(session, run_id, node, lines)) for node in nodes)
+                return {node: tail for node, tail in tails if tail}
+            found = [row[0] for row in session.run(statements.LOG_NODES, {"run": run_id}).fetchall()]
+            wanted = found if nodes is None else [node for node in found if node in nodes]
+            return {node: _tail(session, run_id, node, lines) for node in wanted}
 
         return await self._readers.do(read) if lines > 0 else {}
 

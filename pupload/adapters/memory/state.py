@@ -9,7 +9,7 @@ import asyncio
 import time
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from datetime import datetime
 from operator import attrgetter
@@ -191,12 +191,15 @@ class Journal:
         wanted = [r for r in later if node in (None, r.node) and attempt in (None, r.attempt)]
         return wanted[:limit]
 
-    async def log_tails(self, run_id: str, *, lines: int) -> Mapping[str, Sequence[ports.LogRecord]]:
+    async def log_tails(
+        self, run_id: str, *, lines: int, nodes: Collection[str] | None = None
+    ) -> Mapping[str, Sequence[ports.LogRecord]]:
         """See `ports.Journal.log_tails`."""
         await asyncio.sleep(0)
         by_node: dict[str, list[ports.LogRecord]] = defaultdict(list)
         for record in self._shelf.books[run_id].logs if run_id in self._shelf.books else []:
-            by_node[record.node].append(record)
+            if nodes is None or record.node in nodes:
+                by_node[record.node].append(record)
         return {node: records[-lines:] for node, records in by_node.items()} if lines > 0 else {}
 
     def subscribe(self, run_id: str) -> ports.Subscription:

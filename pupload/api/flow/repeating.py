@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
+
 from pupload.api.flow import models
-from pupload.domain import flow
+from pupload.domain import collection, flow, run
+from pupload.service import views
 
 _FIELDS = {
     "ForEach": "input",
@@ -29,3 +32,30 @@ def write(this: flow.ForEach | None) -> dict[str, Any]:
         return {}
     found = {word: (getattr(this, field), getattr(_NOTHING, field)) for word, field in _FIELDS.items()}
     return {word: value for word, (value, usual) in found.items() if value != usual}
+
+
+def not_begun(this: run.Run, node: str) -> run.NodeRun:
+    """The node for an item that had no turn yet, and has none any more where what it belongs to is over."""
+    whole, _ = collection.part_of(node) or ("", 0)
+    over = this.nodes[whole].status.terminal
+    return run.NodeRun(id=node, status=run.NodeStatus.SKIPPED if over else run.NodeStatus.IDLE)
+
+
+def write_items(this: run.Items | None) -> models.Items | msgspec.UnsetType:
+    """How far a node is with its items; nothing where it has none."""
+    if this is None:
+        return msgspec.UNSET
+    return models.Items(
+        Total=this.total,
+        Waiting=this.total - this.begun,
+        Running=this.under_way,
+        Complete=this.complete,
+        Error=this.failed + this.cancelled,
+        Skipped=this.skipped,
+        Empty=this.empty,
+    )
+
+
+def write_page(this: views.Page | None) -> models.Page | msgspec.UnsetType:
+    """Which items there are; nothing where none were asked for."""
+    return msgspec.UNSET if this is None else models.Page(Total=this.total, Offset=this.offset, Limit=this.limit)

@@ -51,7 +51,8 @@ async def validate(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    return await _run(request, await request.app[SERVICES].runs.status(request.match_info["flowRunID"], _items(request)))
+    run_id, items = request.match_info["flowRunID"], _items(request)
+    return await _run(request, await request.app[SERVICES].runs.status(run_id, items))
 
 
 def _items(request: web.Request) -> views.Items | None:
@@ -330,7 +331,7 @@ ROUTES = (
         parameters=(
             Parameter(name="node", about="Only the items that this node runs for, a page of them."),
             Parameter(name="edge", about="Only the items of the collection on this edge, a page of them."),
-            Parameter(name="limit", type="integer", about=f"So many items at most: 1 to {MOST_ITEMS}, 100 if not given."),
+            Parameter(name="limit", type="integer", about=f"So many items at most: 1 to {MOST_ITEMS}, else 100."),
             Parameter(name="offset", type="integer", about="How many items to pass over."),
         ),
     ),
