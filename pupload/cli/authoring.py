@@ -2,13 +2,14 @@
 """Commands on a project's folder: init, validate, push, controller."""
 
 import asyncio
+import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pupload.api.flow import wire
-from pupload.cli import failures, project, samples
+from pupload.cli import failures, project, templates
 from pupload.cli.failures import Usage
 from pupload.cli.output import Output
 from pupload.cli.project import Loaded, Project
@@ -18,11 +19,14 @@ from pupload.domain.validation.findings import Finding
 # ── init ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def init(out: Output, name: str | None, *, start: Path) -> int:
-    """Makes a project in a new folder, or in this one."""
+def init(out: Output, name: str | None, *, wanted: Sequence[str], start: Path) -> int:
+    """Makes a project in a new folder, or in this one; asks for its templates where somebody is there to be asked."""
+    if not wanted and out.live and sys.stdin.isatty():
+        wanted = _asked(out)
+    chosen = templates.chosen(wanted)
     folder = (start / name) if name else start
     title = folder.absolute().name
-    contents = samples.files(title)
+    contents = templates.files(title, chosen)
     there = [path for path in (project.FILE, *contents) if (folder / path).exists()]
     if there:
         raise Usage(reason=f"{folder / there[0]} is there already; nothing was changed")
@@ -40,7 +44,24 @@ def init(out: Output, name: str | None, *, start: Path) -> int:
     for path in (project.FILE, *contents):
         out.say(f"  {path}")
     go = f"cd {name} && " if name else ""
-    out.say(f"next: {go}pup validate, then pup test resize --input photo=PICTURE --output results")
+    out.say(f"next: {go}pup validate, then pup test {chosen[0].name} {chosen[0].tries} --output results")
+    return failures.OK
+
+
+def _asked(out: Output) -> Sequence[str]:
+    """The names of templates that whoever is at the terminal wants."""
+    rows = [(str(number), each.name, each.about) for number, each in enumerate(templates.TEMPLATES.values(), start=1)]
+    out.table(("", "TEMPLATE", "WHAT IT DOES"), rows)
+    usual = ", ".join(templates.USUAL)
+    return templates.read_choice(out.console.input(f"Which flows to start from? Names or numbers ({usual}): "))
+
+
+def list_templates(out: Output) -> int:
+    """Lists what there is to start from."""
+    known = templates.TEMPLATES.values()
+    if out.as_json:
+        out.json([{"Template": each.name, "About": each.about, "Uses": list(each.uses)} for each in known])
+    out.table(("TEMPLATE", "WHAT IT DOES"), [(each.name, each.about) for each in known])
     return failures.OK
 
 

@@ -129,12 +129,19 @@ def init(
     name: Annotated[
         str | None, typer.Argument(help="The new folder; without it, this one.", show_default=False)
     ] = None,
+    wanted: Annotated[
+        list[str] | None,
+        typer.Option("--template", "-t", metavar="NAME", help="A flow to start from. Once for each."),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Only list the flows that there are to start from.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Make a project: a folder with two sample flows that work."""
+    """Make a project: a folder with flows that work. At a terminal it asks which; else a picture and a text flow."""
     from pupload.cli import authoring
 
-    return authoring.init(_out(as_json), name, start=Path.cwd())
+    if listed:
+        return authoring.list_templates(_out(as_json))
+    return authoring.init(_out(as_json), name, wanted=wanted or [], start=Path.cwd())
 
 
 @app.command()

@@ -1,12 +1,6 @@
-"""The project that `pup init` makes: two flows that work as they are."""
-
-from collections.abc import Mapping
+"""Texts of the files that every project of `pup init` has, and of the two flows that are its usual ones."""
 
 FLOW_RESIZE = """\
-# Makes a picture 800 pixels wide. Try it:
-#
-#   pup test resize --input photo=some-picture.jpg --output results
-Name: resize
 Nodes:
   - ID: shrink
     Uses: pupload/resize
@@ -22,10 +16,6 @@ Nodes:
 """
 
 FLOW_SORT = """\
-# Sorts the lines of a text with a node type of your own: see node_defs/sort-lines.yaml.
-#
-#   pup test sort --input list=README.md --output results
-Name: sort
 Nodes:
   - ID: sort
     Uses: my/sort-lines
@@ -72,10 +62,19 @@ README = """\
 
 A pupload project.
 
-    pup dev                  # runs a server here, on http://127.0.0.1:1234
-    pup node build           # builds the images of the node types (once)
+    {build}
     pup validate             # says what is wrong with the flows, if anything is
-    pup test resize --input photo=picture.jpg --output results
+    pup dev                  # runs a server here, on http://127.0.0.1:1234; `pup test` also does without
+
+The first builds the images of the node types; it has to be done once.
+
+## Flows
+
+{tries}
+
+Change a flag and see what becomes different, old beside new: `pup replay RUN --flag NODE.FLAG=VALUE`.
+
+## Files
 
 | | |
 |---|---|
@@ -83,20 +82,11 @@ A pupload project.
 | `flows/` | one flow in each file |
 | `node_defs/` | one node type in each file |
 | `nodes/<publisher>/<name>/` | node types with their Dockerfile, for `pup node build` |
+
+`pup node list` tells which node types there are, `pup init --list` which flows there are to start from.
 """
 
 GITIGNORE = """\
 pupload-data/
 results/
 """
-
-
-def files(name: str) -> Mapping[str, str]:
-    """Contents by path; `pup.yaml` is made separately."""
-    return {
-        "flows/resize.yaml": FLOW_RESIZE,
-        "flows/sort.yaml": FLOW_SORT,
-        "node_defs/sort-lines.yaml": NODE_SORT,
-        "README.md": README.format(name=name),
-        ".gitignore": GITIGNORE,
-    }
