@@ -326,9 +326,9 @@ def _seen(name: str, value: object) -> object:
 def _definition(node: NodePlan) -> str:
     """What planning made of the node's definition, and is no component of its own."""
     rest = values.replace(
-        node, id="", image="", inputs=(), outputs=(), flags={}, command=(), timeout_seconds=0.0, each=None, when=""
+        node, id="", image="", inputs=(), outputs=(), flags={}, command=(), each=None, when="", memoize=True
     )
-    return repr(rest)
+    return repr(values.replace(rest, timeout_seconds=0.0))
 
 
 def _store(run: Run, edge: EdgePlan) -> str:

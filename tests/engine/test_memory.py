@@ -1,16 +1,14 @@
 """Work that was done before, used again: on a world in memory."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from pupload import errors, ports
 from pupload.adapters.memory import containers
-from pupload.domain import events, memo, nodedef
+from pupload.domain import events, memo
 from pupload.domain.flow import Flow
 from pupload.domain.run import NodeStatus, Run, Status
-from pupload.engine.admission import Room
 from pupload.engine.arming import Budget
 from tests.bench import PNG, ROOM, TEXT, Bench, a_bench, copies
 from tests.builders import a_chain, a_definition, a_flow, a_node, a_port, a_well
