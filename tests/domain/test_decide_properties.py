@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pupload.domain import commands, deadlines, events
+from pupload.domain import collection, commands, deadlines, events, handlers
 from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin, decide, decide_all, outstanding
 from pupload.domain.flow import Flow
@@ -44,7 +44,7 @@ def an_artifact(run: Run, edge: str, *, node: str | None = None, attempt: int | 
 class World:
     """A run, everything that was told to it, and the promises it must keep."""
 
-    def __init__(self, decision: Decision) -> None:
+    def __init__(self, decision: Decision, *, items: int = 0) -> None:
         self.now: datetime = NOON
         self.begun = decision
         self.run = decision.run
@@ -56,6 +56,8 @@ class World:
         self.starts: dict[str, int] = {}
         self.ended_at: Run | None = None
         self.told: list[events.Report] = []
+        self.items = items
+        """Of each collection that a node makes."""
         self._take(decision)
 
     def report(self, report: events.Report) -> None:
@@ -108,7 +110,7 @@ class World:
     def _take(self, decision: Decision) -> None:
         self.run = decision.run
         for event in decision.events:
-            if isinstance(event, events.NodeSucceeded):
+            if isinstance(event, events.NodeSucceeded | events.NodeGathered):
                 assert event.node not in self.succeeded, "at most one success for each node"
                 self.succeeded.add(event.node)
         for command in decision.commands:
@@ -118,11 +120,26 @@ class World:
 
     def _check_start(self, command: commands.StartNode) -> None:
         for port in self.run.plan.nodes[command.node].inputs:
-            absent = not port.required and port.edge in self.run.absent
-            assert port.edge in self.run.artifacts or absent, "no start before the commit upstream"
+            may_lack = not port.required and self._will_never_be(port.edge)
+            assert port.edge in self.run.artifacts or may_lack, "no start before the commit upstream"
+        if self.run.plan.nodes[command.node].runs:
+            self._check_handler(command.node)
         self.starts[command.node] = self.starts.get(command.node, 0) + 1
         plan = self.run.plan
         assert self.starts[command.node] <= plan.nodes[command.node].max_attempts + plan.mishaps
+
+    def _will_never_be(self, edge: str) -> bool:
+        producer = self.run.plan.edges[edge].producer
+        return edge in self.run.absent or (producer is not None and self.run.nodes[producer].status.terminal)
+
+    def _check_handler(self, handler: str) -> None:
+        run, plans = self.run, self.run.plan.nodes
+        before = {"": 0, "OnFailure": 1, "Finally": 2}
+        assert run.outcome is not None
+        assert run.outcome.status is Status.ERROR or plans[handler].runs == "Finally"
+        for node in run.nodes.values():
+            earlier = before[plans[node.id].runs] < before[plans[handler].runs]
+            assert node.status.terminal or not earlier, "handlers run when the others have ended"
 
     def check(self) -> None:
         run = self.run
@@ -142,7 +159,7 @@ class World:
             assert deadlines.due(run) is not None, "a run that has not ended has a live deadline"
             assert (run.status is Status.RUNNING) == bool(active)
         if run.status is Status.COMPLETE:
-            assert all(node.status is NodeStatus.COMPLETE for node in nodes)
+            assert all(handlers.is_well(run.nodes[node]) for node in run.plan.nodes)
         if run.status is Status.ERROR:
             assert run.error
         for edge, artifact in run.artifacts.items():
@@ -165,7 +182,9 @@ class World:
         for node in sorted(self.run.active):
             state = self.run.nodes[node]
             attempt = state.last
-            assert attempt is not None
+            if attempt is None:
+                assert state.items is not None
+                continue
             if state.status is NodeStatus.READY:
                 reports.append(events.NodeAdmitted(node=node, attempt=attempt.number))
             elif state.status is NodeStatus.RUNNING:
@@ -174,12 +193,14 @@ class World:
         return reports
 
     def success(self, node: str, number: int) -> events.NodeSucceeded:
-        made = tuple(
-            an_artifact(self.run, port.edge, node=node, attempt=number)
-            for port in self.run.plan.nodes[node].outputs
-            if port.required
-        )
-        return events.NodeSucceeded(node=node, attempt=number, exit_code=0, artifacts=made)
+        ports = [port for port in self.run.plan.nodes[node].outputs if port.required]
+        made = [an_artifact(self.run, port.edge, node=node, attempt=number) for port in ports]
+        for port, artifact in zip(ports, [*made], strict=True):
+            if port.many:
+                made[made.index(artifact)] = replace(artifact, items=self.items)
+                edges = [collection.item(port.edge, place) for place in range(self.items)]
+                made += [an_artifact(self.run, edge, node=node, attempt=number) for edge in edges]
+        return events.NodeSucceeded(node=node, attempt=number, exit_code=0, artifacts=tuple(made))
 
 
 def draw_report(data: st.DataObject, world: World) -> events.Report:
@@ -189,7 +210,7 @@ def draw_report(data: st.DataObject, world: World) -> events.Report:
     possible = world.possible()
     if kind == "likely" and possible:
         return data.draw(st.sampled_from(possible))
-    if kind == "fail" and (running := sorted(world.run.active)):
+    if kind == "fail" and (running := sorted(node for node in world.run.active if world.run.nodes[node].attempts)):
         node = data.draw(st.sampled_from(running))
         attempt = world.run.nodes[node].last
         assert attempt is not None
