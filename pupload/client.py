@@ -101,7 +101,7 @@ class Client:
         return await self._call("GET", f"/api/v1/flow/status/{_step(run_id)}")
 
     async def items(self, run_id: str, edge: str, *, offset: int = 0, limit: int = 100) -> Answer:
-        """A page of a collection: its `Items` are artifacts, in their order."""
+        """The run with a page of the collection on this edge: its `Artifacts` are the items, by their own edges."""
         query = {"edge": edge, "offset": str(offset), "limit": str(limit)}
         return await self._call("GET", f"/api/v1/flow/status/{_step(run_id)}", query=query)
 

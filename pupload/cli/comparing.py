@@ -147,8 +147,8 @@ class Comparison:
         found: dict[int, Answer] = {}
         for offset in range(0, collection["Items"], PAGE):
             page = await self.client.items(run["ID"], edge, offset=offset, limit=PAGE)
-            for each in page["Items"]:
-                if (placed := collection_of.part_of(each["EdgeName"])) is not None:
+            for name, each in page["Artifacts"].items():
+                if (placed := collection_of.part_of(name)) is not None:
                     found[placed[1]] = each
         return found
 

@@ -58,18 +58,20 @@ def _lying(old: Run, edges: Iterable[str]) -> Iterator[Artifact]:
 
 def _again(old: Run, from_nodes: Collection[str]) -> set[str]:
     """Nodes that did not succeed, those named, and everything downstream of them; where there are any, handlers too."""
-    todo = [node for node, state in old.nodes.items() if not handlers.is_well(state) or node in from_nodes]
+    # Of the flow's own nodes: what failed of an item is its node's to tell, and that may well have gone on without.
+    todo = [node for node in old.plan.nodes if not handlers.is_well(old.nodes[node]) or node in from_nodes]
     again = set(todo)
     if todo:
         # What a condition left out is asked again; what went without it knew all that it will say.
         again.update(node for node, state in old.nodes.items() if state.unmet)
         again.update(old.plan.handlers)
     while todo:
-        for port in old.plan.nodes[todo.pop()].outputs:
-            for consumer in old.plan.edges[port.edge].consumers:
-                if consumer not in again:
-                    again.add(consumer)
-                    todo.append(consumer)
+        node = todo.pop()
+        behind = {consumer for port in old.plan.nodes[node].outputs for consumer in old.plan.edges[port.edge].consumers}
+        # A condition that asks how the node ended may have another answer.
+        new = behind.union(old.plan.asking.get(node, ())) - again
+        again |= new
+        todo += new
     return again
 
 

@@ -74,7 +74,7 @@ def test_a_choice_is_names_and_numbers() -> None:
 class Terminal(Output):
     """As if somebody sat there."""
 
-    live = True  # type: ignore[assignment]
+    live = True
 
 
 class Typed(io.StringIO):

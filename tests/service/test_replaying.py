@@ -12,6 +12,7 @@ from pupload.domain.replaying import Edits, Setting
 from pupload.domain.run import Run, Status
 from tests.bench import TEXT, Bench, a_bench
 from tests.builders import a_definition, a_flag, a_flow, a_node, a_well
+from tests.engine.test_foreach import PACK, SHRINK, SPLIT, a_packing_flow, packs, shrinks_but, splits
 
 
 def says(flag: str, *, code: int = 0) -> Script:
@@ -164,3 +165,22 @@ async def test_a_replay_goes_on_after_a_restart(tmp_path: Path) -> None:
         new = await ended(bench, new)
         assert (new.status, new.plan.replays) == (Status.COMPLETE, True)
         assert await bench.download(new, "three") == TEXT + b" a B c"
+
+
+# ── Collections ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_runs_for_each_item_is_taken_over_or_runs_for_each_again(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        bench.image("pupload/split:latest", splits(5))
+        bench.image("pupload/shrink:latest", shrinks_but("2"))
+        bench.image("pupload/pack:latest", packs)
+        old = await ended(bench, await bench.start(a_packing_flow(partial_failure="Keep"), [SPLIT, SHRINK, PACK]))
+        assert old.status is Status.COMPLETE
+        new = await ended(bench, (await bench.runs.replay(old.id, Edits(from_nodes=("pack",)))).run)
+        assert (new.status, ran(bench, new)) == (Status.COMPLETE, {"pack"})
+        assert new.artifacts["small"].items == 5
+        assert "small.2" not in new.artifacts
+        new = await ended(bench, (await bench.runs.replay(new.id, a_part_set("shrink", "Tier", "c-nano"))).run)
+        assert (new.status, ran(bench, new)) == (Status.COMPLETE, {*(f"shrink.{place}" for place in range(5)), "pack"})
+        assert await bench.download(new, "list") == await bench.download(old, "list")
