@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pupload.domain import collection, events, reaction, values
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import Each
-from pupload.domain.run import Failure, Items, NodeRun, NodeStatus
+from pupload.domain.run import Failure, Items, NodeRun, NodeStatus, Run
 from pupload.domain.turn import Turn
 
 AT_ONCE = 500
@@ -183,3 +183,12 @@ def _gather(turn: Turn, node: NodeRun, items: Items) -> None:
         )
     )
     reaction.take_outputs(turn, node.id, made)
+
+
+def is_last(run: Run, node: str, *, at_least: int) -> bool:
+    """Whether it is perhaps the last of so many items or more, so that all of them are gathered when it ends."""
+    if node in run.plan.nodes:
+        return False
+    whole, _ = collection.part_of(node) or ("", 0)
+    items = run.nodes[whole].items if whole in run.nodes else None
+    return items is not None and items.total >= at_least and items.total - items.ended <= AT_ONCE // 10

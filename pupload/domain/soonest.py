@@ -55,10 +55,17 @@ class _Walk:
 
     def go_on(self, nodes: Iterable[str]) -> None:
         """As if these nodes had ended well."""
-        ended = deque(nodes)
+        ended = deque(node for node in nodes if self._may_end_soon(node))
         while ended:
             for port in self._run.plan.nodes[ended.popleft()].outputs:
                 ended.extend(self._reached(port.edge))
+
+    def _may_end_soon(self, node: str) -> bool:
+        """Not so a node for an item, for what takes the items waits for all; and what runs for each, before its last."""
+        if node not in self._run.plan.nodes:
+            return False
+        items = self._run.nodes[node].items
+        return items is None or items.begun == items.total
 
     def _reached(self, edge: str) -> Iterator[str]:
         """The nodes of which this edge is the last that they needed."""
@@ -67,6 +74,8 @@ class _Walk:
             if self._steps < 0 or len(self.found) >= LOOK_AHEAD:
                 return
             if self._run.nodes[node].status is NodeStatus.IDLE and self._has_all(node):
+                if self._run.plan.nodes[node].each is not None:
+                    continue  # it has no container itself, and who is behind it has time
                 self.found.append(node)
                 yield node
 

@@ -20,7 +20,7 @@ from itertools import islice
 from typing import TypeVar
 
 from pupload import errors
-from pupload.domain import commands, deadlines, events
+from pupload.domain import commands, deadlines, events, foreach
 from pupload.domain.decide import decide_all, outstanding
 from pupload.domain.run import Decision, NodeRun, NodeStatus, Run
 from pupload.engine.aside import aside
@@ -452,14 +452,16 @@ def _batches(some: Iterable[T], size: int) -> Iterator[list[T]]:
 def _reach_far(run: Run, reports: Iterable[events.Report]) -> bool:
     """Whether thousands of nodes may change by one of them."""
     if len(run.nodes) < FAR:
-        return False
+        return any(isinstance(one, events.NodeSucceeded) and len(one.artifacts) >= FAR for one in reports)
     edges: list[str] = []
     for report in reports:
         match report:
             case events.NodeAdmitted() | events.NodeStarted() | events.NodeProgressed():
                 continue
-            case events.NodeSucceeded(artifacts=artifacts):
-                edges += [artifact.edge for artifact in artifacts]
+            case events.NodeSucceeded(artifacts=made, node=node) | events.NodeReused(artifacts=made, node=node):
+                if len(made) >= FAR or foreach.is_last(run, node, at_least=FAR):
+                    return True
+                edges += [artifact.edge for artifact in made]
             case events.UploadSealed(edge=edge):
                 edges.append(edge)
             case _:

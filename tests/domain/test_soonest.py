@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from pupload.domain import artifact, events
 from pupload.domain.decide import begin, decide
-from pupload.domain.flow import Node
+from pupload.domain.flow import ForEach, Node
 from pupload.domain.run import Run
 from pupload.domain.soonest import LOOK_AHEAD, MANY, from_outside, soonest
-from tests.builders import NOON, a_chain, a_flow, a_node, a_plan
+from tests.builders import NOON, a_chain, a_definition, a_flow, a_node, a_plan, a_port
 
 
 def a_run(*nodes: Node) -> Run:
@@ -94,3 +94,28 @@ def test_uploads_that_came_are_not_looked_at_again() -> None:
     run = replace(run, artifacts={"one": an_artifact("one"), "two": an_artifact("two")})
     assert soonest(run, awaited) == ["n"]
     assert list(awaited) == ["three"]
+
+
+def test_nobody_is_near_who_waits_for_items_that_had_no_turn() -> None:
+    definitions = [a_definition("p/split", outputs=[a_port("out", many=True)])]
+    each = ForEach(input="image", concurrency=1)
+    flow = a_flow(
+        a_node("split", uses="p/split", inputs={}, outputs={"out": "photos"}),
+        a_node("shrink", inputs={"image": "photos"}, outputs={"resized": "small"}, for_each=each),
+        a_node("pack", inputs={"image": "small"}, outputs={}),
+    )
+    run = begin("run_1", a_plan(flow, definitions), now=NOON).run
+    assert found(run) == []
+    made = (replace(an_artifact("photos"), items=2), an_artifact("photos.0"), an_artifact("photos.1"))
+    for report in (
+        events.NodeAdmitted(node="split", attempt=1),
+        events.NodeSucceeded(node="split", attempt=1, exit_code=0, artifacts=made),
+    ):
+        run = decide(run, report, now=NOON).run
+    assert found(run) == []
+    for report in (
+        events.NodeAdmitted(node="shrink.0", attempt=1),
+        events.NodeSucceeded(node="shrink.0", attempt=1, exit_code=0, artifacts=(an_artifact("small.0"),)),
+    ):
+        run = decide(run, report, now=NOON).run
+    assert found(run) == ["pack"]
