@@ -462,7 +462,11 @@ def _held(book: _Book) -> list[tuple[str, int, Tier, datetime, datetime | None]]
         match entry.event:
             case events.NodeAdmitted(node=node, attempt=number):
                 since[node, number] = (_tier(book.run.plan.nodes[node], climbed[node]), entry.at)
-            case events.NodeSucceeded(node=node, attempt=number) | events.AttemptFailed(node=node, attempt=number):
+            case (
+                events.NodeSucceeded(node=node, attempt=number)
+                | events.NodeReused(node=node, attempt=number)
+                | events.AttemptFailed(node=node, attempt=number)
+            ):
                 if (node, number) in since:
                     tier, began = since.pop((node, number))
                     held.append((node, number, tier, began, entry.at))

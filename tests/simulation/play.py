@@ -130,6 +130,7 @@ class Server:
             ids=world.ids,
             outbox=world.outbox(),
             poster=world.poster(),
+            memo=world.memo(),
         )
         config = engines.Config(
             attempts_root=self.root,

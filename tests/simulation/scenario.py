@@ -7,7 +7,7 @@ never on how often it was started: so a crash that costs a start does not change
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from pupload.domain.flow import Binding, Callback, DataWell, Flow, Node
@@ -93,13 +93,24 @@ class Scenario:
     """Whether the store takes files away instead of copying them."""
     same: bool
     """Whether faults must not change what the runs come to: nobody cancels, nothing depends on who is first."""
+    memoize: bool = False
+    """Whether work that was done before is used again."""
 
 
 def draw(chance: random.Random) -> Scenario:
     """A scenario."""
     same = chance.random() < 0.6
     cases = tuple(_case(chance, f"case{number}", same=same) for number in range(chance.choice((1, 1, 1, 2, 2, 3))))
-    return Scenario(cases=cases, notifies=chance.random() < 0.85, moves=chance.random() < 0.6, same=same)
+    notifies, moves = chance.random() < 0.85, chance.random() < 0.6
+    twins = tuple(_twin(chance, case) for case in cases if chance.random() < 0.5)
+    return Scenario(
+        cases=(*cases, *twins), notifies=notifies, moves=moves, same=same, memoize=bool(twins) or chance.random() < 0.3
+    )
+
+
+def _twin(chance: random.Random, case: Case) -> Case:
+    """The same flow with the same uploads, at another time: much of it need not be done twice."""
+    return replace(case, name=f"{case.name} again", at=case.at + chance.choice((0.0, 1.0, 20.0, 120.0, 2000.0)))
 
 
 def _case(chance: random.Random, name: str, *, same: bool) -> Case:

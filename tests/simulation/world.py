@@ -41,7 +41,7 @@ def _away(port: str) -> errors.TryLater:
 ARMING = 0.8
 """In how many of the schedules the container engine arms containers."""
 
-DATABASE = ("runs", "journal", "outbox", "ownership")
+DATABASE = ("runs", "journal", "outbox", "ownership", "memo")
 
 
 class World:
@@ -263,6 +263,10 @@ class World:
     def outbox(self) -> Any:
         """`ports.Outbox`."""
         return _Gate(self, "outbox", self.kept.outbox)
+
+    def memo(self) -> Any:
+        """`ports.Memo`; None where nothing is remembered."""
+        return _Gate(self, "memo", self.kept.memo) if self.scenario.memoize else None
 
     def poster(self) -> Any:
         """`ports.Poster`."""
