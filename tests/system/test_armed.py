@@ -91,7 +91,7 @@ async def test_a_run_that_is_cancelled_leaves_nothing_armed(own_server: Callable
         await client.cancel(run["ID"])
         assert (await client.wait(run["ID"]))["Status"] == "STOPPED"
         await until(lambda: not server.containers(), "containers are left of a run that was cancelled")
-        assert not list((server.data / "attempts").iterdir())
+        await until(lambda: not list((server.data / "attempts").iterdir()), "directories of attempts are left")
 
 
 async def test_what_waits_too_long_is_removed_and_the_node_starts_all_the_same(
