@@ -9,7 +9,11 @@ bear nobody beside it comes last of all, when every process but one has ended.
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-ALONE = ("tests/benchmarks/test_bench.py",)
+ALONE = (
+    "tests/benchmarks/test_bench.py",
+    "tests/faults/test_greed.py::test_f20_a_fork_bomb_hurts_nobody_else",
+    "tests/faults/test_greed.py::test_f24_bytes_are_counted_over_all_files",
+)
 """What measures the machine, or does to it what others would notice: modules, or single tests."""
 
 LONG = ("tests/faults/", "tests/nodes/", "tests/system/", "tests/adapters/docker/", "tests/adapters/db/")
