@@ -267,15 +267,16 @@ class Attempts:
 
     async def _tell(self, run: Run, work: Work, end: Good) -> None:
         """Says how the attempt ended, and has what is left of it seen to beside whoever has its room next."""
-        meant = await self._driver.report(work.ref.run, end)
+        with self._memory.learning(work.asked):
+            meant = await self._driver.report(work.ref.run, end)
+            if meant and work.asked is not None:
+                await self._memory.keep(run, work.node, work.asked, end)
         afterwards = self._see_to(run, work, end, meant=meant)
         self._keep_busy(work.ref, self._cleaning.start(afterwards, name=f"clean up {work.ref.id}"))
 
     async def _see_to(self, run: Run, work: Work, end: Good, *, meant: bool) -> None:
         await self._try_to_clean_up(work)
-        if meant and work.asked is not None:
-            await self._memory.keep(run, work.node, work.asked, end)
-        elif not meant and isinstance(end, events.NodeReused):
+        if not meant and isinstance(end, events.NodeReused):
             # It was no news: nobody wants it any more, or it was saved before in a commit whose answer was lost.
             now = await self._patiently(lambda: self._driver.look(run.id))
             shown = {(found.store, found.key) for found in now.artifacts.values()}

@@ -7,8 +7,10 @@ keeps another's from being deleted. Nothing counts before the run says so, as wi
 in the way (an object is gone, or another by now; a store or the database is away) makes it work that nobody did.
 """
 
+import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import timedelta
 
@@ -86,6 +88,8 @@ class Memory:
         self._lease = lease or for_ever(clock)
         self._scope = scope
         self._seconds = seconds
+        self._learning: dict[str, asyncio.Future[None]] = {}
+        """By key: set when it is remembered, or will not be."""
         self._tasks = Tasks()
 
     @property
@@ -114,6 +118,8 @@ class Memory:
             image = await self._executor.resolve_image(node.image)
             components = self.components(run, node, ref, image=image)
             key = memo.key(components)
+            while (learning := self._learning.get(key)) is not None:
+                await asyncio.wait({learning})
             found = await self._memo.find(self._scope, key, uses=node.uses)
         except errors.PuploadError as error:
             log.info("whether the work of %s was done before cannot be told: %s", ref.id, error)
@@ -123,6 +129,20 @@ class Memory:
         reused = await self._use(run, node, ref, found.entry)
         missed = None if reused else memo.Missed(nearest=found.entry.source)
         return Asked(key=key, components=components, missed=missed, reused=reused)
+
+    @contextmanager
+    def learning(self, asked: Asked | None) -> Iterator[None]:
+        """While it is told how the work ended, and that is remembered: who asks meanwhile hears of it."""
+        if asked is None:
+            yield
+            return
+        learnt = self._learning[asked.key] = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            learnt.set_result(None)
+            if self._learning.get(asked.key) is learnt:
+                del self._learning[asked.key]
 
     async def keep(self, run: Run, node: NodePlan, asked: Asked, end: events.NodeSucceeded | events.NodeReused) -> None:
         """Remembers the work, whose artifacts are the run's."""
