@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pupload.domain import condition, events, truth, values
 from pupload.domain.artifact import Artifact
 from pupload.domain.condition import Json, Name, Value, Word
-from pupload.domain.flow import Flow
 from pupload.domain.plan import EdgePlan, NodePlan
 from pupload.domain.run import NodeRun, NodeStatus
 from pupload.domain.truth import Impossible
@@ -30,15 +29,6 @@ Fail = Callable[[Turn, NodeRun, str], None]
 # ── For the plan ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def asking(flow: Flow) -> dict[str, tuple[str, ...]]:
-    """By node: those whose conditions ask how it ended. Of a flow that has no errors."""
-    found: dict[str, dict[str, None]] = {}
-    for node in flow.nodes:
-        for asked in _asked(node.when) if node.when else ():
-            found.setdefault(asked, {})[node.id] = None
-    return {node: tuple(those) for node, those in found.items()}
-
-
 def with_values(edges: dict[str, EdgePlan], nodes: Mapping[str, NodePlan]) -> dict[str, EdgePlan]:
     """The edges, of which those say so whose objects a condition asks to be read."""
     for node in nodes.values():
@@ -54,19 +44,13 @@ def _with_value(edge: EdgePlan) -> EdgePlan:
     return edge if edge.valued else values.replace(edge, valued=True)
 
 
-def _asked(when: str) -> list[str]:
-    names = condition.named(condition.parse(when))
-    return [name.name for name in names if isinstance(name, Name) and name.kind == "node"]
-
-
 # ── In a run ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def ask(turn: Turn, first: NodeRun, *, queue: Queue, fail: Fail) -> None:
     """
-    Has the node begin where its condition is met, or leaves it out and goes on with what takes its outputs.
-
-    Its inputs are there. A loop, for flows may be deep.
+    Has an idle node begin whose inputs are there and whose condition is met, or leaves it out and goes on with what
+    takes its outputs. A loop, for flows may be deep.
     """
     todo = deque([first.id])
     while todo:
@@ -74,13 +58,11 @@ def ask(turn: Turn, first: NodeRun, *, queue: Queue, fail: Fail) -> None:
         if node.status is not NodeStatus.IDLE:
             continue
         planned = turn.plan.nodes[node.id]
-        missing = _missing(turn, planned)
+        missing = "" if planned.runs else _missing(turn, planned)  # handlers take what there is
         if missing is None:
             continue  # there is more to come
         try:
             reason = missing or (_unmet(turn, planned) if planned.when else "")
-        except _TooEarly:
-            continue
         except Impossible as error:
             fail(turn, node, f"it cannot be told whether its condition is met: {error}")
             continue
@@ -88,14 +70,6 @@ def ask(turn: Turn, first: NodeRun, *, queue: Queue, fail: Fail) -> None:
             todo.extend(leave_out(turn, node, reason))
         else:
             queue(turn, node)
-
-
-def wake(turn: Turn, make_ready: Callable[[Turn, str], None]) -> None:
-    """Those go on that waited to hear how others ended."""
-    while turn.ended:
-        ended, turn.ended = turn.ended, []
-        for asker in (asker for node in ended for asker in turn.plan.asking.get(node, ())):
-            make_ready(turn, asker)
 
 
 def leave_out(turn: Turn, node: NodeRun, reason: str) -> list[str]:
@@ -106,25 +80,30 @@ def leave_out(turn: Turn, node: NodeRun, reason: str) -> list[str]:
     return [consumer for port in turn.plan.nodes[node.id].outputs for consumer in edges[port.edge].consumers]
 
 
-class _TooEarly(Exception):
-    """A node that the condition asks about has not ended."""
-
-
 def _missing(turn: Turn, node: NodePlan) -> str | None:
-    """Why an input that it needs will never be there; empty where all are there, None where something is to come."""
-    to_come = False
+    """
+    Why an input that it needs will never be there; empty where all are there, None where it is too early to tell.
+
+    It is while a node goes on that makes an input: if that fails, the node is no longer one that is left out for good
+    reasons. So it does not depend on who is first, and all upstream have ended whenever a condition is asked. What
+    comes from outside is not waited for in vain.
+    """
+    to_come, reason = False, ""
     for port in node.inputs:
         if turn.has_artifact(port.edge):
             continue
-        if not turn.is_empty(port.edge):
+        if turn.is_empty(port.edge):
+            if port.required and not reason:
+                reason = f"needs the output of node {turn.plan.edges[port.edge].producer}, which was skipped"
+        elif turn.plan.edges[port.edge].producer is not None:
+            return None
+        else:
             to_come = True
-        elif port.required:
-            return f"needs the output of node {turn.plan.edges[port.edge].producer}, which was skipped"
-    return None if to_come else ""
+    return None if to_come and not reason else reason
 
 
 def _unmet(turn: Turn, node: NodePlan) -> str:
-    """Why the node's condition is not met; empty where it is. Raises `Impossible`, `_TooEarly`."""
+    """Why the node's condition is not met; empty where it is. Raises `Impossible`."""
     seen: dict[str, Value] = {}
 
     def look(name: Name | Json) -> Value:
@@ -135,8 +114,6 @@ def _unmet(turn: Turn, node: NodePlan) -> str:
         term = condition.parse(node.when)
     except condition.Mistaken as error:  # of another version
         raise Impossible(str(error)) from None
-    if not all(turn.node(asked).status.terminal for asked in _asked(node.when)):
-        raise _TooEarly
     if truth.holds(term, look):
         return ""
     return f"its condition is not met: {_short(node.when)}{_told(seen)}"

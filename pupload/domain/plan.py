@@ -225,8 +225,8 @@ class Plan:
     """Whether the run is a replay of the one that it resumes: some of it may be otherwise than it was there."""
     handlers: tuple[str, ...] = ()
     """Ids of the nodes that run when all others have ended; no edge names them among its consumers."""
-    asking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By node: those whose conditions ask how it ended."""
+    conditional: bool = False
+    """Whether any node has a condition: some may be left out."""
 
     def __post_init__(self) -> None:
         nodes, edges = self.nodes, self.edges

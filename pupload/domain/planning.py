@@ -84,7 +84,7 @@ def make_plan(
         warnings=tuple(warnings),
         params=params or {},
         handlers=handlers.of(flow),
-        asking=branches.asking(flow),
+        conditional=any(node.when for node in flow.nodes),
         definitions=tuple([nodedef.bare(kind.definition) for kind in types.values()]),
     )
 

@@ -334,13 +334,15 @@ def make_ready(turn: Turn, node: str) -> None:
     if turn.head.ending is not None:
         return
     known = turn.node(node)
-    if known.status is NodeStatus.IDLE and _inputs_are_there(turn, node) and not turn.plan.nodes[node].runs:
+    if known.status is not NodeStatus.IDLE or turn.plan.nodes[node].runs:
+        return
+    if turn.plan.conditional or _inputs_are_there(turn, node):
         _take_up(turn, known)
 
 
 def _take_up(turn: Turn, node: NodeRun) -> None:
-    """The node, whose inputs are there, begins, unless it has a condition that is not met."""
-    if turn.plan.nodes[node.id].when:
+    """The node, whose inputs are there, begins; where there are conditions, as soon and as far as those let it."""
+    if turn.plan.conditional:
         branches.ask(turn, node, queue=_begin, fail=_cannot_tell)
     else:
         _begin(turn, node)
@@ -461,9 +463,6 @@ def settle(turn: Turn, go_on: Callable[[Turn], None], *, first: bool = False) ->
     `go_on` sees to what follows for nodes that run once for each item (`pupload.domain.foreach`).
     """
     if turn.to_expand or turn.items_ended:
-        go_on(turn)
-    while turn.plan.asking and turn.ended:
-        branches.wake(turn, make_ready)
         go_on(turn)
     if turn.plan.handlers:
         _handle(turn, go_on)

@@ -61,17 +61,16 @@ def _again(old: Run, from_nodes: Collection[str]) -> set[str]:
     # Of the flow's own nodes: what failed of an item is its node's to tell, and that may well have gone on without.
     todo = [node for node in old.plan.nodes if not handlers.is_well(old.nodes[node]) or node in from_nodes]
     again = set(todo)
-    if todo:
-        # What a condition left out is asked again; what went without it knew all that it will say.
+    while todo:
+        for port in old.plan.nodes[todo.pop()].outputs:
+            for consumer in old.plan.edges[port.edge].consumers:
+                if consumer not in again:
+                    again.add(consumer)
+                    todo.append(consumer)
+    if again:
+        # What a condition left out is asked again; what went without it goes on doing so, unless it is among them.
         again.update(node for node, state in old.nodes.items() if state.unmet)
         again.update(old.plan.handlers)
-    while todo:
-        node = todo.pop()
-        behind = {consumer for port in old.plan.nodes[node].outputs for consumer in old.plan.edges[port.edge].consumers}
-        # A condition that asks how the node ended may have another answer.
-        new = behind.union(old.plan.asking.get(node, ())) - again
-        again |= new
-        todo += new
     return again
 
 

@@ -29,10 +29,8 @@ class Turn:
         """How many nodes are READY, RUNNING or RETRYING now."""
         self.unfinished = run.unfinished
         """How many nodes are in no terminal state now."""
-        self.ended: list[str] = []
-        """Nodes that came to a terminal state; whoever looks after what follows from that takes them from it."""
         self.items_ended: list[str] = []
-        """Those for items likewise."""
+        """Nodes for items that came to a terminal state; whoever looks after what follows from that takes them."""
         self.to_expand: list[str] = []
         """Nodes that run once for each item, and whose inputs are there."""
         self.happened: list[Event] = []
@@ -98,7 +96,8 @@ class Turn:
             is_active = status.active
             if status.terminal:
                 self.unfinished -= 1
-                (self.ended if node in self.plan.nodes else self.items_ended).append(node)
+                if node not in self.plan.nodes:
+                    self.items_ended.append(node)
             self.active += is_active - before.status.active
             self._moved[node] = is_active
         self._touched.add(node)

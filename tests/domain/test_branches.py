@@ -180,18 +180,32 @@ def test_a_node_hears_how_another_ended() -> None:
     assert statuses(run) == {"probe": "COMPLETE", "yes": "READY", "no": "SKIPPED"}
 
 
-def test_a_node_waits_for_what_it_asks_about_though_its_inputs_will_not_come() -> None:
-    # `mid` is left out at once; `last` could go without it, but asks about `slow`, which still runs.
+def test_a_node_is_left_out_when_all_that_it_needs_of_other_nodes_is_settled() -> None:
+    # Were `mid` left out at once, it would depend on who is first whether `last` runs when `slow` fails.
     nodes = (
         a_node("slow", inputs={"in": "file"}, outputs={"out": "a"}),
         a_node("never", inputs={"in": "file"}, outputs={"out": "b"}, when="input.in.size > 5"),
         a_node("mid", inputs={"x": "a", "y": "b"}, outputs={"out": "c"}),
         a_node("last", uses="x/join", inputs={"a": "c"}, outputs={}, when="node.slow.status == 'COMPLETE'"),
     )
-    run = given(begun(*nodes, definitions=(OPTIONAL,)), "file")
-    assert statuses(run) == {"slow": "READY", "never": "SKIPPED", "mid": "SKIPPED", "last": "IDLE"}
-    run = done(run, "slow")
-    assert statuses(run)["last"] == "READY"
+    definitions = (OPTIONAL, a_definition("pupload/resize", max_attempts=1))
+    run = given(begun(*nodes, definitions=definitions), "file")
+    assert statuses(run) == {"slow": "READY", "never": "SKIPPED", "mid": "IDLE", "last": "IDLE"}
+    ended = done(run, "slow")
+    assert statuses(ended) == {"slow": "COMPLETE", "never": "SKIPPED", "mid": "SKIPPED", "last": "READY"}
+    failed = events.AttemptFailed(node="slow", attempt=1, failure="exit", reason="broke", exit_code=1)
+    ended = told(run, events.NodeAdmitted(node="slow", attempt=1), failed)
+    assert statuses(ended) == {"slow": "ERROR", "never": "SKIPPED", "mid": "SKIPPED", "last": "SKIPPED"}
+
+
+def test_nothing_is_awaited_for_a_node_that_will_be_left_out() -> None:
+    run = begun(
+        a_node("never", inputs={"in": "file"}, outputs={"out": "b"}, when="input.in.size > 5"),
+        a_node("mid", inputs={"x": "other", "y": "b"}, outputs={"out": "c"}),
+    )
+    run = given(run, "file")
+    assert statuses(run) == {"never": "SKIPPED", "mid": "SKIPPED"}
+    assert run.status is Status.COMPLETE
 
 
 def test_a_deep_chain_of_conditions_is_left_out_without_recursion() -> None:
