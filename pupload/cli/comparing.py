@@ -8,17 +8,16 @@ within bounds, and compared as what it is: text by lines, JSON by its places, pi
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pupload import errors
-from pupload.cli import differences
+from pupload.cli import differences, gathering
 from pupload.cli.likeness import Likeness, Pair
 from pupload.client import Answer, Client
-from pupload.domain import collection as collection_of
 from pupload.domain import mime
 
 MOST_BYTES = 4 << 20
@@ -26,8 +25,6 @@ MOST_BYTES = 4 << 20
 
 MOST_PLACES = 20
 """Of a collection whose items are compared beyond their bytes."""
-
-PAGE = 1000
 
 MOST_RUNS = 20
 """How many runs back it is looked for a node's time, where each took it over from the one before."""
@@ -73,7 +70,7 @@ class Comparison:
             "New": _side(new, await self._seconds(self.new, node)),
         }
         if old is not None and new is not None and "Items" in old and "Items" in new:
-            return line | await self._collections(edge, old, new, likeness)
+            return line | await self._collections(old, new, likeness)
         return line | {"Difference": await self._difference(old, new, likeness)}
 
     async def _seconds(self, run: Answer, node: str) -> float | None:
@@ -125,9 +122,10 @@ class Comparison:
 
     # ── Collections ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _collections(self, edge: str, old: Answer, new: Answer, likeness: Likeness) -> Told:
+    async def _collections(self, old: Answer, new: Answer, likeness: Likeness) -> Told:
         """Item by item, by their places."""
-        before, after = await self._items(self.old, edge, old), await self._items(self.new, edge, new)
+        before = await gathering.items(self.client, self.old, old)
+        after = await gathering.items(self.client, self.new, new)
         places = sorted({*before, *after})
         other = [place for place in places if not _is_same(before.get(place), after.get(place))]
         lines = []
@@ -141,16 +139,6 @@ class Comparison:
             "Items": lines,
             "MoreItems": len(other) - len(lines),
         }
-
-    async def _items(self, run: Answer, edge: str, collection: Answer) -> Mapping[int, Answer]:
-        """The collection's items by their places."""
-        found: dict[int, Answer] = {}
-        for offset in range(0, collection["Items"], PAGE):
-            page = await self.client.items(run["ID"], edge, offset=offset, limit=PAGE)
-            for name, each in page["Artifacts"].items():
-                if (placed := collection_of.part_of(name)) is not None:
-                    found[placed[1]] = each
-        return found
 
 
 def _is_same(old: Answer | None, new: Answer | None) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pupload import errors
 from pupload.api.flow import wire
-from pupload.cli import authoring, failures, output, project, runs
+from pupload.cli import authoring, failures, gathering, output, project, runs
 from pupload.cli.board import Board
 from pupload.cli.borrowing import a_server
 from pupload.cli.failures import Usage
@@ -173,10 +173,13 @@ async def _download(client: Client, run: Answer, edges: Sequence[str], into: Pat
         artifact = run["Artifacts"].get(edge)
         if artifact is None:
             continue
-        name = file_name(artifact)
+        name = file_name(artifact) if "Items" not in artifact else file_name({**artifact, "ContentType": ""})
         if into / name in saved.values():
             name = f"{len(saved)}-{name}"
         tell = board.transfer(f"downloading {edge}", artifact["Size"])
+        if "Items" in artifact:
+            saved[edge] = await gathering.download(client, run, artifact, into / name, on_progress=tell)
+            continue
         saved[edge] = await client.download(artifact, into / name, on_progress=tell)
     return saved
 
@@ -194,7 +197,8 @@ async def _report(out: Output, client: Client, run: Answer, saved: Mapping[str, 
         out.json({"Run": run, "Files": {edge: str(path) for edge, path in saved.items()}})
     for edge, path in saved.items():
         artifact = run["Artifacts"][edge]
-        out.say(f"{edge}: {path} ({artifact['ContentType']}, {output.size(artifact['Size'])})")
+        what = f"{artifact['Items']} items" if "Items" in artifact else artifact["ContentType"]
+        out.say(f"{edge}: {path} ({what}, {output.size(artifact['Size'])})")
     for warning in run["Warnings"]:
         out.note(f"warning: {warning}")
     if run["Status"] == "COMPLETE":

@@ -9,7 +9,7 @@ import pytest
 from pupload import errors, ports
 from pupload.adapters.memory.containers import Outcome
 from pupload.api.flow import wire
-from pupload.cli import replaying
+from pupload.cli import gathering, replaying
 from pupload.cli.failures import Failed, Usage
 from pupload.cli.output import Output
 from pupload.client import Client
@@ -19,6 +19,7 @@ from tests.api.house import House, a_house
 from tests.bench import PNG, NoCatalogue
 from tests.builders import a_definition, a_flag, a_flow, a_node, a_port
 from tests.cli.test_pup import _process as process
+from tests.engine.test_foreach import PACK, SHRINK, SPLIT, a_packing_flow, packs, splits
 
 FLOW = a_flow(
     a_node("make", uses="p/make", inputs={"in": "there"}, outputs={"out": "made", "picture": "seen"}),
@@ -222,3 +223,47 @@ def test_differences_are_told_in_a_few_words() -> None:
         ({"Kind": "added"}, "was not there"),
     ):
         assert replaying.in_words(difference, side, side) == words
+
+
+# ── Collections ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def shrinks(order: ports.ContainerOrder) -> Outcome:
+    """Copies its input with a word behind it; of the third item only where there is one."""
+    (path,) = order.inputs.iterdir()
+    word = order.environment.get("FLAG_WORD", "") if path.read_bytes().endswith(b"2") else ""
+    (order.outputs / "small").write_bytes(path.read_bytes() + word.encode())
+    return Outcome()
+
+
+async def test_collections_are_compared_item_by_item(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with a_house(tmp_path) as house, house.client() as client:
+        house.bench.image("pupload/split:latest", splits(5))
+        house.bench.image("pupload/shrink:latest", shrinks)
+        house.bench.image("pupload/pack:latest", packs)
+        run = await client.start(wire.write_order(a_packing_flow(), [SPLIT, SHRINK, PACK]))
+        run = await client.wait(run["ID"])
+        assert run["Status"] == "COMPLETE", run["Error"]
+        replay = Replay(house, capsys)
+        found = (await replay.told(run["ID"], flags=["shrink.word=x"]))["Artifacts"]
+        assert found["small"]["Difference"] == {"Kind": "collection", "Same": 4, "Different": 1}
+        assert (found["small"]["Old"]["Items"], found["small"]["MoreItems"]) == (5, 0)
+        (item,) = found["small"]["Items"]
+        assert (item["Place"], item["New"]["Size"] - item["Old"]["Size"]) == (2, 1)
+        assert item["Difference"]["Kind"] == "picture"
+        assert found["list"]["Difference"] == {"Kind": "same"}
+        said = await replay(run["ID"], flags=["shrink.word=x"])
+        assert "1 items of 5" in said
+        assert "  2: 19 bytes → 20 bytes, other bytes: " in said
+
+
+async def test_a_collection_is_brought_as_a_folder(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house, house.client() as client:
+        house.bench.image("pupload/split:latest", splits(3))
+        house.bench.image("pupload/shrink:latest", shrinks)
+        house.bench.image("pupload/pack:latest", packs)
+        run = await client.start(wire.write_order(a_packing_flow(), [SPLIT, SHRINK, PACK]))
+        run = await client.wait(run["ID"])
+        folder = await gathering.download(client, run, run["Artifacts"]["small"], tmp_path / "out", on_progress=print)
+        assert sorted(path.name for path in folder.iterdir()) == ["00000.png", "00001.png", "00002.png"]
+        assert (folder / "00001.png").read_bytes() == PNG + b"1"
