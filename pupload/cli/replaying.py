@@ -14,6 +14,8 @@ from pupload.cli.failures import Usage
 from pupload.cli.output import Output
 from pupload.client import Answer, Client
 
+_MOST_NAMED = 20
+
 COLUMNS = ("EDGE", "NODE", "OLD SIZE", "NEW SIZE", "OLD TIME", "NEW TIME", "DIFFERENCE")
 
 
@@ -109,8 +111,9 @@ def _report(out: Output, old: Answer, new: Answer, lines: Sequence[Told]) -> int
     if out.as_json:
         out.json({"Run": new, "ReplayOf": old["ID"], "Artifacts": list(lines)})
     ran = [node for node, state in new["NodeState"].items() if not state.get("Reused")]
-    taken = len(new["NodeState"]) - len(ran)
-    out.say(f"{new['ID']} replays {old['ID']}: {', '.join(ran)} ran; taken over: {taken} nodes")
+    taken, every = len(new["NodeState"]) - len(ran), len(new["NodeState"])
+    named = f"{', '.join(ran[:_MOST_NAMED])}{', ...' if len(ran) > _MOST_NAMED else ''}"
+    out.say(f"{new['ID']} replays {old['ID']}: not taken over is {named}; {taken} of {every} nodes are")
     if lines:
         out.say()
         out.table(COLUMNS, [_row(line) for line in lines])
