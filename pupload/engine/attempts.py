@@ -91,7 +91,6 @@ class Attempts:
         """What is done for the attempts of each run, cleaning up included."""
         self._unclean: dict[str, dict[str, Work]] = {}
         """By run and attempt: what could not be cleaned up."""
-        self._preparing: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._works)
@@ -216,20 +215,6 @@ class Attempts:
             if work.outputs is not None:
                 work.outputs.give_up()
             work.break_off()
-
-    def prepare(self, run: Run, node: str) -> None:
-        """Has the node's image at hand, if it can be; an attempt will say so if it cannot."""
-        image = run.plan.nodes[node].image
-        if image not in self._preparing:
-            self._preparing.add(image)
-            task = self._tasks.start(self._prepare(image), name=f"prepare {image}")
-            task.add_done_callback(lambda _: self._preparing.discard(image))
-
-    async def _prepare(self, image: str) -> None:
-        try:
-            await self._executor.resolve_image(image)
-        except errors.PuploadError as error:
-            log.info("image %s is not at hand: %s", image, error)
 
     async def _bury(self, run: Run, ref: AttemptRef) -> None:
         await self._try_to_clean(run, Work(ref, run.plan.nodes[ref.node], container=True))

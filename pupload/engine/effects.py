@@ -11,6 +11,7 @@ from pupload.domain.run import Run
 from pupload.engine.attempts import Attempts
 from pupload.engine.callbacks import Callbacks
 from pupload.engine.patience import AWAY, patiently
+from pupload.engine.preparing import Preparing
 from pupload.engine.staging import Staging, handed_prefix
 from pupload.engine.tasks import Tasks
 from pupload.engine.uploads import Uploads
@@ -27,6 +28,7 @@ class Effects:
         *,
         runs: RunStore,
         attempts: Attempts,
+        preparing: Preparing,
         uploads: Uploads,
         staging: Staging,
         callbacks: Callbacks,
@@ -34,6 +36,7 @@ class Effects:
     ) -> None:
         self._runs = runs
         self._attempts = attempts
+        self._preparing = preparing
         self._uploads = uploads
         self._staging = staging
         self._callbacks = callbacks
@@ -43,6 +46,7 @@ class Effects:
 
     async def close(self) -> None:
         """Stops; what was not done is found again at the next start."""
+        await self._preparing.close()
         await self._tasks.close()
 
     def carry_out(self, run: Run, command: commands.Command) -> None:
@@ -51,7 +55,7 @@ class Effects:
             case commands.AwaitUpload(edge=edge):
                 self._uploads.watch(run, edge)
             case commands.PrepareNode(node=node):
-                self._attempts.prepare(run, node)
+                self._preparing.prepare(run, node)
             case commands.StartNode(node=node, attempt=number):
                 self._attempts.start(run, node, number)
             case commands.StopNode(node=node, attempt=number):

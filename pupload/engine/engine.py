@@ -27,6 +27,7 @@ from pupload.engine.leases import Leases
 from pupload.engine.memory import USUAL_SECONDS, Memory
 from pupload.engine.orders import Limits, owner_of
 from pupload.engine.post import Post
+from pupload.engine.preparing import Preparing
 from pupload.engine.retention import Keeping, Retention
 from pupload.engine.sharing import Sharing
 from pupload.engine.staging import Staging
@@ -225,6 +226,7 @@ class Engine:
         self._effects = Effects(
             runs=world.runs,
             attempts=self.attempts,
+            preparing=Preparing(world.executor),
             uploads=self.uploads,
             staging=self.staging,
             callbacks=self.callbacks,
