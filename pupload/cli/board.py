@@ -1,6 +1,7 @@
 """What `pup test` shows while a run goes on: a live picture on a terminal, a line for each change elsewhere."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +24,23 @@ _STATUS_AFTER = {
     "node.retrying": "RETRYING",
     "node.failed": "ERROR",
     "node.skipped": "SKIPPED",
+    "node.expanded": "RUNNING",
+    "node.gathered": "COMPLETE",
 }
+_ENDED = ("COMPLETE", "ERROR", "SKIPPED")
+
+
+@dataclass
+class _Items:
+    """Of a node that runs once for each: how many there are, and how they ended."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+
+    def __str__(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{self.done} of {self.total} items{failed}"
 
 
 class Board:
@@ -32,6 +49,7 @@ class Board:
     def __init__(self, out: Output, nodes: Iterable[str]) -> None:
         self._out = out
         self._nodes = dict.fromkeys(nodes, ("IDLE", ""))
+        self._items: dict[str, _Items] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -60,6 +78,13 @@ class Board:
             return
         facts = event.data["Data"]
         node, said = facts["Node"], str(facts.get("Reason", ""))
+        if (items := self._items.get(node.rpartition(".")[0])) is not None and node not in self._nodes:
+            self._see_item(node, items, status, said)
+            return
+        if event.kind == "node.expanded":
+            self._items[node] = _Items(facts["Items"], done=facts["Reused"])
+        if node in self._items and status != "ERROR":
+            said = str(self._items[node])
         if event.kind == "node.progressed":
             said = f"{facts['Progress']:.0%}"
         before, self._nodes[node] = self._nodes.get(node), (status, said)
@@ -67,6 +92,19 @@ class Board:
             number = facts.get("Attempt", 1)
             again = f" (attempt {number})" if isinstance(number, int) and number > 1 else ""
             self._out.say(f"{node}: {status}{again}{f': {said}' if said else ''}")
+
+    def _see_item(self, node: str, items: _Items, status: str, said: str) -> None:
+        """Thousands of lines say less than a count: each tenth is told, and what fails."""
+        if status not in _ENDED:
+            return
+        items.done += 1
+        items.failed += status == "ERROR"
+        whole = node.rpartition(".")[0]
+        self._nodes[whole] = ("RUNNING", str(items))
+        if self._live is None and status == "ERROR":
+            self._out.say(f"{node}: {status}: {said}")
+        elif self._live is None and items.done * 10 // items.total > (items.done - 1) * 10 // items.total:
+            self._out.say(f"{whole}: RUNNING: {items}")
 
     def transfer(self, description: str, total: int) -> Callable[[int], None]:
         """A bar for bytes that move; returns what is told how many more have."""

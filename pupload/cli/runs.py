@@ -156,6 +156,9 @@ def show(out: Output, run: Answer) -> None:
 def _node_row(node: str, state: Answer) -> tuple[Any, ...]:
     attempt = f"{state['Attempt']} of {state['MaxAttempts']}" if state["Attempt"] else ""
     code = "" if state["ExitCode"] is None else str(state["ExitCode"])
+    if "Items" in state:
+        items = state["Items"]
+        attempt = f"{items['Complete']} of {items['Total']} items"
     return node, output.status(progress(state)), attempt, code, state["Error"]
 
 
