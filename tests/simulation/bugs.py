@@ -15,6 +15,7 @@ from pupload.engine import (
     driver,
     lease,
     logs,
+    memory,
     sharing,
     staging,
     sweeping,
@@ -149,6 +150,27 @@ def armed_and_let_go(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(containers.MemoryExecutor, "arm", careless)
 
 
+def inputs_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Work is known by its node alone, whatever goes in."""
+    careful = memory.Memory.components
+
+    def careless(self: Any, *given: Any, **named: Any) -> Any:
+        found = careful(self, *given, **named)
+        return tuple(one for one in found if not one.name.startswith("input "))
+
+    patch.setattr(memory.Memory, "components", careless)
+
+
+def copies_left(patch: pytest.MonkeyPatch) -> None:
+    """What was copied for a run that does not want it any more stays."""
+
+    async def untidy(self: Any, *_: Any, **__: Any) -> None:
+        return
+
+    patch.setattr(memory.Memory, "withdraw", untidy)
+    patch.setattr(memory.Memory, "_give_up", untidy)
+
+
 BUGS: dict[Put, int] = {
     start_before_commit: 10,
     any_version: 0,
@@ -164,5 +186,6 @@ BUGS: dict[Put, int] = {
     lease_for_ever: 50,
     armed_for_ever: 0,
     armed_and_let_go: 0,
+    inputs_forgotten: 0,
 }
 """Each with a seed from which on it does not take long to be noticed."""

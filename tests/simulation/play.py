@@ -36,7 +36,7 @@ from pupload.service.spooling import Spool
 from pupload.service.uploads import Signed, Uploads
 from pupload.service.views import Order
 from tests.checker import SIGNED, Checker, Results, Violation, compare, results
-from tests.simulation import faults, scenario
+from tests.simulation import faults, remembering, scenario
 from tests.simulation.loop import Process, Stuck
 from tests.simulation.world import World, clear, picture_or_text
 
@@ -533,6 +533,7 @@ async def _judge(
     )
     steady = not any(isinstance(fault, faults.Step) for fault in plan)
     world.broken += await checker.judge(ended=True, steady_clock=steady, said=world.said, output=heard)
+    world.broken += remembering.false_hits(world.worked, world.saved)
     left = [path.name for path in (world.root / "secrets").glob("*")]
     if left:
         world.report("I8", "", "secrets are left that attempts were given", " ".join(left))

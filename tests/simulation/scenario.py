@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
-from pupload.domain.flow import Binding, Callback, DataWell, Flow, Node
+from pupload.domain.flow import Binding, Callback, DataWell, Flow, ForEach, Node
 from pupload.domain.nodedef import NodeDef, Port, Retry
+from tests.simulation import steering
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SECRET = "hush-hush-webhook-secret"
@@ -42,6 +43,10 @@ class Behaviour:
     pull_seconds: float = 0.0
     leaves_out: frozenset[str] = frozenset()
     """Optional outputs that it does not write."""
+    items: int = 0
+    """How many files it writes to an output that is a collection."""
+    picky: bool = False
+    """Where it runs for items, it is only every third that it fails for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,8 @@ def draw(chance: random.Random) -> Scenario:
     """A scenario."""
     same = chance.random() < 0.6
     cases = tuple(_case(chance, f"case{number}", same=same) for number in range(chance.choice((1, 1, 1, 2, 2, 3))))
+    cases = tuple(_with_collections(random.Random(repr(case)), case) for case in cases)
+    cases = tuple(_steered(random.Random(repr(case)), case) for case in cases)
     notifies, moves = chance.random() < 0.85, chance.random() < 0.6
     twins = tuple(_twin(chance, case) for case in cases if chance.random() < 0.5)
     return Scenario(
@@ -109,8 +116,13 @@ def draw(chance: random.Random) -> Scenario:
 
 
 def _twin(chance: random.Random, case: Case) -> Case:
-    """The same flow with the same uploads, at another time: much of it need not be done twice."""
-    return replace(case, name=f"{case.name} again", at=case.at + chance.choice((0.0, 1.0, 20.0, 120.0, 2000.0)))
+    """The same flow at another time, often with the same uploads: much of it need not be done twice."""
+    puts = case.puts
+    if chance.random() < 0.3:
+        data = {put.edge: _data(chance) for put in puts}
+        puts = tuple(replace(put, data=data[put.edge]) for put in puts)
+    at = case.at + chance.choice((0.0, 1.0, 20.0, 120.0, 2000.0))
+    return replace(case, name=f"{case.name} again", at=at, puts=puts)
 
 
 def _case(chance: random.Random, name: str, *, same: bool) -> Case:
@@ -186,6 +198,57 @@ def _graph(
         taken.update(dict.fromkeys(inputs))
     chance.shuffle(nodes)
     return [edge for edge in outside if edge in taken], nodes, definitions, images
+
+
+def _steered(chance: random.Random, case: Case) -> Case:
+    """Some flows have conditions and handlers."""
+    if chance.random() < 0.7:
+        return case
+    nodes, more = steering.steered(chance, case.name, case.flow.nodes, case.definitions)
+    behaves = {one.image: Behaviour(seconds=chance.choice((0.0, 5.0)), fails=chance.choice((0, 0, 1))) for one in more}
+    return replace(
+        case,
+        flow=replace(case.flow, nodes=nodes),
+        definitions=(*case.definitions, *more),
+        images={**case.images, **behaves},
+    )
+
+
+def _with_collections(chance: random.Random, case: Case) -> Case:
+    """Some flows have nodes that make collections, and others that take them whole, or run for each item."""
+    if chance.random() < 0.6:
+        return case
+    wanted = {port.edge for node in case.flow.nodes for port in node.inputs}
+    definitions, images = {one.uses: one for one in case.definitions}, dict(case.images)
+    nodes = {node.id: node for node in case.flow.nodes}
+    many = set[str]()
+    # An order in which they can run.
+    for name in sorted(nodes, key=lambda name: (bool(nodes[name].runs), int(name[1:]))):
+        node = nodes[name]
+        definition, taken = definitions[node.uses], [port.name for port in node.inputs if port.edge in many]
+        some = taken or [port.name for port in node.inputs if chance.random() < 0.1]
+        if some and chance.random() < 0.75:
+            asked = ForEach(
+                input=chance.choice(some),
+                concurrency=chance.choice((0, 0, 1, 2)),
+                partial_failure=chance.choice(("AllMustSucceed", "Keep")),
+            )
+            nodes[name] = node = replace(node, for_each=asked)
+            taken = [port for port in taken if port != asked.input]
+            many.update(port.edge for port in node.outputs)
+        elif outs := [port for port in node.outputs if port.edge in wanted and chance.random() < 0.7]:
+            many.update(port.edge for port in outs)
+            definition = replace(definition, outputs=_made_many(definition.outputs, [port.name for port in outs]))
+        definitions[node.uses] = replace(definition, inputs=_made_many(definition.inputs, taken))
+        images[definition.image] = replace(
+            images[definition.image], items=chance.choice((0, 1, 2, 3, 5, 9)), picky=chance.random() < 0.8
+        )
+    flow = replace(case.flow, nodes=tuple(nodes[node.id] for node in case.flow.nodes))
+    return replace(case, flow=flow, definitions=tuple(definitions.values()), images=images)
+
+
+def _made_many(ports: tuple[Port, ...], names: list[str]) -> tuple[Port, ...]:
+    return tuple(replace(port, many=True) if port.name in names else port for port in ports)
 
 
 def _definition(

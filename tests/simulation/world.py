@@ -19,12 +19,12 @@ from typing import Any
 
 from pupload import errors, ports
 from pupload.adapters.memory import clock, containers, ids, objects, outbox, secrets, state
-from pupload.domain import command
+from pupload.domain import collection, command
 from pupload.domain.delivery import Reply
 from pupload.domain.run import AttemptRef, NodeStatus, Run
 from pupload.engine.arming import Budget
-from tests.checker import Violation
-from tests.simulation import faults
+from tests.checker import Violation, is_done_without
+from tests.simulation import faults, remembering
 from tests.simulation.loop import Loop, Process
 from tests.simulation.scenario import KEY, KEY_VALUE, MEMORY_BYTES, PNG, Behaviour, Scenario, output
 
@@ -73,6 +73,8 @@ class World:
         """Every run as last saved."""
         self.said: dict[str, list[str]] = {}
         """What the container of each attempt said in all, by the attempt's id."""
+        self.worked: remembering.Worked = {}
+        """What containers were given to work on."""
         self.broken: list[Violation] = []
         self.calls = 0
         self.over = False
@@ -172,7 +174,8 @@ class World:
             charged, mishaps = (node.charged, node.mishaps) if node else (0, 0)
             said = [f"line {number} of {ref.id}" for number in range(1, behaviour.lines + 1)]
             self.said[ref.id] = [*said, *(["***"] * 2 if order.secrets else [])]
-            how = behaviour.how if charged < behaviour.fails else ""
+            _, place = collection.part_of(ref.node) or ("", 1)
+            how = behaviour.how if charged < behaviour.fails and (not behaviour.picky or place % 3 == 1) else ""
             short = order.memory_bytes < behaviour.memory_bytes
             if order.secrets is not None:
                 said = [*said, *self._given(order.secrets)]
@@ -193,16 +196,20 @@ class World:
         return run
 
     def _write(self, order: ports.ContainerOrder, behaviour: Behaviour, how: str) -> None:
-        given = [path.read_bytes() for path in sorted(order.inputs.iterdir()) if not path.name.startswith(".")]
+        given = [path.read_bytes() for path in sorted(order.inputs.rglob("[!.]*")) if path.is_file()]
         plan = self.saved[order.attempt.run].plan.nodes[order.attempt.node]
+        remembering.note(self.worked, plan.image, plan.id, given)
         for number, port in enumerate(plan.outputs):
             left_out = port.port in behaviour.leaves_out or how == "exit"
             if left_out or (how == "missing" and port.required) or (how == "half" and number):
                 continue
             inside = order.environment[command.environment_name("OUTPUT_", port.port)]
             picture = "image/png" in port.types and how != "type"
-            data = output(port.port, order.attempt.node, given, picture=picture)
-            (order.outputs / Path(inside).name).write_bytes(data)
+            path, node = order.outputs / Path(inside).name, order.attempt.node
+            if not port.many:
+                path.write_bytes(output(port.port, node, given, picture=picture))
+            for item in range(behaviour.items if port.many else 0):
+                (path / f"{item:02}").write_bytes(output(f"{port.port}.{item}", node, given, picture=picture))
 
     def _given(self, secrets: Path) -> list[str]:
         """What a node prints that was given a secret; kept of it are masks."""
@@ -225,7 +232,8 @@ class World:
             self.report("I7", ref.run, f"attempt {ref.id} was started where there was no room", str(alive))
         if run and node:
             for port in run.plan.nodes[ref.node].inputs:
-                if port.edge not in run.artifacts and (port.required or port.edge not in run.absent):
+                lacks = port.edge not in run.artifacts
+                if lacks and (port.required or not is_done_without(run, ref.node, port.edge)):
                     self.report("I4", ref.run, f"attempt {ref.id} was started without input {port.edge}")
 
     def report(self, invariant: str, run: str, sentence: str, evidence: str = "") -> None:
