@@ -113,7 +113,7 @@ def _report(out: Output, old: Answer, new: Answer, lines: Sequence[Told]) -> int
     ran = [node for node, state in new["NodeState"].items() if not state.get("Reused")]
     taken, every = len(new["NodeState"]) - len(ran), len(new["NodeState"])
     named = f"{', '.join(ran[:_MOST_NAMED])}{', ...' if len(ran) > _MOST_NAMED else ''}"
-    out.say(f"{new['ID']} replays {old['ID']}: not taken over is {named}; {taken} of {every} nodes are")
+    out.say(f"{new['ID']} replays {old['ID']}: {named} ran anew, {taken} of {every} nodes were taken over")
     if lines:
         out.say()
         out.table(COLUMNS, [_row(line) for line in lines])

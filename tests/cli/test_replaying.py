@@ -95,7 +95,7 @@ async def test_old_is_told_beside_new(tmp_path: Path, there: Path, capsys: pytes
         lines = [
             line.rstrip() for line in (await replay(old, flags=["say.word=new"], from_nodes=["after"])).splitlines()
         ]
-        assert any(line.endswith(f"replays {old}: not taken over is say, after; 1 of 3 nodes are") for line in lines)
+        assert any(line.endswith(f"replays {old}: say, after ran anew, 1 of 3 nodes were taken over") for line in lines)
         (heading,) = [line for line in lines if line.startswith("EDGE")]
         assert heading.split("  ")[0] == "EDGE"
         (row,) = [line for line in lines if line.startswith("said")]

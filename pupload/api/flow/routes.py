@@ -8,7 +8,7 @@ from aiohttp import web
 
 from pupload import errors, ports
 from pupload.api import web as shared
-from pupload.api.flow import models, problems, remembered, secrets, stream, wire
+from pupload.api.flow import models, problems, remembered, replaying, secrets, stream, wire
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import events, run
 from pupload.engine import aside
@@ -89,7 +89,7 @@ async def resume(request: web.Request) -> web.Response:
 
 async def replay(request: web.Request) -> web.Response:
     key, old = _idempotency_key(request), request.match_info["flowRunID"]
-    edits = await shared.read_document(request, wire.read_replay, optional=True)
+    edits = await shared.read_document(request, replaying.read, optional=True)
     return await _run(request, await request.app[SERVICES].runs.replay(old, edits, idempotency_key=key))
 
 

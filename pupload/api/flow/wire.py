@@ -15,7 +15,7 @@ import msgspec
 
 from pupload import errors, ports
 from pupload.api.flow import holding, masks, models, reading, remembered, repeating
-from pupload.domain import artifact, delivery, events, flow, nodedef, replaying, run
+from pupload.domain import artifact, delivery, events, flow, nodedef, run
 from pupload.service import views
 
 _ENCODER = msgspec.json.Encoder()
@@ -87,16 +87,6 @@ def read_cancel(document: Any) -> str:
 def read_resume(document: Any) -> str | None:
     """The node to begin from. Raises `errors.Malformed`."""
     return reading.read(models.Resume, document, warnings=[]).FromNode or None
-
-
-def read_replay(document: Any) -> replaying.Edits:
-    """What is to be otherwise. Raises `errors.Malformed`."""
-    asked = reading.read(models.Replay, document, warnings=[])
-    return replaying.Edits(
-        from_nodes=tuple(asked.From),
-        flags=tuple(replaying.Setting(node=each.Node, name=each.Name, value=each.Value) for each in asked.Flags),
-        parts=tuple(replaying.Setting(node=each.Node, name=each.Key, value=each.Value) for each in asked.Set),
-    )
 
 
 def read_params(document: Any) -> dict[str, str]:
