@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pupload import errors, ports
-from pupload.domain import callbacks, deadlines, delivery, events, retry
+from pupload.domain import callbacks, collection, deadlines, delivery, events, retry
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import NodePlan, Origin
 from pupload.domain.run import Failure, NodeStatus, Run, Status
@@ -65,7 +65,7 @@ def results(run: Run) -> Results:
     """What the run came to."""
     return Results(
         status=run.status,
-        nodes={name: str(node.status) for name, node in sorted(run.nodes.items())},
+        nodes={name: str(node.status) for name, node in sorted(run.nodes.items()) if _is_certain(run, name)},
         artifacts={edge: found.sha256 for edge, found in sorted(run.artifacts.items()) if _counts(run, edge)},
     )
 
@@ -73,8 +73,17 @@ def results(run: Run) -> Results:
 def _counts(run: Run, edge: str) -> bool:
     """An upload that nobody used may or may not have been awaited any more when it came."""
     plan = run.plan.edges[edge]
-    used = any(run.nodes[consumer].status is NodeStatus.COMPLETE for consumer in plan.consumers)
-    return plan.origin is Origin.NODE or used
+    if plan.origin is Origin.NODE:
+        return plan.producer is None or _is_certain(run, plan.producer)
+    return any(run.nodes[consumer].status is NodeStatus.COMPLETE for consumer in plan.consumers)
+
+
+def _is_certain(run: Run, node: str) -> bool:
+    """Where an item failed that must not, it is chance which of the others were done before."""
+    if node in run.plan.nodes:
+        return True
+    whole, _ = collection.part_of(node) or ("", 0)
+    return run.nodes[whole].status is NodeStatus.COMPLETE
 
 
 def compare(run_id: str, found: Results, wanted: Results) -> list[Violation]:
@@ -152,6 +161,7 @@ class Checker:
             broken += _history(book)
             broken += _starts(book)
             broken += _order(book)
+            broken += _handled(book)
             broken += _numbers(book, said or {})
             broken += self._secrets(book)
             broken += await self._objects(book)
@@ -210,7 +220,7 @@ class Checker:
         broken = []
         run, committed = book.run, _committed(book.entries)
         for edge, artifact in run.artifacts.items():
-            if committed.get(edge) != artifact:
+            if committed.get(edge) != artifact and not _is_item_of_committed(run, edge, committed):
                 sentence = f"artifact {edge} is visible, but no event committed it"
                 broken.append(Violation(invariant="I5", run=run.id, sentence=sentence, evidence=repr(artifact)))
             problem = await self._problem(run, artifact)
@@ -223,6 +233,9 @@ class Checker:
         return broken
 
     async def _problem(self, run: Run, artifact: Artifact) -> str:
+        if artifact.items is not None:
+            found = _hash(run, artifact)
+            return "" if found == artifact.sha256 else f"its items have SHA-256 {found}, recorded is {artifact.sha256}"
         digest = sha256()
         try:
             async for piece in self._store(run, artifact.store).stream(artifact.key):
@@ -381,7 +394,7 @@ def _history(book: _Book) -> list[Violation]:
                 Violation(invariant="I2" if twice else "I6", run=run.id, sentence=sentence, evidence=repr(event))
             )
         match event:
-            case events.NodeSucceeded() | events.NodeReused():
+            case events.NodeSucceeded() | events.NodeReused() | events.NodeGathered():
                 finished[node] = "COMPLETE"
             case events.NodeFailed():
                 finished[node] = "ERROR"
@@ -434,16 +447,77 @@ def _order(book: _Book) -> Iterable[Violation]:
         event = entry.event
         if isinstance(event, events.NodeReady | events.NodeAdmitted | events.NodeStarted):
             for port in run.plan.nodes[event.node].inputs:
-                if port.edge not in there and (port.required or port.edge not in run.absent):
+                if port.edge in there or _is_item(port.edge, there):
+                    continue
+                if port.required or not is_done_without(run, event.node, port.edge):
                     sentence = f"{events.name_of(event)} of node {event.node} came before its input {port.edge}"
                     yield Violation(invariant="I4", run=run.id, sentence=sentence, evidence=f"seq {entry.seq}")
         there.update(artifact.edge for artifact in _made(event))
 
 
+def is_done_without(run: Run, node: str, edge: str) -> bool:
+    """Whether the node may begin without what lies on the edge, which it can do without."""
+    producer = run.plan.edges[edge].producer
+    left_out = producer is not None and run.nodes[producer].unmet
+    return edge in run.absent or left_out or bool(run.plan.nodes[node].runs)
+
+
+def _handled(book: _Book) -> Iterable[Violation]:
+    """Handlers begin when the others have ended, in their order; and none is forgotten that runs in any case."""
+    run, plans = book.run, book.run.plan.nodes
+    if not run.plan.handlers:
+        return
+    turns = {"": 0, "OnFailure": 1, "Finally": 2}
+    ended = set[str]()
+    for entry in book.entries:
+        event = entry.event
+        if isinstance(event, events.NodeReady) and event.node in plans:
+            turn = turns[plans[event.node].runs]
+            early = [one for one in plans if turns[plans[one].runs] < turn and one not in ended]
+            if early:
+                sentence = f"handler {event.node} began before {', '.join(early)} ended"
+                yield Violation(invariant="I4", run=run.id, sentence=sentence, evidence=f"seq {entry.seq}")
+        if isinstance(event, _ENDS):
+            ended.add(event.node)
+    for name in run.plan.handlers if run.status.terminal and run.ending is None else ():
+        lacks = [port.edge for port in plans[name].inputs if port.required and port.edge not in run.artifacts]
+        wanted = plans[name].runs == "Finally" or _failed_before(run)
+        began = run.nodes[name].attempts or run.nodes[name].items is not None
+        if wanted and not lacks and not plans[name].when and not began:
+            yield Violation(invariant="I4", run=run.id, sentence=f"handler {name} never ran")
+
+
+_ENDS = events.NodeSucceeded | events.NodeReused | events.NodeGathered | events.NodeFailed | events.NodeSkipped
+
+
+def _failed_before(run: Run) -> bool:
+    return run.outcome is not None and run.outcome.status is Status.ERROR
+
+
 def _made(event: events.Event) -> Sequence[Artifact]:
     if isinstance(event, events.UploadSealed):
         return (event.artifact,)
-    return event.artifacts if isinstance(event, events.NodeSucceeded | events.NodeReused) else ()
+    made = isinstance(event, events.NodeSucceeded | events.NodeReused | events.NodeGathered)
+    return event.artifacts if made else ()
+
+
+def _is_item(edge: str, there: Collection[str]) -> bool:
+    """Whether it is an item of a collection that is there: which items that has, its hash tells."""
+    part = collection.part_of(edge)
+    return part is not None and part[0] in there
+
+
+def _is_item_of_committed(run: Run, edge: str, committed: Mapping[str, Artifact]) -> bool:
+    part = collection.part_of(edge)
+    whole = committed.get(part[0]) if part else None
+    return whole is not None and whole.items is not None and whole.sha256 == _hash(run, whole)
+
+
+def _hash(run: Run, whole: Artifact) -> str:
+    """Of a collection, made of its items."""
+    names = (collection.item(whole.edge, place) for place in range(whole.items or 0))
+    there = [run.artifacts.get(name) for name in names]
+    return collection.whole(there, edge="", store="", key="", created_at=whole.created_at).sha256
 
 
 def _committed(entries: Iterable[ports.Entry]) -> dict[str, Artifact]:
