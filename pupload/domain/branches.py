@@ -8,11 +8,11 @@ is no failure. What a condition says is in `pupload.domain.condition`; here is w
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-from pupload.domain import condition, events, truth, values
+from pupload.domain import condition, events, facts, mime, truth, values
 from pupload.domain.artifact import Artifact
 from pupload.domain.condition import Json, Name, Value, Word
-from pupload.domain.plan import EdgePlan, NodePlan
-from pupload.domain.run import NodeRun, NodeStatus
+from pupload.domain.plan import EdgePlan, NodePlan, PortPlan
+from pupload.domain.run import Failure, NodeRun, NodeStatus
 from pupload.domain.truth import Impossible
 from pupload.domain.turn import Turn
 
@@ -22,8 +22,8 @@ MOST_TOLD = 8
 Queue = Callable[[Turn, NodeRun], None]
 """Has a node whose inputs are there begin."""
 
-Fail = Callable[[Turn, NodeRun, str], None]
-"""Has a node fail of which it cannot be told whether it runs."""
+Fail = Callable[[Turn, NodeRun, Failure, str], None]
+"""Has a node fail that was not begun."""
 
 
 # ── For the plan ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -64,10 +64,12 @@ def ask(turn: Turn, first: NodeRun, *, queue: Queue, fail: Fail) -> None:
         try:
             reason = missing or (_unmet(turn, planned) if planned.when else "")
         except Impossible as error:
-            fail(turn, node, f"it cannot be told whether its condition is met: {error}")
+            fail(turn, node, Failure.CONDITION, f"it cannot be told whether its condition is met: {error}")
             continue
         if reason:
             todo.extend(leave_out(turn, node, reason))
+        elif planned.when and (reason := _refused(turn, planned)):
+            fail(turn, node, Failure.WRONG_TYPE, reason)
         else:
             queue(turn, node)
 
@@ -78,6 +80,24 @@ def leave_out(turn: Turn, node: NodeRun, reason: str) -> list[str]:
     turn.happened.append(events.NodeSkipped(node=node.id, reason=reason))
     edges = turn.plan.edges
     return [consumer for port in turn.plan.nodes[node.id].outputs for consumer in edges[port.edge].consumers]
+
+
+def objection(port: PortPlan, artifact: Artifact) -> str:
+    """Why the input does not take what lies on its edge; empty where it does, and of collections."""
+    if artifact.items is not None:
+        return ""
+    if not mime.accepts(port.types, artifact.content_type):
+        return f"input {port.port} takes {' or '.join(port.types)}, and there is {artifact.content_type}"
+    if port.limits is None:
+        return ""
+    known = artifact.facts or facts.NOTHING
+    return facts.objection(known, artifact.content_type, artifact.size, port.limits, by=f"input {port.port}") or ""
+
+
+def _refused(turn: Turn, node: NodePlan) -> str:
+    """What of its inputs the node does not take: nobody asked before, for it might have been left out."""
+    there = ((port, turn.artifact(port.edge)) for port in node.inputs)
+    return next((reason for port, found in there if found is not None and (reason := objection(port, found))), "")
 
 
 def _missing(turn: Turn, node: NodePlan) -> str | None:

@@ -10,7 +10,7 @@ to end ends them.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pupload.domain import branches, deadlines, duration, mime
+from pupload.domain import branches, deadlines, duration
 from pupload.domain.flow import FINALLY, ON_FAILURE, Flow
 from pupload.domain.plan import EdgePlan, NodePlan
 from pupload.domain.run import NodeRun, NodeStatus, Outcome, Run, Status
@@ -125,8 +125,8 @@ def _objection(turn: Turn, node: NodePlan) -> str | None:
             return None
         if found is None and port.required:
             return f"needs input {port.port}, and there is nothing on edge {port.edge}"
-        if found is not None and not mime.accepts(port.types, found.content_type):
-            return f"takes {' or '.join(port.types)} as input {port.port}, and there is {found.content_type}"
+        if found is not None and (refused := branches.objection(port, found)):
+            return refused
     return ""
 
 

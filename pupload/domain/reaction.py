@@ -343,7 +343,7 @@ def make_ready(turn: Turn, node: str) -> None:
 def _take_up(turn: Turn, node: NodeRun) -> None:
     """The node, whose inputs are there, begins; where there are conditions, as soon and as far as those let it."""
     if turn.plan.conditional:
-        branches.ask(turn, node, queue=_begin, fail=_cannot_tell)
+        branches.ask(turn, node, queue=_begin, fail=fail)
     else:
         _begin(turn, node)
 
@@ -354,10 +354,6 @@ def _begin(turn: Turn, node: NodeRun) -> None:
         turn.to_expand.append(node.id)
     else:
         queue(turn, node)
-
-
-def _cannot_tell(turn: Turn, node: NodeRun, reason: str) -> None:
-    fail(turn, node, Failure.CONDITION, reason)
 
 
 def _inputs_are_there(turn: Turn, node: str) -> bool:

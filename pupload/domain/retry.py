@@ -21,6 +21,7 @@ FINAL = frozenset(
         Failure.STORAGE,
         Failure.CANCELLED,
         Failure.QUEUE,
+        Failure.CONDITION,
     }
 )
 """What another attempt with the same bytes, image and arguments cannot mend."""

@@ -51,9 +51,14 @@ class Taker:
 
 
 def consumers(run: Run, edge: str) -> Iterator[Taker]:
-    """The inputs that take what lies on the edge."""
-    for consumer in run.plan.edges[edge].consumers:
-        for port in run.plan.nodes[consumer].inputs:
+    """
+    The inputs that take what lies on the edge, whatever it is; those of nodes with a condition are asked when that is
+    met (`pupload.domain.branches`), but for items of collections.
+    """
+    planned = run.plan.edges[edge]
+    for consumer in planned.consumers:
+        node = run.plan.nodes[consumer]
+        for port in node.inputs if not node.when or planned.place is not None else ():
             if port.edge == edge and (port.types or port.limits):
                 yield Taker(name=f"input {port.port} of node {consumer}", types=port.types, limits=port.limits)
 

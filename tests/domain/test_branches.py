@@ -160,6 +160,23 @@ def test_what_cannot_be_told_fails_the_node(fields: dict[str, Any], words: str) 
     assert words in run.error
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [({}, "ERROR"), ({"content_type": "video/mp4"}, "ERROR"), ({"content_type": "video/mp4", "size": 1}, "SKIPPED")],
+)
+def test_what_a_node_takes_is_asked_when_its_condition_is_met(fields: dict[str, Any], status: str) -> None:
+    definition = a_definition("pupload/resize", inputs=[a_port("image", "video/*", max_duration="10s")])
+    run = begun(a_node(when="input.image.size > 1"), definitions=(definition,))
+    node = given(run, "resize-in", **fields).nodes["resize"]
+    assert node.status.value == status
+    if not fields:
+        assert node.error == "input image takes video/*, and there is image/png"
+    elif status == "ERROR":
+        assert node.error == "it cannot be told how long it plays, and input image takes at most 10s"
+    well = given(run, "resize-in", content_type="video/mp4", facts=Facts(duration_seconds=9.0)).nodes["resize"]
+    assert well.status is NodeStatus.READY
+
+
 def test_only_edges_that_a_condition_asks_for_carry_their_value() -> None:
     run = begun(
         a_node("one", inputs={"in": "a"}, outputs={"out": "b"}, when="input.in.size > 1"),

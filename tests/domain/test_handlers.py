@@ -141,7 +141,7 @@ def test_a_handler_gets_what_there_is() -> None:
         "text": "SKIPPED",
     }
     assert run.nodes["needs"].error == "needs input a, and there is nothing on edge result"
-    assert run.nodes["text"].error == "takes text/plain as input a, and there is image/png"
+    assert run.nodes["text"].error == "input a takes text/plain, and there is image/png"
 
 
 def test_handlers_wait_for_each_other() -> None:

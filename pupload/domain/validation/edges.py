@@ -115,6 +115,8 @@ def types(subject: Subject) -> Iterator[Finding]:
             continue
         if binding.edge in subject.producers:
             against = [givers[binding.edge]] if binding.edge in givers else []
+        elif node.when:
+            continue  # it may be what decides which of them takes it
         else:
             earlier = others.setdefault(binding.edge, {})
             against = [] if side.types in earlier else list(islice(earlier.values(), _COMPARED))
