@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pupload.adapters.memory import containers, state
-from pupload.domain import events
+from pupload.domain import events, foreach
 from pupload.engine import (
     admission,
     arming,
@@ -161,16 +162,6 @@ def inputs_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(memory.Memory, "components", careless)
 
 
-def copies_left(patch: pytest.MonkeyPatch) -> None:
-    """What was copied for a run that does not want it any more stays."""
-
-    async def untidy(self: Any, *_: Any, **__: Any) -> None:
-        return
-
-    patch.setattr(memory.Memory, "withdraw", untidy)
-    patch.setattr(memory.Memory, "_give_up", untidy)
-
-
 BUGS: dict[Put, int] = {
     start_before_commit: 10,
     any_version: 0,
@@ -187,5 +178,7 @@ BUGS: dict[Put, int] = {
     armed_for_ever: 0,
     armed_and_let_go: 0,
     inputs_forgotten: 0,
+    items_in_any_order: 0,
+    items_miscounted: 0,
 }
 """Each with a seed from which on it does not take long to be noticed."""
