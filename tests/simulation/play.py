@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pupload import errors, ports
 from pupload.adapters.memory.inspector import MemoryInspector
-from pupload.domain import nodedef
+from pupload.domain import nodedef, replaying
 from pupload.domain.run import Run
 from pupload.domain.tiers import Capacity
 from pupload.domain.validation.limits import Limits as ValidationLimits
@@ -34,7 +34,7 @@ from pupload.service.presenting import Presenter
 from pupload.service.runs import Runs, Terms
 from pupload.service.spooling import Spool
 from pupload.service.uploads import Signed, Uploads
-from pupload.service.views import Order
+from pupload.service.views import Order, RunView
 from tests.checker import SIGNED, Checker, Results, Violation, compare, results
 from tests.simulation import faults, remembering, scenario
 from tests.simulation.loop import Process, Stuck
@@ -364,12 +364,17 @@ class User:
             if world.clock.monotonic() > LONGEST.total_seconds():
                 return
         try:
-            view = await self._server.ask(lambda runs, _: runs.resume(self.run_id))
+            view = await self._server.ask(lambda runs, _: self._again(runs))
         except (ServerGone, errors.PuploadError):
             return  # not asked again: there is no key by which a second asking were known as such
         self.resumed = view.run.id
-        world.trace(f"user resumed {self.run_id} as {self.resumed}")
+        world.trace(f"user {'replayed' if self._case.replayed else 'resumed'} {self.run_id} as {self.resumed}")
         await asyncio.gather(*(self._put(put, self.resumed) for put in self._case.puts))
+
+    def _again(self, runs: Runs) -> Awaitable[RunView]:
+        if self._case.replayed:
+            return runs.replay(self.run_id, replaying.Edits(from_nodes=(self._case.replayed,)))
+        return runs.resume(self.run_id)
 
 
 # ── A schedule ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ never on how often it was started: so a crash that costs a start does not change
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
@@ -85,6 +85,8 @@ class Case:
     cancel: Cancel | None = None
     resumed: bool = False
     """Whether somebody resumes it when it has not succeeded."""
+    replayed: str = ""
+    """The node from which somebody runs it again when it has ended, instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +158,14 @@ def _case(chance: random.Random, name: str, *, same: bool) -> Case:
         statics=statics,
         cancel=None if same or chance.random() < 0.5 else Cancel(at=_moment(chance), mode=chance.choice(MODES)),
         resumed=not same and chance.random() < 0.6,
+        replayed=_replayed(chance, nodes),
     )
+
+
+def _replayed(chance: random.Random, nodes: Sequence[Node]) -> str:
+    """Drawn beside everything else, which is as it was without."""
+    beside = random.Random(hash(chance.getstate()))
+    return beside.choice(nodes).id if beside.random() < 0.4 else ""
 
 
 MODES = ("kill", "drain")
