@@ -403,6 +403,8 @@ def _history(book: _Book) -> list[Violation]:
             case events.RunCompleted() | events.RunFailed() | events.RunStopped():
                 over = name
     for node, state in run.nodes.items():
+        if _is_spared(run, node):
+            continue  # its node's expansion says how many there are of these
         if finished.get(node, "") != (str(state.status) if state.status.terminal else ""):
             sentence = f"node {node} is {state.status}, its journal says {finished.get(node) or 'that it goes on'}"
             broken.append(Violation(invariant="I6", run=run.id, sentence=sentence))
@@ -507,7 +509,15 @@ def _is_item(edge: str, there: Collection[str]) -> bool:
     return part is not None and part[0] in there
 
 
+def _is_spared(run: Run, node: str) -> bool:
+    """Whether it is for an item that need not run, because the run that this one resumes has done it."""
+    return node not in run.plan.nodes and run.nodes[node].reused and not run.nodes[node].attempts
+
+
 def _is_item_of_committed(run: Run, edge: str, committed: Mapping[str, Artifact]) -> bool:
+    producer = run.plan.edges[edge].producer
+    if producer is not None and _is_spared(run, producer):
+        return True
     part = collection.part_of(edge)
     whole = committed.get(part[0]) if part else None
     return whole is not None and whole.items is not None and whole.sha256 == _hash(run, whole)

@@ -11,8 +11,9 @@ Every function is total: a report that comes late, twice or for something unknow
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 
-from pupload.domain import artifact, commands, deadlines, events, foreach, memo, reaction, values
+from pupload.domain import artifact, collection, commands, deadlines, events, foreach, memo, reaction, values
 from pupload.domain.plan import Plan
 from pupload.domain.run import Decision, NodeRun, NodeStatus, Run, Status
 from pupload.domain.turn import Turn
@@ -26,6 +27,7 @@ def begin(
     reused: Mapping[str, tuple[artifact.Artifact, ...]] | None = None,
     inputs: Mapping[str, artifact.Artifact] | None = None,
     sources: Mapping[str, memo.Source] | None = None,
+    items: Mapping[str, foreach.Spared] | None = None,
     resumed_from: str | None = None,
 ) -> Decision:
     """
@@ -33,6 +35,7 @@ def begin(
 
     `reused` names nodes that need not run, with the artifacts they made in the run `resumed_from`; `inputs` are
     artifacts of edges that no node produces, taken over likewise. `sources` say where the nodes' work was done.
+    `items` are those that need not run of nodes that do, likewise.
     """
     done = reused or {}
     nodes = {node: _first_state(node, reused=node in done, source=(sources or {}).get(node)) for node in plan.nodes}
@@ -51,7 +54,8 @@ def begin(
         turn.put_artifact(found)
         turn.happened.append(events.UploadSealed(edge=edge, artifact=found))
     for node, made in done.items():
-        turn.happened.append(events.NodeReused(node=node, artifacts=made, source=turn.node(node).source))
+        told = collection.without_items(made)
+        turn.happened.append(events.NodeReused(node=node, artifacts=told, source=turn.node(node).source))
         reaction.take_outputs(turn, node, made)
     for edge in deadlines.awaited(turn.run):
         turn.orders.append(commands.AwaitUpload(edge=edge))
@@ -62,7 +66,7 @@ def begin(
                 images.add(planned.image)  # of others with the same image there is nothing to prepare
                 turn.orders.append(commands.PrepareNode(node=node))
             reaction.make_ready(turn, node)
-    reaction.settle(turn, foreach.go_on, first=True)
+    reaction.settle(turn, partial(foreach.go_on, spared=items), first=True)
     return turn.decision()
 
 

@@ -5,13 +5,13 @@ A node is kept when it succeeded and nothing before it has to run again; an uplo
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pupload.domain import collection, handlers, values
 from pupload.domain.artifact import Artifact
 from pupload.domain.memo import Source
 from pupload.domain.plan import EdgePlan, Origin, Plan
-from pupload.domain.run import Run
+from pupload.domain.run import NodeStatus, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +24,19 @@ class Kept:
     """By edge."""
     left: tuple[str, ...]
     """The nodes that run again."""
+    items: Mapping[str, Mapping[int, tuple[Artifact, ...]]] = field(default_factory=dict)
+    """Of nodes that run again, but not for all of their items: the artifacts of those that are kept, by their place."""
 
     @property
     def artifacts(self) -> list[Artifact]:
         """All that is taken over."""
-        return [*self.inputs.values(), *(artifact for made in self.nodes.values() for artifact in made)]
+        of_items = (made for items in self.items.values() for made in items.values())
+        made_before = (artifact for made in (*self.nodes.values(), *of_items) for artifact in made)
+        return [*self.inputs.values(), *made_before]
 
 
-def kept(old: Run, *, from_nodes: Collection[str] = ()) -> Kept:
-    """What of the old run is kept; the nodes named run again, and all behind them."""
+def kept(old: Run, *, from_nodes: Collection[str] = (), by_item: bool = False) -> Kept:
+    """What of the old run is kept, `by_item` of failed nodes too; those named run again, and all behind them."""
     again = _again(old, from_nodes)
     nodes = {
         node: tuple(_lying(old, (port.edge for port in plan.outputs)))
@@ -44,7 +48,27 @@ def kept(old: Run, *, from_nodes: Collection[str] = ()) -> Kept:
         for edge, plan in old.plan.edges.items()
         if plan.origin is not Origin.NODE and edge in old.artifacts
     }
-    return Kept(nodes=nodes, inputs=inputs, left=tuple(node for node in old.plan.nodes if node in again))
+    left = tuple(node for node in old.plan.nodes if node in again)
+    repeated = [node for node in left if by_item and node not in from_nodes and _may_keep_items(old, node, again)]
+    items = {node: _items(old, node) for node in repeated}
+    return Kept(nodes=nodes, inputs=inputs, left=left, items=items)
+
+
+def _may_keep_items(old: Run, node: str, again: set[str]) -> bool:
+    """Whether it runs for each item, and all that it takes is as it was."""
+    plan = old.plan.nodes[node]
+    producers = (old.plan.edges[port.edge].producer for port in plan.inputs)
+    return plan.each is not None and again.isdisjoint(producers)
+
+
+def _items(old: Run, node: str) -> dict[int, tuple[Artifact, ...]]:
+    """What was made of the items that succeeded, by their place."""
+    known, found = old.nodes[node].items, {}
+    for place in range(known.total if known is not None else 0):
+        name = collection.item(node, place)
+        if (there := old.nodes.get(name)) is not None and there.status is NodeStatus.COMPLETE:
+            found[place] = tuple(_lying(old, (port.edge for port in old.plan.nodes[name].outputs)))
+    return found
 
 
 def _lying(old: Run, edges: Iterable[str]) -> Iterator[Artifact]:

@@ -61,7 +61,7 @@ class _Walk:
                 ended.extend(self._reached(port.edge))
 
     def _may_end_soon(self, node: str) -> bool:
-        """Not so a node for an item, for what takes the items waits for all; and what runs for each, before its last."""
+        """Not a node for an item, for what takes the items waits for all; nor what runs for each, before its last."""
         if node not in self._run.plan.nodes:
             return False
         items = self._run.nodes[node].items

@@ -160,14 +160,15 @@ class Runs:
         """
         A new run that does what the failed or stopped one left undone.
 
-        Artifacts of nodes that succeeded are linked after a check that they still exist; with `from_node` that node and
-        all behind it run again. A second call for the run with the same key answers with the first new run. Raises
+        Artifacts of nodes that succeeded, and of items that did of nodes that did not, are linked after a check that
+        they still exist; with `from_node` that node and all behind it run again. A second call for the run with the
+        same key answers with the first new run. Raises
         `errors.UnknownRun`, `errors.Conflict` for a run that is not over, or whose artifacts are gone (it says which).
         """
         old = await self._ended(run_id, "resumed")
         if from_node is not None and from_node not in old.plan.nodes:
             raise errors.Malformed(reason=f"run {old.id} has no node {from_node}")
-        kept = resuming.kept(old, from_nodes=() if from_node is None else (from_node,))
+        kept = resuming.kept(old, from_nodes=() if from_node is None else (from_node,), by_item=True)
         if not kept.left:
             raise errors.Conflict(reason=f"run {old.id} is {old.status}: there is nothing to resume; name a FromNode")
         self._engine.disks.check()
@@ -183,6 +184,7 @@ class Runs:
             reused=kept.nodes,
             inputs=kept.inputs,
             sources=resuming.sources(old, kept.nodes),
+            items=kept.items,
             resumed_from=old.id,
         )
         # A key of its own for each run that is resumed: the one with which that was started is no other's.

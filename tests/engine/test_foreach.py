@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pupload import ports
 from pupload.adapters.memory import containers
+from pupload.domain import events
 from pupload.domain.flow import Flow, ForEach
 from pupload.domain.run import NodeStatus, Status
 from tests.bench import PNG, a_bench, copies
@@ -105,3 +106,21 @@ async def test_another_process_goes_on_with_the_items(tmp_path: Path) -> None:
         run = await again.ended(run, step=0.1)
         assert run.status is Status.COMPLETE, run.error
         assert all(len(node.attempts) == 1 for name, node in run.nodes.items() if name != "shrink")
+
+
+async def test_a_run_that_is_resumed_does_not_run_again_for_items_that_succeeded(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        bench.image("pupload/split:latest", splits(6))
+        bench.image("pupload/shrink:latest", shrinks_but("4"))
+        bench.image("pupload/pack:latest", packs)
+        failed = await bench.ended(await bench.start(a_packing_flow(concurrency=1), [SPLIT, SHRINK, PACK]))
+        assert failed.status is Status.ERROR
+        bench.image("pupload/shrink:latest", shrinks_but("0", "1", "2", "3"))
+        run = await bench.ended((await bench.runs.resume(failed.id)).run)
+        assert run.status is Status.COMPLETE, run.error
+        assert {name for name, node in run.nodes.items() if node.attempts} == {"shrink.4", "shrink.5", "pack"}
+        assert len((await bench.download(run, "list")).decode().split()) == 6
+        found = await bench.kept.journal.read(run.id, after=0, limit=100)
+        told = [entry.event for entry in found if isinstance(entry.event, events.NodeExpanded | events.NodeReused)]
+        assert all(len(event.artifacts) == 1 for event in told if isinstance(event, events.NodeReused))
+        assert told[-1] == events.NodeExpanded(node="shrink", items=6, reused=4)
