@@ -797,6 +797,27 @@ class Lends(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A file that is given away to a store."""
+
+    key: str
+    path: Path
+    content_type: str
+
+
+@runtime_checkable
+class TakesMany(Protocol):
+    """An `ObjectStore` that takes many files in one step, where each alone takes as long as all together."""
+
+    async def put_files(self, files: Sequence[Given]) -> Sequence[ObjectStat]:
+        """
+        As `ObjectStore.put_file` for each; their stats in the same order.
+
+        Some may be objects where it raises.
+        """
+
+
 class Stores(Protocol):
     """Makes the stores that flows name."""
 

@@ -22,11 +22,11 @@ from pupload.domain.artifact import Artifact
 from pupload.domain.plan import PortPlan
 from pupload.domain.run import AttemptRef, Run
 from pupload.engine.clearing import opened
-from pupload.engine.contents import Contents, Taker, consumers, producer
+from pupload.engine.contents import Contents, Taker, Told, consumers, producer
 from pupload.engine.lease import Lease
 from pupload.engine.objects import sha256_of, stored_before
 from pupload.engine.tasks import all_of
-from pupload.ports import Clock, Hands, ObjectStat, ObjectStore
+from pupload.ports import Clock, Given, Hands, ObjectStat, ObjectStore, TakesMany
 
 AT_ONCE = 16
 """Items on their way to a store at the same time."""
@@ -49,6 +49,9 @@ class Left:
 
 Items = tuple[Left, ...]
 
+Trip = list[tuple[int, Left]]
+"""Items with their places, whose beginnings are read together."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -67,6 +70,14 @@ class Job:
     def key_of(self, place: int, name: str) -> str:
         """Where the item is kept."""
         return f"{self.key}/{itemnames.numbered(place, name)}"
+
+    def given(self, place: int, item: Left, told: Told) -> Given:
+        """The item's file, for its store."""
+        return Given(key=self.key_of(place, item.name), path=self.directory / item.name, content_type=told.content_type)
+
+    def subject(self, item: Left) -> str:
+        """What a sentence calls it."""
+        return f"item {_shown(item.name)} of output {self.port.port}"
 
 
 # ── What is there ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -192,19 +203,14 @@ class Collecting:
 
         async def work() -> None:
             for trip in left:
+                if failed:
+                    return
                 try:
-                    heads = await self._hands.do(_heads, job.directory, trip, self._contents.head_bytes)
+                    await self._take(job, takers, trip, kept)
                 except OSError as error:
                     failed.append(errors.OutputUnusable(port=job.port.port, reason=f"in it: {error.strerror}"))
-                    return
-                for (place, item), head in zip(trip, heads, strict=True):
-                    if failed:
-                        return
-                    try:
-                        kept[place] = await self._store(job, takers, place, item, head)
-                    except errors.PuploadError as error:
-                        failed.append(error)
-                        return
+                except errors.PuploadError as error:
+                    failed.append(error)
 
         await all_of(work() for _ in range(min(AT_ONCE, len(items))))
         if failed:
@@ -214,22 +220,48 @@ class Collecting:
         describe = partial(collection.whole, edge=edge.name, store=edge.store, key=job.key, created_at=self._now())
         return await asyncio.to_thread(describe, made, node=job.ref.node, attempt=job.ref.number)
 
-    async def _store(self, job: Job, takers: Sequence[Taker], place: int, item: Left, head: bytes) -> Artifact:
-        key, subject = job.key_of(place, item.name), f"item {_shown(item.name)} of output {job.port.port}"
-        if item.size is None:
-            stored = await self._stored_before(job, key, item)
-            head = await job.store.read(key, length=self._contents.head_bytes) if stored.size else b""
-            told = await self._contents.of_object(job.store, stored, head=head, subject=subject, takers=takers)
-        else:
-            self._check_size(job, item)
-            path = job.directory / item.name
-            told = await self._contents.of_file(path, head=head, size=item.size, subject=subject, takers=takers)
+    async def _take(self, job: Job, takers: Sequence[Taker], trip: Trip, kept: dict[int, Artifact]) -> None:
+        """All of the trip are stored: together, where the store can."""
+        heads = await self._hands.do(_heads, job.directory, trip, self._contents.head_bytes)
+        together: list[tuple[int, Left, Told]] = []
+        for (place, item), head in zip(trip, heads, strict=True):
+            told = await self._tell(job, takers, item, head)
+            if told is None:
+                kept[place] = await self._find(job, takers, place, item)
+            elif isinstance(job.store, TakesMany):
+                together.append((place, item, told))
+            else:
+                await self._lease.sure()
+                given = job.given(place, item, told)
+                stored = await job.store.put_file(given.key, given.path, content_type=given.content_type)
+                kept[place] = await self._artifact(job, place, item, stored, told)
+        if together and isinstance(job.store, TakesMany):
             await self._lease.sure()
-            stored = await job.store.put_file(key, path, content_type=told.content_type)
+            found = await job.store.put_files([job.given(*one) for one in together])
+            for (place, item, told), stored in zip(together, found, strict=True):
+                kept[place] = await self._artifact(job, place, item, stored, told)
+
+    async def _tell(self, job: Job, takers: Sequence[Taker], item: Left, head: bytes) -> Told | None:
+        """What it is, if its file is still there."""
+        if item.size is None:
+            return None
+        self._check_size(job, item)
+        path, subject = job.directory / item.name, job.subject(item)
+        return await self._contents.of_file(path, head=head, size=item.size, subject=subject, takers=takers)
+
+    async def _find(self, job: Job, takers: Sequence[Taker], place: int, item: Left) -> Artifact:
+        """An item that was stored before."""
+        stored = await self._stored_before(job, job.key_of(place, item.name), item)
+        head = await job.store.read(stored.key, length=self._contents.head_bytes) if stored.size else b""
+        subject = job.subject(item)
+        told = await self._contents.of_object(job.store, stored, head=head, subject=subject, takers=takers)
+        return await self._artifact(job, place, item, stored, told)
+
+    async def _artifact(self, job: Job, place: int, item: Left, stored: ObjectStat, told: Told) -> Artifact:
         return Artifact(
             edge=collection.item(job.port.edge, place),
             store=job.run.plan.edges[job.port.edge].store,
-            key=key,
+            key=stored.key,
             size=stored.size,
             content_type=told.content_type,
             sha256=stored.sha256 or await sha256_of(job.store, stored),
@@ -256,9 +288,6 @@ class Collecting:
 
     def _now(self) -> datetime:
         return self._clock.now() + self._clock.skew()  # to be compared with its store's
-
-
-Trip = list[tuple[int, Left]]
 
 
 def _trips(items: Items, kept: Iterable[int], head_bytes: int) -> Iterator[Trip]:

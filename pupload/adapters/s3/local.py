@@ -8,7 +8,7 @@ not answer, bytes go over HTTP as with any store.
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -155,9 +155,26 @@ class EmbeddedStore(client.S3Store):
             raise self._turn(refused, key, path) from refused
         return _stat(key, found)
 
-    async def _adopt(self, order: Mapping[str, str]) -> dict[str, Any]:
+    async def put_files(self, files: Sequence[ports.Given]) -> Sequence[ports.ObjectStat]:
+        """See `ports.TakesMany`."""
+        for file in files:
+            self._calls.path_of(file.key)
+        given = [{"key": file.key, "path": _absolute(file.path), "content_type": file.content_type} for file in files]
+        try:
+            told = await self._adopt({"bucket": self.bucket.name, "files": given}, "/adopt-all")
+        except (ControlSilent, ControlRefused) as problem:
+            # One by one: each tells what it is that cannot be.
+            return [await self._put_again(file, problem) for file in files]
+        return [_stat(file.key, found) for file, found in zip(files, told["files"], strict=True)]
+
+    async def _put_again(self, file: ports.Given, problem: "ControlSilent | ControlRefused") -> ports.ObjectStat:
+        if await asyncio.to_thread(os.path.lexists, file.path):
+            return await self.put_file(file.key, file.path, content_type=file.content_type)
+        return await self._adopted_before(file.key, problem)
+
+    async def _adopt(self, order: Mapping[str, Any], what: str = "/adopt") -> dict[str, Any]:
         """The store's answer. Whoever is cancelled waits for it all the same: the store has the file then, or not."""
-        asking = asyncio.ensure_future(self._control.ask("/adopt", order))
+        asking = asyncio.ensure_future(self._control.ask(what, order))
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
@@ -165,7 +182,7 @@ class EmbeddedStore(client.S3Store):
             asking.cancel()
             raise
 
-    async def _adopted_before(self, key: str, silent: "ControlSilent") -> ports.ObjectStat:
+    async def _adopted_before(self, key: str, silent: Exception) -> ports.ObjectStat:
         """The store fell silent with the file in its hands: whether it kept it, it tells itself."""
         try:
             stat = await self.stat(key)

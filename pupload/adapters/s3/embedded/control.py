@@ -2,7 +2,7 @@
 The engine's own door: a Unix socket that only our own user can open.
 
 `/arrivals` tells of every object as it comes in, `/seal` keeps one as it is, `/link` and `/adopt` pass bytes without
-copying them, `/stats` counts.
+copying them, `/adopt-all` takes many files at once, `/stats` counts.
 Errors are JSON: `{"code", "message"}` with a status that means what it says.
 """
 
@@ -22,6 +22,9 @@ from pupload.adapters.s3.embedded.store import Store
 
 HEARTBEAT_SECONDS = 15.0
 
+LONGEST_ORDER = 1024 * 1024
+"""Bytes of an order: one that names many files is long."""
+
 _log = logging.getLogger(__name__)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -30,13 +33,14 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def make(store: Store, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> web.Application:
     """The application behind the socket."""
     control = _Control(store, heartbeat_seconds)
-    application = web.Application(middlewares=[_tell_refusals], client_max_size=64 * 1024)
+    application = web.Application(middlewares=[_tell_refusals], client_max_size=LONGEST_ORDER)
     application.add_routes(
         [
             web.get("/arrivals", control.arrivals),
             web.post("/seal", control.seal),
             web.post("/link", control.link),
             web.post("/adopt", control.adopt),
+            web.post("/adopt-all", control.adopt_all),
             web.get("/stats", control.stats),
         ]
     )
@@ -98,6 +102,16 @@ class _Control:
         done = await links.adopt(self._store, order["bucket"], order["key"], Path(order["path"]), order["content_type"])
         return _tell(done)
 
+    async def adopt_all(self, request: web.Request) -> web.Response:
+        given = await _parsed(request)
+        orders = given.pop("files", None) if isinstance(given, dict) else None
+        if not isinstance(orders, list):
+            raise Refusal("InvalidArgument", "files must be a list.")
+        checked = [_checked(each, "key", "path", "content_type") for each in orders]
+        files = [links.File(one["key"], Path(one["path"]), one["content_type"]) for one in checked]
+        done = await links.adopt_all(self._store, _checked(given, "bucket")["bucket"], files)
+        return web.json_response({"files": [{**_told(one.stored, one.sha256), "linked": one.linked} for one in done]})
+
     async def stats(self, _request: web.Request) -> web.Response:
         room = self._store.room
         return web.json_response(
@@ -111,10 +125,17 @@ class _Control:
 
 
 async def _read(request: web.Request, *needed: str) -> dict[str, str]:
+    return _checked(await _parsed(request), *needed)
+
+
+async def _parsed(request: web.Request) -> Any:
     try:
-        given: Any = await request.json()
+        return await request.json()
     except ValueError as error:
         raise Refusal("InvalidArgument", "The body must be JSON.") from error
+
+
+def _checked(given: Any, *needed: str) -> dict[str, str]:
     if not isinstance(given, dict):
         raise Refusal("InvalidArgument", "The body must be an object.")
     order: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pupload.adapters.s3.embedded import blobs, calls, rows
+from pupload.adapters.s3.embedded.bodies import INLINE_BYTES
 from pupload.adapters.s3.embedded.conditions import Conditions
 from pupload.adapters.s3.embedded.refusals import Refusal
 from pupload.adapters.s3.embedded.store import Store
@@ -82,6 +83,74 @@ async def adopt(store: Store, bucket: str, key: str, path: Path, content_type: s
         raise
     await store.in_thread(lambda: path.unlink(missing_ok=True))
     return Linked(stored, sha256, linked)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to be adopted."""
+
+    key: str
+    path: Path
+    content_type: str
+
+
+async def adopt_all(store: Store, bucket: str, files: Sequence[File]) -> list[Linked]:
+    """
+    As `adopt` for each, in their order. Small ones are copied into the index, all by one commit.
+
+    Making a file durable takes the disk a moment, however small it is. Raises as `adopt`; some may be adopted then.
+    """
+    for file in files:
+        calls.check_header_text("content_type", file.content_type)
+    taken = await store.in_thread(lambda: [_read_small(file.path) for file in files])
+    small = [_inline(store, bucket, file, data) for file, data in zip(files, taken, strict=True) if data is not None]
+    if small:
+        async with store.room.promised(sum(new.size for new in small), on_disk=True):
+            await store.commit(lambda change: [rows.put(change, new, Conditions()) for new in small])
+        copied = [file.path for file, data in zip(files, taken, strict=True) if data is not None]
+        await store.in_thread(lambda: _unlink(copied))
+    done, kept = [], iter(small)
+    for file, data in zip(files, taken, strict=True):
+        if data is None:
+            done.append(await adopt(store, bucket, file.key, file.path, file.content_type))
+        else:
+            stored = next(kept)
+            done.append(Linked(stored, stored.sha256 or "", linked=False))
+    return done
+
+
+def _unlink(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _inline(store: Store, bucket: str, file: File, data: bytes) -> rows.StoredObject:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return rows.StoredObject(
+        bucket=bucket,
+        key=file.key,
+        size=len(data),
+        etag=f"{sha256[:32]}-1",
+        modified_ms=store.now_ms(),
+        sha256=sha256,
+        headers={"content-type": file.content_type},
+        data=data,
+    )
+
+
+def _read_small(path: Path) -> bytes | None:
+    """The bytes of a small file with a single name; None for all else. Raises `Refusal`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise _unreadable(error) from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or found.st_size > INLINE_BYTES:
+            return None
+        return os.read(descriptor, INLINE_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 async def _adopted_before(store: Store, bucket: str, key: str, path: Path) -> Linked | None:

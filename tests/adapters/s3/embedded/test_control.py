@@ -326,6 +326,35 @@ def test_a_file_adopted_again_after_a_lost_answer(server: Server, key: str, fold
     assert not file.exists()
 
 
+def test_many_files_are_adopted_at_once(server: Server, key: str, folder: Path) -> None:
+    bodies = [b"", b"small", b"large" * 100_000, b"another"]
+    files = []
+    for number, body in enumerate(bodies):
+        (folder / f"{number}").write_bytes(body)
+        files.append({"key": f"{key}/{number}", "path": str(folder / f"{number}"), "content_type": "image/png"})
+    status, told = server.control("POST", "/adopt-all", {"bucket": BUCKET, "files": files})
+    assert status == 200
+    assert [(one["key"], one["size"], one["sha256"], one["linked"]) for one in told["files"]] == [
+        (f"{key}/{number}", len(body), sha256(body), number == 2) for number, body in enumerate(bodies)
+    ]
+    assert list(folder.iterdir()) == []
+    for number, body in enumerate(bodies):
+        got = server.call("GET", f"/{BUCKET}/{key}/{number}")
+        assert (got.body, got.headers["ETag"]) == (body, f'"{told["files"][number]["etag"]}"')
+
+
+def test_of_many_files_all_must_be_what_one_must_be(server: Server, key: str, folder: Path) -> None:
+    (folder / "fine").write_bytes(b"x")
+    (folder / "link").symlink_to(folder / "fine")
+    files = [{"key": key, "path": str(folder / name), "content_type": "a/b"} for name in ("fine", "link")]
+    assert server.control("POST", "/adopt-all", {"bucket": BUCKET, "files": files})[0] == 400
+    assert (folder / "fine").read_bytes() == b"x"
+    for order in ({"bucket": BUCKET}, {"bucket": BUCKET, "files": [{"key": key}]}, {"files": files[:1]}, []):
+        assert server.control("POST", "/adopt-all", order)[0] == 400
+    assert server.control("POST", "/adopt-all", {"bucket": "no-such-bucket", "files": files[:1]})[0] == 404
+    assert (folder / "fine").exists()
+
+
 def test_a_link_can_be_adopted_by_nobody(server: Server, key: str, folder: Path) -> None:
     """It shares its bytes with another object: two objects must not share a name of them."""
     server.call("PUT", f"/{BUCKET}/{key}", body=b"x" * 100_000)
