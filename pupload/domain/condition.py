@@ -74,6 +74,8 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Literal(Term):
+    """A value as it was written."""
+
     value: Value
 
 
@@ -99,21 +101,29 @@ class Json(Term):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Not(Term):
+    """What is met when its inner term is not."""
+
     inner: Term
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Every(Term):
+    """Terms with `and` between them."""
+
     parts: tuple[Term, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Some(Term):
+    """Terms with `or` between them."""
+
     parts: tuple[Term, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared(Term):
+    """Two values with an operator between them."""
+
     op: str
     left: Term
     right: Term
@@ -121,6 +131,8 @@ class Compared(Term):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Among(Term):
+    """Whether a value is one of several."""
+
     left: Term
     values: tuple[Term, ...]
 
@@ -368,3 +380,12 @@ def named(term: Term) -> Iterator[Name | Json]:
             yield from named(left)
             for value in values:
                 yield from named(value)
+
+
+def inputs(text: str) -> frozenset[str]:
+    """The inputs that the condition asks about; none where the text is no condition."""
+    try:
+        names = named(parse(text))
+    except Mistaken:
+        return frozenset()
+    return frozenset(name.name for name in names if isinstance(name, Json) or name.kind == "input")

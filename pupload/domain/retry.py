@@ -22,6 +22,7 @@ FINAL = frozenset(
         Failure.CANCELLED,
         Failure.QUEUE,
         Failure.CONDITION,
+        Failure.ITEMS,
     }
 )
 """What another attempt with the same bytes, image and arguments cannot mend."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from pupload.domain import duration, params
+from pupload.domain import condition, duration, params
 from pupload.domain.flow import Binding, FlagValue, Node
 from pupload.domain.masking import MASK
 from pupload.domain.nodedef import FlagDef
@@ -35,7 +35,10 @@ def uses(subject: Subject) -> Iterator[Finding]:
 
 
 def inputs(subject: Subject) -> Iterator[Finding]:
-    """A node binds the inputs its definition requires, and only those it declares, if it declares any."""
+    """
+    A node binds the inputs its definition requires, and only those it declares, if it declares any, and those that its
+    condition asks about.
+    """
     for path, node in subject.nodes:
         use = subject.uses.get(node.uses)
         if use is None or not use.inputs:
@@ -45,7 +48,7 @@ def inputs(subject: Subject) -> Iterator[Finding]:
             if port.required and port.name not in bound:
                 yield found("NODE_002", pointer(path, "Inputs"), node=shown(node.id), port=shown(port.name))
         for index, binding in enumerate(node.inputs):
-            if binding.name not in use.inputs:
+            if binding.name not in use.inputs and not _is_asked_about(node, binding.name):
                 at = pointer(path, "Inputs", index, "Name")
                 yield found("NODE_009", at, node=shown(node.id), port=shown(binding.name))
 
@@ -138,6 +141,10 @@ def timeout(subject: Subject) -> Iterator[Finding]:
         except ValueError as error:
             at, who = pointer(path, "Timeout"), f"Node {shown(node.id)}"
             yield found("NODE_016", at, subject=who, timeout=shown(node.timeout), reason=error)
+
+
+def _is_asked_about(node: Node, port: str) -> bool:
+    return node.when is not None and is_name(port) and port in condition.inputs(node.when)
 
 
 RULES = (ids, uses, inputs, outputs, flag_names, flag_values, bound_once, names, timeout)
