@@ -92,6 +92,9 @@ class Memory:
         """By key: set when it is remembered, or will not be."""
         self._tasks = Tasks()
 
+    def __len__(self) -> int:
+        return len(self._tasks)
+
     @property
     def on(self) -> bool:
         """Whether anything is remembered."""

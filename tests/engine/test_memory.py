@@ -1,5 +1,6 @@
 """Work that was done before, used again: on a world in memory."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from pupload.domain.run import NodeStatus, Run, Status
 from pupload.engine.arming import Budget
 from tests.bench import PNG, ROOM, TEXT, Bench, a_bench, copies
 from tests.builders import a_chain, a_definition, a_flow, a_node, a_port, a_well
+from tests.engine.worlds import Faulty, Gate, OneStore, changed
 
 IMAGE = "pupload/resize:latest"
 
@@ -279,3 +281,70 @@ async def test_with_it_off_nothing_is_remembered(tmp_path: Path) -> None:
         second = await once(bench)
         assert len(bench.executor.starts) == 2
         assert second.nodes["resize"].attempts[0].missed is None
+
+
+# ── What comes in between ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def keys(bench: Bench, run: Run) -> list[str]:
+    return [found.key async for found in bench.store.list(f"{run.id}/")]
+
+
+def of_outputs(gate: Gate) -> Callable[..., Awaitable[None]]:
+    """Holds up copies of outputs alone: uploads are copied when they are sealed."""
+
+    async def hook(source: str, target: str, **_: object) -> None:
+        if "resize-out" in target:
+            await gate()
+
+    return hook
+
+
+async def test_a_run_that_is_cancelled_while_it_is_copied_leaves_nothing(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as first:
+        first.image(IMAGE, copies("image", "resized"))
+        await once(first)
+        store, gate = Faulty(first.store), Gate()
+        async with changed(first, stores=OneStore(store)) as bench:
+            store.after["copy"] = of_outputs(gate)
+            run = await bench.start(a_flow())
+            await bench.upload(run, "resize-in", PNG)
+            await bench.until(gate.reached.is_set)
+            await bench.runs.cancel(run.id)
+            run = await bench.ended(run)
+            assert run.status is Status.STOPPED
+            await bench.until(lambda: not len(bench.engine.memory))
+            assert await keys(bench, run) == [f"{run.id}/resize-in"]
+
+
+async def test_a_crash_between_the_copy_and_its_commit_leaves_nothing(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as first:
+        first.image(IMAGE, copies("image", "resized"))
+        await once(first)
+        store, gate = Faulty(first.store), Gate()
+        async with changed(first, stores=OneStore(store)) as bench:
+            store.after["copy"] = of_outputs(gate)
+            run = await bench.start(a_flow())
+            await bench.upload(run, "resize-in", PNG)
+            await bench.until(gate.reached.is_set)
+            store.after.clear()
+            again = await bench.restarted()
+            try:
+                run = await again.ended(run)
+                assert run.nodes["resize"].reused
+                assert await keys(again, run) == sorted(found.key for found in run.artifacts.values())
+            finally:
+                await again.engine.close()
+
+
+async def test_who_asks_while_it_is_told_waits_for_the_answer(tmp_path: Path) -> None:
+    """Two at once: the second finds what the first has just done, or does it; never half of it."""
+    async with a_bench(tmp_path, memoize=True, room=replace(ROOM, attempts=1)) as bench:
+        bench.image(IMAGE, copies("image", "resized", seconds=5))
+        runs = [await bench.start(a_flow()) for _ in range(4)]
+        for run in runs:
+            await bench.upload(run, "resize-in", PNG)
+        ended = [await bench.ended(run, step=0.5) for run in runs]
+        assert len(bench.executor.starts) == 1, "those who waited for room look once more when they have it"
+        assert all(run.status is Status.COMPLETE for run in ended)
+        assert sum(run.nodes["resize"].reused for run in ended) == 3

@@ -162,6 +162,28 @@ def inputs_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(memory.Memory, "components", careless)
 
 
+def items_in_any_order(patch: pytest.MonkeyPatch) -> None:
+    """A collection is put together with its items in another order than they lie in."""
+    careful = foreach.collection.whole
+
+    def careless(made: Any, **about: Any) -> Any:
+        return careful([*reversed(made)], **about)
+
+    # Only here: whoever checks puts collections together by the same function.
+    patch.setattr(foreach, "collection", SimpleNamespace(**{**vars(foreach.collection), "whole": careless}))
+
+
+def items_miscounted(patch: pytest.MonkeyPatch) -> None:
+    """What was skipped is not counted among the items that are over."""
+    careful = foreach._counted
+
+    def careless(turn: Any, node: Any, ended: Any) -> Any:
+        counted = careful(turn, node, ended)
+        return turn.change(counted, items=replace(counted.items, skipped=node.items.skipped))
+
+    patch.setattr(foreach, "_counted", careless)
+
+
 BUGS: dict[Put, int] = {
     start_before_commit: 10,
     any_version: 0,
