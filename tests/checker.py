@@ -511,7 +511,8 @@ def _is_item(edge: str, there: Collection[str]) -> bool:
 
 def _is_spared(run: Run, node: str) -> bool:
     """Whether it is for an item that need not run, because the run that this one resumes has done it."""
-    return node not in run.plan.nodes and run.nodes[node].reused and not run.nodes[node].attempts
+    found = run.nodes.get(node)
+    return found is not None and node not in run.plan.nodes and found.reused and not found.attempts
 
 
 def _is_item_of_committed(run: Run, edge: str, committed: Mapping[str, Artifact]) -> bool:
