@@ -120,13 +120,15 @@ def _report(out: Output, old: Answer, new: Answer, lines: Sequence[Told]) -> int
     for line in lines:
         details = list(_details(line))
         if details:
-            out.say(f"\n{line['Edge']}")
+            out.say()
+            out.say(line["Edge"])
             for text, style in details:
                 out.say(f"  {text}", style=style)
     for warning in new["Warnings"]:
         out.note(f"warning: {warning}")
     if new["Status"] == "COMPLETE":
-        out.say(f"\n{new['ID']} COMPLETE", style="green")
+        out.say()
+        out.say(f"{new['ID']} COMPLETE", style="green")
         return failures.OK
     raise failures.Failed(reason=": ".join(filter(None, (f"{new['ID']} {new['Status']}", new["Error"]))))
 

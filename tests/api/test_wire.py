@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pupload import errors
 from pupload.api import documents
-from pupload.api.flow import wire
+from pupload.api.flow import happenings, wire
 from pupload.domain import events, nodedef
 from pupload.domain.artifact import Artifact
 from pupload.domain.facts import Facts
@@ -165,7 +165,7 @@ def test_an_entry_of_the_journal_has_its_facts_in_the_wires_words() -> None:
         edge="e", store="default", key="k", size=3, content_type="image/png", sha256="0", etag="t", created_at=NOON
     )
     event = events.NodeSucceeded(node="n", attempt=1, exit_code=0, artifacts=(artifact,))
-    written = json.loads(wire.encode(wire.write_entry(Entry(run="r", seq=4, at=NOON, event=event))))
+    written = json.loads(wire.encode(happenings.write(Entry(run="r", seq=4, at=NOON, event=event))))
     assert (written["Seq"], written["At"], written["Kind"]) == (4, "2026-03-03T12:00:00Z", "node.succeeded")
     assert written["Data"]["ExitCode"] == 0
     assert written["Data"]["Artifacts"][0]["SHA256"] == "0"
@@ -177,7 +177,7 @@ def test_what_a_file_holds_is_told_as_far_as_it_is_known() -> None:
         facts=Facts(width=30, height=0),
     )  # fmt: skip
     event = events.UploadSealed(edge="e", artifact=artifact)
-    written = json.loads(wire.encode(wire.write_entry(Entry(run="r", seq=4, at=NOON, event=event))))
+    written = json.loads(wire.encode(happenings.write(Entry(run="r", seq=4, at=NOON, event=event))))
     assert written["Data"]["Artifact"]["Facts"] == {"Width": 30, "Height": 0}
     view = ArtifactView(artifact=artifact, url="u")
     assert json.loads(wire.encode(wire._artifact(view)))["Facts"] == {"Width": 30, "Height": 0}

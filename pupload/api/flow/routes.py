@@ -8,7 +8,7 @@ from aiohttp import web
 
 from pupload import errors, ports
 from pupload.api import web as shared
-from pupload.api.flow import models, problems, remembered, replaying, secrets, stream, wire
+from pupload.api.flow import happenings, models, problems, remembered, replaying, secrets, stream, wire
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import events, run
 from pupload.engine import aside
@@ -155,7 +155,7 @@ def _log_frame(record: ports.LogRecord) -> bytes:
 
 
 def _entry_frame(entry: ports.Entry) -> bytes:
-    return stream.frame(events.name_of(entry.event), wire.encode(wire.write_entry(entry)), cursor=entry.seq)
+    return stream.frame(events.name_of(entry.event), wire.encode(happenings.write(entry)), cursor=entry.seq)
 
 
 def _ending(request: web.Request) -> Callable[[], Awaitable[str]]:

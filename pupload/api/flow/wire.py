@@ -7,7 +7,6 @@ The domain's values as they go over the wire, and back.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +14,7 @@ import msgspec
 
 from pupload import errors, ports
 from pupload.api.flow import holding, masks, models, reading, remembered, repeating
-from pupload.domain import artifact, delivery, events, flow, nodedef, run
+from pupload.domain import delivery, flow, nodedef, run
 from pupload.service import views
 
 _ENCODER = msgspec.json.Encoder()
@@ -374,39 +373,6 @@ def write_delivery(this: delivery.Delivery) -> models.Delivery:
         NextTryAt=this.due_at,
         Tries=[models.CallbackTry(At=each.at, Status=each.status, Error=each.error) for each in this.tries],
     )
-
-
-# ── Writing what happened ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def write_entry(entry: ports.Entry) -> models.JournalEntry:
-    """A line of the journal; its facts are the event's fields, in PascalCase."""
-    event = entry.event
-    told = {_pascal(each.name): _fact(getattr(event, each.name)) for each in fields(event)}
-    return models.JournalEntry(Seq=entry.seq, At=entry.at, Kind=events.name_of(event), Data=told)
-
-
-def _pascal(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
-
-
-def _fact(value: Any) -> Any:
-    if isinstance(value, artifact.Artifact):
-        return {
-            "StoreName": value.store,
-            "ObjectName": value.key,
-            "EdgeName": value.edge,
-            "Size": value.size,
-            "ContentType": value.content_type,
-            "SHA256": value.sha256,
-            **({"Items": value.items} if value.items is not None else {}),
-            **({"Facts": holding.write_facts(value.facts)} if value.facts is not None else {}),
-        }
-    if isinstance(value, tuple):
-        return [_fact(each) for each in value]
-    if is_dataclass(value):
-        return {_pascal(each.name): _fact(getattr(value, each.name)) for each in fields(value)}
-    return value
 
 
 # ── Writing flows and definitions ────────────────────────────────────────────────────────────────────────────────
