@@ -37,13 +37,6 @@ class Case:
     fails: Mapping[str, Any] | None = None
     """How it is expected to fail; None: not at all."""
 
-    @property
-    def collects(self) -> bool:
-        """Whether it gives or takes collections."""
-        return any(len(files) > 1 for files in self.inputs.values()) or any(
-            "Items" in one for one in self.outputs.values()
-        )
-
 
 def read(folder: Path) -> Sequence[Case]:
     """The cases of the node type in the folder; none where it has no file of them. Raises `errors.Malformed`."""
@@ -136,6 +129,18 @@ def objections(expected: Mapping[str, Any], artifact: Mapping[str, Any], content
             yield f"does not contain {word!r}"
     if "JSON" in expected:
         yield from _json_objections(expected["JSON"], text)
+
+
+def item_objections(expected: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    """What is not as expected of how many items there are, and what they are called."""
+    if "Count" in expected and not _within(len(names), _exactly(expected["Count"])):
+        yield f"has {len(names)} items, not {expected['Count']}"
+    if "Names" in expected and list(names) != list(expected["Names"]):
+        yield f"has {', '.join(names)}, not {', '.join(expected['Names'])}"
+
+
+def _exactly(value: Any) -> Mapping[str, float]:
+    return value if isinstance(value, dict) else _about(value, 0)
 
 
 def _json_objections(expected: Mapping[str, Any], text: str) -> Iterator[str]:

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from pupload import building, errors
 from pupload.api.flow import wire
-from pupload.cli import cases, failures, nodetypes, project, trial
+from pupload.cli import cases, failures, gathering, nodetypes, project, trial
 from pupload.cli.board import Board
 from pupload.cli.borrowing import a_server
 from pupload.cli.cases import Case
@@ -43,11 +43,7 @@ async def _test(out: Output, homes: Sequence[Home], address: Address, start: Pat
     told: list[Answer] = []
     async with a_server(out, address, project=project.find_root(start)) as url, Client(url) as client:
         for home in homes:
-            for case in cases.read(home.folder):
-                if case.collects or any(port.many for port in home.definition.outputs):
-                    out.note(f"- {home.definition.uses} {case.name}: left out, for flows have no collections yet")
-                    continue
-                told.append(await _try(out, client, home, case))
+            told += [await _try(out, client, home, case) for case in cases.read(home.folder)]
     bad = [each for each in told if each["Objections"]]
     if out.as_json:
         out.json(told)
@@ -81,7 +77,11 @@ async def _run(client: Client, home: Home, case: Case) -> list[str]:
         if case.fails is not None and all(finding.code in REFUSED_BETTER for finding in wrong):
             return []
         return [f"is refused: {finding.code} {finding.description}" for finding in wrong]
-    files = {_edge_in(port): paths[0] for port, paths in case.inputs.items()}
+    files = {
+        edge: path
+        for port, paths in case.inputs.items()
+        for edge, path in (_parts(port, paths).items() if _is_many(home, port) else [(_edge_in(port), paths[0])])
+    }
     with Board(Output(as_json=True), run["NodeState"]) as board:  # says nothing: a line for each case is enough
         run = await trial.see_through(client, run, files, board, secrets={})
     if case.fails is not None:
@@ -98,14 +98,32 @@ async def _run(client: Client, home: Home, case: Case) -> list[str]:
             if artifact is None:
                 found.append(f"{port} was not made")
                 continue
+            if "Items" in artifact:
+                found += [f"{port} {sentence}" async for sentence in _of_items(client, run, artifact, expected, folder)]
+                continue
             path = await client.download(artifact, Path(folder, port))
             content = await asyncio.to_thread(path.read_bytes)
             found += [f"{port} {sentence}" for sentence in cases.objections(expected, artifact, content)]
     return found
 
 
+async def _of_items(
+    client: Client, run: Answer, artifact: Answer, expected: Mapping[str, Any], folder: str
+) -> AsyncIterator[str]:
+    """What is not as expected of a collection: how many items there are, their names, and each for itself."""
+    items = await gathering.items(client, run, artifact)
+    for sentence in cases.item_objections(expected.get("Items", {}), [each["FileName"] for each in items.values()]):
+        yield sentence
+    for place, item in items.items():
+        path = await client.download(item, Path(folder, f"{place}"))
+        content = await asyncio.to_thread(path.read_bytes)
+        for sentence in cases.objections(expected, item, content):
+            yield f"item {item['FileName']} {sentence}"
+
+
 def _order(home: Home, case: Case) -> Mapping[str, Any]:
     """The flow of one node that a case is."""
+    many = [port for port in case.inputs if _is_many(home, port)]
     node = {
         "ID": NODE,
         "Memoize": False,  # what is tested has to run
@@ -114,8 +132,42 @@ def _order(home: Home, case: Case) -> Mapping[str, Any]:
         "Outputs": [{"Name": port, "Edge": _edge_out(port)} for port in _bound(home, case)],
         "Flags": [{"Name": name, "Value": value} for name, value in case.flags.items()],
     }
-    flow = {"Name": f"test-{home.definition.name}", "Nodes": [node]}
-    return {"Flow": flow, "NodeDefs": [wire.write_definition(home.definition)]}
+    collecting = [_collecting(port, case.inputs[port]) for port in many]
+    flow = {"Name": f"test-{home.definition.name}", "Nodes": [*(each for each, _ in collecting), node]}
+    return {"Flow": flow, "NodeDefs": [wire.write_definition(home.definition), *(each for _, each in collecting)]}
+
+
+def _is_many(home: Home, port: str) -> bool:
+    return any(one.many for one in home.definition.inputs if one.name == port)
+
+
+def _parts(port: str, paths: Sequence[Path]) -> Mapping[str, Path]:
+    """The files of a collection by the edges that they are uploaded to, one each."""
+    return {f"{_edge_in(port)}-{number}": path for number, path in enumerate(paths)}
+
+
+def _collecting(port: str, paths: Sequence[Path]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """A node that makes one collection of files that are uploaded one by one, and its definition."""
+    places = range(len(paths))
+    copy = " && ".join(f'cp "$INPUT_FILE{place}" "$OUTPUT_FILES/$FLAG_NAME{place}"' for place in places)
+    definition = {
+        "Publisher": "pupload-test",
+        "Name": f"collect-{port}",
+        "Image": building.BASE,
+        "Tier": "c-nano",
+        "Inputs": [{"Name": f"file{place}", "Required": True} for place in places],
+        "Outputs": [{"Name": "files", "Many": True, "Required": True}],
+        "Flags": [{"Name": f"name{place}", "Type": "string", "Required": True} for place in places],
+        "Command": {"Exec": ["sh", "-c", copy]},
+    }
+    node = {
+        "ID": f"collect-{port}",
+        "Uses": f"pupload-test/collect-{port}",
+        "Inputs": [{"Name": f"file{place}", "Edge": edge} for place, edge in enumerate(_parts(port, paths))],
+        "Outputs": [{"Name": "files", "Edge": _edge_in(port)}],
+        "Flags": [{"Name": f"name{place}", "Value": path.name} for place, path in enumerate(paths)],
+    }
+    return node, definition
 
 
 def _bound(home: Home, case: Case) -> Iterator[str]:

@@ -40,8 +40,16 @@ def test_cases_are_read_with_their_files(folder: Path) -> None:
     words = folder / "sample/words.txt"
     assert whole.inputs == {"text": (words,), "more": (words, words)}
     assert (whole.flags, whole.secrets) == ({"count": "3", "fast": "true"}, {"key": "1234"})
-    assert (whole.outputs["sorted"]["File"], whole.fails, whole.collects) == (words, None, True)
-    assert (broken.fails, broken.collects) == ({"ExitCode": 65, "Says": "broken"}, False)
+    assert (whole.outputs["sorted"]["File"], whole.fails) == (words, None)
+    assert broken.fails == {"ExitCode": 65, "Says": "broken"}
+
+
+def test_items_are_held_to_their_number_and_names() -> None:
+    expected = {"Count": 2, "Names": ["a", "b"]}
+    assert list(cases.item_objections(expected, ["a", "b"])) == []
+    assert list(cases.item_objections(expected, ["a"])) == ["has 1 items, not 2", "has a, not a, b"]
+    assert list(cases.item_objections({"Count": {"Min": 1, "Max": 3}}, ["a", "b"])) == []
+    assert list(cases.item_objections({"Count": {"Min": 3}}, ["a", "b"])) == ["has 2 items, not {'Min': 3}"]
 
 
 def test_a_folder_without_cases_has_none(folder: Path) -> None:
