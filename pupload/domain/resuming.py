@@ -120,4 +120,4 @@ def replanned(plan: Plan, *, old_run: str, new_run: str, tokens: Callable[[], st
         upload_key = f"uploads/{new_run}/{edge.name}/{tokens()}" if edge.upload_key else ""
         return replace(edge, key=edge.key.replace(old_run, new_run), upload_key=upload_key)
 
-    return replace(plan, edges={name: moved(edge) for name, edge in plan.edges.items()})
+    return replace(plan, edges={name: moved(edge) for name, edge in plan.edges.items()}, replays=False)

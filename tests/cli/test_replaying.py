@@ -98,7 +98,7 @@ async def test_old_is_told_beside_new(tmp_path: Path, there: Path, capsys: pytes
         assert any(line.endswith(f"replays {old}: say, after ran anew, 1 of 3 nodes were taken over") for line in lines)
         (heading,) = [line for line in lines if line.startswith("EDGE")]
         assert heading.split("  ")[0] == "EDGE"
-        (row,) = [line for line in lines if line.startswith("said")]
+        (row,) = [line for line in lines if line.startswith("said ")]
         assert row.split()[:6] == ["said", "say", "15", "bytes", "15", "bytes"]
         assert row.endswith("1 lines less, 1 more")
         assert next(line for line in lines if line.startswith("end ")).endswith("none")

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pupload import errors, ports
 from pupload.adapters.memory.containers import Outcome, Script
+from pupload.api.flow import wire
 from pupload.domain.flow import Node
 from pupload.domain.replaying import Edits, Setting
 from pupload.domain.run import Run, Status
@@ -155,6 +157,20 @@ async def test_one_key_makes_one_replay_of_a_run(tmp_path: Path) -> None:
         replays = [await bench.runs.replay(old.id, a_flag_set("third", "C"), idempotency_key="k") for _ in range(2)]
         assert len({view.run.id for view in replays}) == 1
         assert (await bench.runs.resume(old.id, from_node="third", idempotency_key="k")).run.id != replays[0].run.id
+
+
+async def test_a_replay_that_is_resumed_is_no_replay_any_more(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        old = await a_run(bench)
+        bench.image("p/other:1", says("word", code=1))
+        failed = await ended(bench, (await bench.runs.replay(old.id, a_part_set("second", "Image", "p/other:1"))).run)
+        assert failed.status is Status.ERROR
+        bench.image("p/other:1", says("word"))
+        new = await ended(bench, (await bench.runs.resume(failed.id)).run)
+        assert (new.status, new.plan.replays) == (Status.COMPLETE, False)
+        written = wire.write_run(await bench.view(new))
+        assert (written.ResumedFrom, written.ReplayOf) == (failed.id, msgspec.UNSET)
+        assert new.plan.nodes["second"].image == "p/other:1"
 
 
 async def test_a_replay_goes_on_after_a_restart(tmp_path: Path) -> None:
