@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pupload import errors, ports
 from pupload.adapters.memory import containers
-from pupload.domain import events, memo
+from pupload.domain import artifact, collection, events, memo
 from pupload.domain.flow import Flow
 from pupload.domain.run import NodeStatus, Run, Status
 from pupload.engine.arming import Budget
@@ -348,3 +348,60 @@ async def test_who_asks_while_it_is_told_waits_for_the_answer(tmp_path: Path) ->
         assert len(bench.executor.starts) == 1, "those who waited for room look once more when they have it"
         assert all(run.status is Status.COMPLETE for run in ended)
         assert sum(run.nodes["resize"].reused for run in ended) == 3
+
+
+# ── Collections ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_of_a_collection_only_what_is_new_is_done(tmp_path: Path) -> None:
+    """The item that changed runs; the others are used again, at whatever place they are."""
+    flow = a_flow(
+        a_node("split", uses="pupload/split", inputs={"text": "there"}, outputs={"words": "words"}),
+        a_node("each", uses="pupload/each", inputs={"word": "words"}, outputs={"done": "done"}, for_each="word"),
+        a_node("join", uses="pupload/join", inputs={"words": "done"}, outputs={"text": "here"}),
+    )
+    definitions = [
+        a_definition("pupload/split", inputs=[a_port("text")], outputs=[a_port("words", many=True)]),
+        a_definition("pupload/each", inputs=[a_port("word")], outputs=[a_port("done")]),
+        a_definition("pupload/join", inputs=[a_port("words", many=True)], outputs=[a_port("text")]),
+    ]
+
+    def split(order: ports.ContainerOrder) -> containers.Outcome:
+        (given,) = order.inputs.iterdir()
+        for place, word in enumerate(given.read_text().split()):
+            (order.outputs / "words" / f"{place:02}").write_text(word)
+        return containers.Outcome()
+
+    def each(order: ports.ContainerOrder) -> containers.Outcome:
+        (given,) = order.inputs.iterdir()
+        (order.outputs / "done").write_text(given.read_text().upper())
+        return containers.Outcome()
+
+    def join(order: ports.ContainerOrder) -> containers.Outcome:
+        (order.outputs / "text").write_text(" ".join(p.read_text() for p in sorted((order.inputs / "words").iterdir())))
+        return containers.Outcome()
+
+    async with a_bench(tmp_path, memoize=True) as bench:
+        for name, script in {"split": split, "each": each, "join": join}.items():
+            bench.image(f"pupload/{name}:latest", script)
+
+        async def joined(words: str) -> tuple[Run, str, int]:
+            before = len(bench.executor.starts)
+            run = await bench.start(flow, definitions)
+            await bench.upload(run, "there", words.encode())
+            run = await bench.ended(run)
+            assert run.status is Status.COMPLETE, run.error
+            return run, (await bench.download(run, "here")).decode(), len(bench.executor.starts) - before
+
+        _, text, started = await joined("one two three")
+        assert (text, started) == ("ONE TWO THREE", 5)
+        run, text, started = await joined("one two three")
+        assert (text, started) == ("ONE TWO THREE", 0)
+        assert [found.file_name for found in collection_of(run, "words")] == ["00", "01", "02"]
+        _, text, started = await joined("new one two three")
+        assert (text, started) == ("NEW ONE TWO THREE", 3), "what splits, what joins, and the new word"
+        assert not bench.executor.left
+
+
+def collection_of(run: Run, edge: str) -> list[artifact.Artifact]:
+    return list(collection.items(run.artifacts[edge], run.artifacts))
