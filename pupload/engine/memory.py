@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 
 from pupload import errors
-from pupload.domain import collection, events, facts, keys, memo, values
+from pupload.domain import collection, events, facts, itemnames, keys, memo, values
 from pupload.domain.artifact import Artifact
 from pupload.domain.memo import Component, component
 from pupload.domain.plan import EdgePlan, NodePlan, PortPlan
@@ -325,9 +325,10 @@ def _input(run: Run, port: PortPlan, found: Artifact | None) -> Component:
     if not port.many:
         text = f"{found.size} bytes of {found.content_type}, SHA-256 {found.sha256[:12]}…"
         return component(name, [seen, found.sha256, found.size, found.content_type], text=text)
+    placed = list(collection.placed(found, run.artifacts))
     items = [
-        [place, one.sha256, one.size, one.content_type, one.file_name]
-        for place, one in collection.placed(found, run.artifacts)
+        [place, one.sha256, one.size, name]
+        for (place, one), name in zip(placed, itemnames.of_files(placed), strict=True)
     ]
     text = f"{len(items)} items, {found.size} bytes, SHA-256 {found.sha256[:12]}…"
     return component(name, [seen, found.items, *items], text=text)

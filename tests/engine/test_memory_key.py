@@ -224,6 +224,17 @@ async def test_the_names_and_the_order_of_items_count(memory: Memory) -> None:
     assert len({key_of(memory, one) for one in [run, *others]}) == 5
 
 
+async def test_the_name_that_a_nameless_item_gets_counts(memory: Memory) -> None:
+    """It is called after its edge then, which the node sees."""
+    run = a_run_of_many("")
+    node = run.plan.nodes["resize"]
+    moved = replace(node, inputs=tuple(replace(port, edge="elsewhere") for port in node.inputs))
+    (item,) = (one for one in run.artifacts.values() if one.items is None)
+    other = replace(run, artifacts={"elsewhere": replace(item, edge="elsewhere")})
+    here = replace(run, artifacts={"resize-in": replace(item, edge="resize-in")})
+    assert key_of(memory, with_plan(other, node=moved)) != key_of(memory, here)
+
+
 async def test_an_item_is_the_same_work_at_whatever_place(memory: Memory) -> None:
     flow = a_flow(
         a_node("list", uses="pupload/list", inputs={"zip": "zip"}, outputs={"files": "files"}),
