@@ -1,8 +1,8 @@
 #!/bin/sh
 # Prints all that a process can tell of how it came to be, a line each, so that two ways of starting can be compared.
-# What differs from container to container (ids, numbers of pipes and mounts) is left out or given one name.
+# What differs from container to container (ids, times, numbers of pipes and mounts) is left out or given one name.
 
-same() { sed -E 's/[0-9a-f]{64}/ID/g; s/(pipe|socket|anon_inode|pid|mnt|net|ipc|uts|cgroup):\[[0-9]+\]/\1/g; s#/[0-9]+/(in|out) #/N/\1 #'; }
+same() { sed -E 's/[0-9a-f]{64}/ID/g; s/(pipe|socket|anon_inode|pid|mnt|net|ipc|uts|cgroup):\[[0-9]+\]/\1/g; s#/[0-9]+/(in|out) #/N/\1 #; s/ [A-Z][a-z]{2} +[0-9]+ +[0-9:]{4,5} / WHEN /'; }
 told() { echo "== $1"; shift; "$@" 2>&1 | same; }
 
 told arguments printf '<%s>\n' "$0" "$@"
