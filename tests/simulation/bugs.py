@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pupload.adapters.memory import containers, state
-from pupload.domain import events, foreach
+from pupload.domain import branches, events, foreach, handlers, resuming
 from pupload.engine import (
     admission,
     arming,
@@ -184,6 +184,58 @@ def items_miscounted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(foreach, "_counted", careless)
 
 
+def left_out_too_soon(patch: pytest.MonkeyPatch) -> None:
+    """A node is left out for one input while nobody knows yet what becomes of the others."""
+    careful = branches._missing
+
+    def hasty(turn: Any, node: Any) -> str | None:
+        empty = any(port.required and turn.is_empty(port.edge) for port in node.inputs)
+        return "something" if empty else careful(turn, node)
+
+    patch.setattr(branches, "_missing", hasty)
+
+
+def handlers_too_soon(patch: pytest.MonkeyPatch) -> None:
+    """Handlers begin when only they and one more have not ended."""
+    careful = handlers.proceed
+
+    def hasty(turn: Any, begin: Any) -> None:
+        left = sum(not turn.node(node).status.terminal for node in turn.plan.handlers)
+        turn.unfinished -= turn.unfinished == left + 1
+        careful(turn, begin)
+        turn.unfinished = sum(not node.status.terminal for node in turn.run.nodes.values())
+
+    patch.setattr(handlers, "proceed", hasty)
+
+
+def handlers_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """What ends a run ends its handlers before they began."""
+
+    def careless(turn: Any, begin: Any) -> None:
+        for node in turn.plan.handlers:
+            if turn.unfinished <= len(turn.plan.handlers) and turn.node(node).status.value == "IDLE":
+                branches.leave_out(turn, turn.node(node), "forgotten")
+
+    patch.setattr(handlers, "proceed", careless)
+
+
+def taken_over_too_much(patch: pytest.MonkeyPatch) -> None:
+    """A replay takes over also what lies behind the nodes that run again, whether there is anything or not."""
+    careful = resuming.kept
+
+    def careless(old: Any, **asked: Any) -> Any:
+        found = careful(old, **asked)
+        again = asked.get("from_nodes") or found.left
+        behind = [node for node in found.left if node not in again]
+        there = {
+            node: tuple(old.artifacts[port.edge] for port in old.plan.nodes[node].outputs if port.edge in old.artifacts)
+            for node in behind
+        }
+        return replace(found, nodes={**found.nodes, **there}, left=tuple(again))
+
+    patch.setattr(resuming, "kept", careless)
+
+
 BUGS: dict[Put, int] = {
     start_before_commit: 10,
     any_version: 0,
@@ -202,5 +254,9 @@ BUGS: dict[Put, int] = {
     inputs_forgotten: 0,
     items_in_any_order: 0,
     items_miscounted: 0,
+    taken_over_too_much: 0,
+    left_out_too_soon: 0,
+    handlers_too_soon: 0,
+    handlers_forgotten: 0,
 }
 """Each with a seed from which on it does not take long to be noticed."""
