@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from pupload import errors, ports
 from pupload.adapters.memory import containers
@@ -18,7 +19,7 @@ from tests.engine.worlds import Faulty, Gate, OneStore, changed
 IMAGE = "pupload/resize:latest"
 
 
-async def once(bench: Bench, this: Flow | None = None, data: bytes = PNG, **definition: object) -> Run:
+async def once(bench: Bench, this: Flow | None = None, data: bytes = PNG, **definition: Any) -> Run:
     """A run of the flow with that upload, from beginning to end."""
     this = this or a_flow()
     definitions = [a_definition(**definition)] if definition else None
@@ -122,10 +123,8 @@ async def test_a_miss_says_which_flag_differs(tmp_path: Path) -> None:
 async def test_who_says_so_is_never_spared(tmp_path: Path) -> None:
     async with a_bench(tmp_path, memoize=True) as bench:
         bench.image(IMAGE, copies("image", "resized"))
-        for this, fields in (
-            (a_flow(a_node(memoize=False)), {}),
-            (a_flow(), {"memoize": False}),
-        ):
+        given: list[tuple[Flow, dict[str, Any]]] = [(a_flow(a_node(memoize=False)), {}), (a_flow(), {"memoize": False})]
+        for this, fields in given:
             starts = len(bench.executor.starts)
             await once(bench, this, **fields)
             second = await once(bench, this, **fields)

@@ -12,7 +12,7 @@ from pupload.domain.artifact import Artifact
 from pupload.domain.facts import Limits
 from pupload.domain.plan import EdgePlan, NodePlan, Nodes, Origin, Plan, PortPlan
 from pupload.domain.run import AttemptRef, Run, Status
-from pupload.engine import memory as memories
+from pupload.engine import orders
 from pupload.engine.memory import ELSEWHERE, Memory
 from pupload.ports import ContainerOrder
 from tests.bench import LIMITS, a_bench
@@ -36,7 +36,7 @@ def an_artifact(edge: str, **other: Any) -> Artifact:
     return Artifact(**{"edge": edge, "store": "default", "created_at": NOON, **usual, **other})
 
 
-def a_run(node: Mapping[str, Any] | None = None, **artifacts: Artifact) -> Run:
+def a_run(node: Mapping[str, Any] | None = None, given: Mapping[str, Artifact] | None = None) -> Run:
     """A run of one node with an input, flags and an output that somebody takes."""
     flow = a_flow(
         a_node(flags={"width": "640", "mode": "fit"}, **(node or {})),
@@ -48,7 +48,7 @@ def a_run(node: Mapping[str, Any] | None = None, **artifacts: Artifact) -> Run:
         flags=[a_flag("width"), a_flag("mode")],
     )
     plan = a_plan(flow, [definition, a_definition("pupload/next")])
-    found = {"resize-in": an_artifact("resize-in"), **artifacts}
+    found = {"resize-in": an_artifact("resize-in"), **(given or {})}
     return Run(id="run_1", plan=plan, status=Status.RUNNING, created_at=NOON, artifacts=found)
 
 
@@ -89,7 +89,7 @@ async def test_the_same_work_has_the_same_key_wherever_it_is_done(memory: Memory
     """Neither the run, nor the attempt, nor where its objects are kept makes it another."""
     run = a_run()
     elsewhere = replace(
-        a_run(**{"resize-in": an_artifact("resize-in", key="run_2/x", etag="f", file_name="other name.png")}),
+        a_run(given={"resize-in": an_artifact("resize-in", key="run_2/x", etag="f", file_name="other name.png")}),
         id="run_2",
         fence=7,
     )
@@ -109,7 +109,8 @@ async def test_every_field_of_a_node_counts_or_is_said_not_to(memory: Memory, na
     node = run.plan.nodes["resize"]
     if name in {"inputs", "outputs"}:
         port = replace(getattr(node, name)[0], port="other")
-        other = replace(node, **{name: (port,)})
+        bound: Any = {name: (port,)}
+        other = replace(node, **bound)
     elif name == "user":
         other = replace(node, user="7:7")
     elif name == "id":
@@ -128,7 +129,8 @@ async def test_every_field_of_a_port_counts(memory: Memory, side: str, name: str
     run = a_run()
     node = run.plan.nodes["resize"]
     port = getattr(node, side)[0]
-    other = replace(node, **{side: (replace(port, **{name: changed(getattr(port, name))}),)})
+    bound: Any = {side: (replace(port, **{name: changed(getattr(port, name))}),)}
+    other = replace(node, **bound)
     matters = not (side == "inputs" and name in {"types", "limits", "required"})
     assert (key_of(memory, with_plan(run, node=other)) != key_of(memory, run)) is matters
 
@@ -138,23 +140,23 @@ async def test_every_field_of_an_order_counts_or_names_a_place(
     memory: Memory, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """A field that the container's order gets one day counts from then on."""
-    run, whole = a_run(), memories.orders.container
+    run, whole = a_run(), orders.container
     before = key_of(memory, run)
 
-    def other(*given: Any, **named: Any) -> ContainerOrder:
-        order = whole(*given, **named)
+    def other(*given: Any, **named: Any) -> Any:
+        order: Any = whole(*given, **named)
         value = getattr(order, name)
         return replace(order, **{name: f"{value}x" if isinstance(value, AttemptRef) else changed(value or "")})
 
-    monkeypatch.setattr(memories.orders, "container", other)
+    monkeypatch.setattr(orders, "container", other)
     assert (key_of(memory, run) == before) is (name in ELSEWHERE)
 
 
 @pytest.mark.parametrize("name", ["sha256", "size", "content_type"])
 async def test_the_bytes_that_go_in_count(memory: Memory, name: str) -> None:
     given = an_artifact("resize-in")
-    other = {"content_type": "image/jpeg"}.get(name) or changed(getattr(given, name))
-    assert key_of(memory, a_run(**{"resize-in": replace(given, **{name: other})})) != key_of(memory, a_run())
+    other: Any = {name: "image/jpeg" if name == "content_type" else changed(getattr(given, name))}
+    assert key_of(memory, a_run(given={"resize-in": replace(given, **other)})) != key_of(memory, a_run())
 
 
 async def test_an_input_that_is_not_there_counts(memory: Memory) -> None:
@@ -205,7 +207,7 @@ async def test_what_the_server_allows_counts(tmp_path: Path, memory: Memory) -> 
 def a_run_of_many(*names: str, sha256: str = "ab" * 32) -> Run:
     items = [an_artifact(f"resize-in.{place}", file_name=name, sha256=sha256) for place, name in enumerate(names)]
     whole = collection.whole(items, edge="resize-in", store="default", key="run_1/resize-in", created_at=NOON)
-    run = a_run(**{"resize-in": whole, **{one.edge: one for one in items}})
+    run = a_run(given={"resize-in": whole, **{one.edge: one for one in items}})
     node = run.plan.nodes["resize"]
     many = replace(node, inputs=tuple(replace(port, many=True) for port in node.inputs))
     edge = EdgePlan(name="resize-in", origin=Origin.UPLOAD, store="default", key="k", collection=True)
