@@ -79,6 +79,7 @@ def _is_open(turn: Turn, edge: str) -> bool:
         and not turn.has_artifact(edge)
         and not turn.is_empty(edge)
         and turn.head.ending is None
+        and turn.head.outcome is None
     )
 
 

@@ -195,3 +195,9 @@ def test_a_run_of_nothing_but_skipped_nodes_still_has_handlers() -> None:
     assert statuses(run) == {"work": "SKIPPED", "last": "READY"}
     assert an_artifact("report").edge in run.plan.edges
     assert done(run, "last").status is Status.COMPLETE
+
+
+def test_what_comes_when_the_flow_has_ended_is_not_taken() -> None:
+    run = cancelled(begun(WORK, LAST))
+    late = events.UploadSealed(edge="file", artifact=an_artifact("file"))
+    assert decide(run, late, now=NOON).idle

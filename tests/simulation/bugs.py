@@ -184,17 +184,6 @@ def items_miscounted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(foreach, "_counted", careless)
 
 
-def left_out_too_soon(patch: pytest.MonkeyPatch) -> None:
-    """A node is left out for one input while nobody knows yet what becomes of the others."""
-    careful = branches._missing
-
-    def hasty(turn: Any, node: Any) -> str | None:
-        empty = any(port.required and turn.is_empty(port.edge) for port in node.inputs)
-        return "something" if empty else careful(turn, node)
-
-    patch.setattr(branches, "_missing", hasty)
-
-
 def handlers_too_soon(patch: pytest.MonkeyPatch) -> None:
     """Handlers begin when only they and one more have not ended."""
     careful = handlers.proceed
@@ -255,7 +244,6 @@ BUGS: dict[Put, int] = {
     items_in_any_order: 0,
     items_miscounted: 0,
     taken_over_too_much: 0,
-    left_out_too_soon: 0,
     handlers_too_soon: 0,
     handlers_forgotten: 0,
 }

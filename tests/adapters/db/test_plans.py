@@ -1,5 +1,6 @@
 """Plans in pieces are the bytes and the values that plans in one are."""
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -87,3 +88,18 @@ def test_what_cannot_be_read_is_damaged_and_named(at_once: int, wrong: str) -> N
 def test_what_cannot_be_written_is_told_as_ever(at_once: int) -> None:
     with pytest.raises(errors.Broken, match="Plan cannot be written"):
         plans.PLAN.encode(a_plan(a_flow(name="\ud800")))
+
+
+def test_a_plan_of_before_there_were_conditions_and_handlers_has_none() -> None:
+    made = a_full_plan()
+    written = msgspec.msgpack.decode(codec.pack(made))
+    for field in ("handlers", "conditional"):
+        del written[field]
+    for node in written["nodes"].values():
+        del node["when"], node["runs"]
+    for node in written["flow"]["nodes"]:
+        del node["when"], node["runs"]
+    for edge in written["edges"].values():
+        del edge["valued"]
+    old = bytes((codec.SHAPE,)) + msgspec.msgpack.encode(written)
+    assert plans.PLAN.decode(old, "a plan") == made
