@@ -8,11 +8,8 @@ is read or written, whatever a node leaves in it.
 
 import asyncio
 import errno
-import hashlib
 import logging
-import os
 import re
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -27,7 +24,7 @@ from pupload.domain.command import environment_name
 from pupload.domain.keys import safe
 from pupload.domain.plan import NodePlan, PortPlan
 from pupload.domain.run import AttemptRef, Run
-from pupload.engine import collecting, laying
+from pupload.engine import collecting, folders, laying
 from pupload.engine.clearing import clear, clear_small
 from pupload.engine.contents import Contents, Told, consumers, producer
 from pupload.engine.hands import Threads
@@ -169,7 +166,7 @@ class Staging:
         folder = self.folder(ref)
         collections = [file_name(port) for port in node.outputs if port.many] if node is not None else []
         try:
-            names = await self.hands.do(_make, folder, owner or self._owner, collections)
+            names = await self.hands.do(folders.make, folder.path, owner or self._owner, collections)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise errors.DiskFull(path=str(self._root)) from error
@@ -187,7 +184,7 @@ class Staging:
 
     async def folders(self) -> list[str]:
         """The names of all directories of attempts that are here."""
-        return await asyncio.to_thread(_names_in, self._root)
+        return await asyncio.to_thread(folders.names_in, self._root)
 
     async def sweep(
         self,
@@ -196,7 +193,7 @@ class Staging:
         kept_off: Callable[[str], AbstractAsyncContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         """Directories of attempts that are not wanted are gone afterwards; nobody makes one that is `kept_off` it."""
-        for name in await asyncio.to_thread(_names_in, self._root):
+        for name in await asyncio.to_thread(folders.names_in, self._root):
             async with kept_off(name):
                 if not wanted(name):
                     await asyncio.to_thread(clear, self._root / name)
@@ -244,7 +241,7 @@ class Staging:
         return urls
 
     async def _fetch(self, run: Run, artifact: Artifact, path: Path, fresh: bool) -> None:
-        there = None if fresh else await asyncio.to_thread(_sha256_of_file, path)
+        there = None if fresh else await asyncio.to_thread(folders.sha256_of_file, path)
         if there == artifact.sha256:
             return  # fetched before, and whole
         if there is not None:
@@ -526,88 +523,9 @@ def all_stored(
                 yield items[port.port][place]
 
 
-def _names_in(root: Path) -> list[str]:
-    return [path.name for path in root.iterdir()] if root.is_dir() else []
-
-
-def _make(folder: Folder, owner: tuple[int, int], collections: Iterable[str] = ()) -> frozenset[str]:
-    """What lies in its inputs already; there are directories of these names in its outputs afterwards."""
-    inputs, outputs = folder.inputs, folder.outputs
-    folder.path.mkdir(parents=True, exist_ok=True)
-    new = _made(inputs)
-    _made(outputs)
-    inputs.chmod(0o755)
-    if os.geteuid() == 0:
-        os.chown(outputs, *owner)
-        outputs.chmod(0o755)
-    else:
-        # Without root nothing can be given away; the directory above lets nobody else in.
-        outputs.chmod(0o777)
-    for name in collections:
-        _make_own(outputs / name, owner)
-    return frozenset() if new else frozenset(entry.name for entry in inputs.iterdir())
-
-
-def _make_own(folder: Path, owner: tuple[int, int]) -> None:
-    """A directory that the node may write to, where there is nothing of that name."""
-    if not _made(folder):
-        return  # the node may be at work in it, or have put something else there
-    inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        if os.geteuid() == 0:
-            os.fchown(inner, *owner)
-            os.fchmod(inner, 0o755)
-        else:
-            os.fchmod(inner, 0o777)
-    finally:
-        os.close(inner)
-
-
-def _made(folder: Path) -> bool:
-    """Whether the directory was made just now."""
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return False
-    return True
-
-
 def _seen(path: Path, port: str, head_bytes: int, *, names: int = 1) -> Seen:
     try:
-        size = _size_of_output(path, port, names)
+        size = folders.size_of_output(path, port, names)
     except errors.OutputUnusable as error:
         return Seen(size=None, error=error)
-    return Seen(size=size, head=_head(path, head_bytes) if size else b"")
-
-
-def _size_of_output(path: Path, port: str, names: int) -> int | None:
-    """
-    Bytes of the regular file at `path`, None when there is nothing; anything else is refused, links above all.
-
-    It may have two `names` where a store may have been about to take it over: it gives it one before it takes ours.
-    """
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise errors.OutputUnusable(port=port, reason=error.strerror) from error
-    if not stat.S_ISREG(found.st_mode):
-        raise errors.OutputUnusable(port=port, reason="it is not a regular file")
-    if found.st_nlink > names:
-        raise errors.OutputUnusable(port=port, reason="it has a second name (a hard link)")
-    return found.st_size
-
-
-def _sha256_of_file(path: Path) -> str | None:
-    """In hex; None where there is no such file."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return None
-
-
-def _head(path: Path, size: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(size)
+    return Seen(size=size, head=folders.head(path, head_bytes) if size else b"")

@@ -16,7 +16,7 @@ from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.run import AttemptRef, Run
-from pupload.engine import objects, staging
+from pupload.engine import folders, objects, staging
 from pupload.engine.staging import Staging
 from tests.bench import PNG, TEXT, plain_contents
 from tests.builders import NOON, RUN_ID, a_definition, a_flow, a_node, a_plan, a_port, a_store, a_well
@@ -273,7 +273,7 @@ async def test_a_full_disk_is_told_as_that(
     def fail(*_: object) -> None:
         raise OSError(number, "no")
 
-    monkeypatch.setattr(staging, "_make", fail)
+    monkeypatch.setattr(folders, "make", fail)
     with pytest.raises(kind):
         await place.staging.make_folder(REF)
 

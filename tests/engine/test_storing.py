@@ -274,9 +274,9 @@ async def test_the_steps_of_an_attempt_take_one_trip_to_a_thread_each(
             run = await bench.start(a_flow(a_node(inputs={}, outputs={name: name for name in names})), [definition])
             run = await bench.ended(run)
             assert run.status is Status.COMPLETE
-            assert trips.count("_make") == 1
+            assert trips.count("make") == 1
             assert trips.count("_look_briefly") == 1
-            assert not {"_look_long", "_seen", "_sha256_of_file", "look_now"} & set(trips), "these look for themselves"
+            assert not {"_look_long", "_seen", "sha256_of_file", "look_now"} & set(trips), "these look for themselves"
             assert "count_logs" not in journal.calls, "nobody can have written a line of a new attempt"
             assert "write_logs" not in journal.calls, "an empty log costs no commit"
 
@@ -307,7 +307,7 @@ async def test_an_attempt_that_says_nothing_takes_few_tasks(tmp_path: Path) -> N
         "Attempts._make": 1,
         "Attempts._patiently": 2,  # the image's id, the log
         "Outputs._store_early": 1,
-        "Attempts._try_to_clean_up": 1,
+        "Attempts._see_to": 1,
     }
 
 

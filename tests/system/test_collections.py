@@ -17,7 +17,7 @@ from tests.system import flows
 from tests.system.conftest import only_here
 from tests.system.server import Server
 
-PICTURES = 200
+PICTURES, SOME = 200, 12
 
 FILES = [{"Name": "files", "Many": True}]
 WRITE = 'cd "$OUTPUT_FILES"; for n in $(seq 1000 1499); do echo "item $n" > $n.txt; done'
@@ -31,11 +31,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield found
 
 
-def a_zip() -> bytes:
+def a_zip(count: int = PICTURES) -> bytes:
     """Small pictures, each of its own colour."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for number in range(PICTURES):
+        for number in range(count):
             picture = io.BytesIO()
             Image.new("RGB", (24, 16), (number, 255 - number, 7)).save(picture, "PNG")
             archive.writestr(f"photos/{number:03}.png", picture.getvalue())
@@ -88,6 +88,31 @@ async def test_an_archive_is_unpacked_and_packed_again(server: Server) -> None:
         assert page["Artifacts"]["photos.100"]["FileName"] == "photos__100.png"
         assert (await flows.get(page, "photos.149"))[:4] == b"\x89PNG"
         await client.purge(done["ID"])
+
+
+@pytest.mark.timeout(900)  # whoever comes first builds the images
+async def test_pictures_are_unpacked_resized_side_by_side_and_packed_again(server: Server) -> None:
+    names = ["unpack", "resize", "pack"]
+    await asyncio.to_thread(subprocess.run, ["scripts/node-images", *names], check=True, capture_output=True)
+    asked = order()
+    unpack, pack = asked["Flow"]["Nodes"]
+    resize = {
+        "ID": "resize",
+        "Uses": "pupload/resize",
+        "ForEach": "image",
+        "Inputs": [{"Name": "image", "Edge": "photos"}],
+        "Outputs": [{"Name": "resized", "Edge": "small"}],
+        "Flags": [{"Name": "width", "Value": 12}],
+    }
+    pack["Inputs"][0]["Edge"] = "small"
+    asked["Flow"]["Nodes"], asked["NodeDefs"] = [unpack, resize, pack], shipped(*names)
+    async with server.client() as client:
+        done = await flows.finish(client, asked, album=a_zip(SOME))
+        assert done["Status"] == "COMPLETE", done["Error"]
+        assert done["NodeState"]["resize"]["Items"]["Complete"] == SOME
+        with zipfile.ZipFile(io.BytesIO(await flows.get(done, "parcel"))) as parcel:
+            assert parcel.namelist() == [f"photos__{number:03}.png" for number in range(SOME)]
+            assert {Image.open(io.BytesIO(parcel.read(name))).size for name in parcel.namelist()} == {(12, 8)}
 
 
 def written_and_listed(script: str = WRITE) -> Any:
