@@ -170,7 +170,12 @@ class EmbeddedStore(client.S3Store):
     async def _put_again(self, file: ports.Given, problem: "ControlSilent | ControlRefused") -> ports.ObjectStat:
         if await asyncio.to_thread(os.path.lexists, file.path):
             return await self.put_file(file.key, file.path, content_type=file.content_type)
-        return await self._adopted_before(file.key, problem)
+        try:
+            return await self._adopted_before(file.key, problem)
+        except errors.StoreUnavailable:
+            if isinstance(problem, ControlRefused):
+                raise self._turn(problem, file.key, file.path) from problem
+            raise
 
     async def _adopt(self, order: Mapping[str, Any], what: str = "/adopt") -> dict[str, Any]:
         """The store's answer. Whoever is cancelled waits for it all the same: the store has the file then, or not."""

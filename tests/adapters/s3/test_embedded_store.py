@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from pupload import errors
+from pupload import errors, ports
 from pupload.adapters.s3 import local, places, signing, supervisor
 from pupload.adapters.system import clock
 from tests.adapters.s3 import faulty
@@ -169,6 +169,38 @@ async def test_without_the_socket_bytes_go_over_http(
     assert await deaf.fetch("k", tmp_path / "out", if_etag=put.etag) == DIGEST
     assert (tmp_path / "out").read_bytes() == BODY
     await deaf.close()
+
+
+def given(folder: Path, *bodies: bytes) -> list[ports.Given]:
+    """Files with these bytes, to be given away."""
+    files = [ports.Given(key=f"k{n}", path=folder / f"{n}", content_type="a/b") for n in range(len(bodies))]
+    for file, body in zip(files, bodies, strict=True):
+        file.path.write_bytes(body)
+    return files
+
+
+@pytest.mark.parametrize("hears", [True, False])
+async def test_many_files_are_given_away_at_once(
+    process: supervisor.EmbeddedProcess, store: local.EmbeddedStore, tmp_path: Path, hears: bool
+) -> None:
+    deaf = a_store(process, control=tmp_path / "no-such.sock")
+    assert isinstance(store, ports.TakesMany)
+    put = await (store if hears else deaf).put_files(given(tmp_path, b"", b"small", BODY, BODY * 50))
+    assert [(one.key, one.size) for one in put] == [("k0", 0), ("k1", 5), ("k2", len(BODY)), ("k3", len(BODY) * 50)]
+    assert [await store.read(one.key) for one in put] == [b"", b"small", BODY, BODY * 50]
+    assert [one.sha256 for one in put] == [(await store.stat(one.key)).sha256 for one in put]
+    await deaf.close()
+
+
+async def test_of_many_files_each_tells_what_is_wrong_with_it(store: local.EmbeddedStore, tmp_path: Path) -> None:
+    first, second, third = given(tmp_path, b"a", b"b", b"c")
+    second.path.rename(tmp_path / "away")
+    with pytest.raises(errors.StoreRefused, match="cannot be read"):
+        await store.put_files([first, second, third])
+    (tmp_path / "away").rename(second.path)
+    # The first was taken when it was their turn one by one, and is found where it is.
+    put = await store.put_files([first, second, third])
+    assert [await store.read(one.key) for one in put] == [b"a", b"b", b"c"]
 
 
 async def test_a_path_that_cannot_be_is_refused_and_no_object_is_made(
