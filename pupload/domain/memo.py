@@ -170,14 +170,14 @@ def objection(node: NodePlan) -> str:
     return ""
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain)
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is nothing that a component can be")
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_plain).encode
+"""The one text of a value, whatever order its mappings have."""
 
 
 def _by_name(components: Iterable[Component]) -> dict[str, list[Component]]:
