@@ -499,8 +499,9 @@ def _failed_before(run: Run) -> bool:
 def _made(event: events.Event) -> Sequence[Artifact]:
     if isinstance(event, events.UploadSealed):
         return (event.artifact,)
-    made = isinstance(event, events.NodeSucceeded | events.NodeReused | events.NodeGathered)
-    return event.artifacts if made else ()
+    if isinstance(event, events.NodeSucceeded | events.NodeReused | events.NodeGathered):
+        return event.artifacts
+    return ()
 
 
 def _is_item(edge: str, there: Collection[str]) -> bool:

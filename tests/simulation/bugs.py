@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pupload.adapters.memory import containers, state
-from pupload.domain import branches, events, foreach, handlers, resuming
+from pupload.domain import branches, collection, events, foreach, handlers, resuming
 from pupload.engine import (
     admission,
     arming,
@@ -164,13 +164,13 @@ def inputs_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 def items_in_any_order(patch: pytest.MonkeyPatch) -> None:
     """A collection is put together with its items in another order than they lie in."""
-    careful = foreach.collection.whole
+    careful = collection.whole
 
     def careless(made: Any, **about: Any) -> Any:
         return careful([*reversed(made)], **about)
 
     # Only here: whoever checks puts collections together by the same function.
-    patch.setattr(foreach, "collection", SimpleNamespace(**{**vars(foreach.collection), "whole": careless}))
+    patch.setattr(foreach, "collection", SimpleNamespace(**{**vars(collection), "whole": careless}))
 
 
 def items_miscounted(patch: pytest.MonkeyPatch) -> None:
@@ -179,6 +179,7 @@ def items_miscounted(patch: pytest.MonkeyPatch) -> None:
 
     def careless(turn: Any, node: Any, ended: Any) -> Any:
         counted = careful(turn, node, ended)
+        assert counted.items is not None
         return turn.change(counted, items=replace(counted.items, skipped=node.items.skipped))
 
     patch.setattr(foreach, "_counted", careless)
