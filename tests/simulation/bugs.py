@@ -236,7 +236,7 @@ BUGS: dict[Put, int] = {
     lost_answers: 0,
     silent_stores: 2780,
     no_fence: 0,
-    sweeps_all: 140,
+    sweeps_all: 320,
     claims_ignored: 0,
     lease_for_ever: 50,
     armed_for_ever: 0,
