@@ -159,6 +159,17 @@ def test_an_artifact_of_before_there_were_facts_has_none() -> None:
     assert codec.ARTIFACT.decode(old, "it") == dataclasses.replace(an_artifact(), facts=None)
 
 
+def test_nodes_and_events_of_before_there_was_memory_have_none() -> None:
+    old = {"id": "n", "status": "COMPLETE", "attempts": [{"number": 1, "ready_at": NOON}], "reused": False}
+    node = codec.NODE.decode(bytes([codec.SHAPE]) + codec.pack(old), "node")
+    assert (node.source, node.attempts[0].missed) == (None, None)
+    reused = codec.decode_event("node.reused", bytes([codec.SHAPE]) + codec.pack({"node": "n", "artifacts": []}), "it")
+    assert reused == events.NodeReused(node="n")
+    told = {"node": "n", "attempt": 1, "image": "sha256:1"}
+    started = codec.decode_event("node.started", bytes([codec.SHAPE]) + codec.pack(told), "it")
+    assert started == events.NodeStarted(node="n", attempt=1, image="sha256:1")
+
+
 def test_a_field_that_a_newer_version_wrote_is_passed_over() -> None:
     newer = bytes((codec.SHAPE,)) + msgspec.msgpack.encode({"id": "resize", "colour": "blue"})
     assert codec.NODE.decode(newer, "it") == run.NodeRun(id="resize")
