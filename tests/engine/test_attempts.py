@@ -616,7 +616,7 @@ async def test_many_runs_leave_nothing_in_memory(tmp_path: Path) -> None:
         assert not engine.driver._letters
         assert not len(engine.driver._timers)
         assert not engine.admission._queues
-        assert not engine.attempts._preparing
+        assert not engine._effects._preparing._under_way
 
 
 async def test_a_container_that_cannot_be_removed_keeps_no_other_from_it(

@@ -315,8 +315,7 @@ async def test_of_an_upload_that_is_sealed_too_late_nothing_is_left(tmp_path: Pa
             await gate.reached.wait()
             assert (await bench.runs.cancel(run.id)).run.status is Status.STOPPED
             gate.opened.set()
-            await bench.clock.run_for(1)
-            assert [found.key async for found in bench.store.list()] == []
+            await bench.until(lambda: not bench.store._objects, step=0.1)
 
 
 async def test_an_upload_that_cannot_be_removed_at_once_troubles_nobody(tmp_path: Path) -> None:

@@ -349,7 +349,8 @@ def test_of_many_files_all_must_be_what_one_must_be(server: Server, key: str, fo
     files = [{"key": key, "path": str(folder / name), "content_type": "a/b"} for name in ("fine", "link")]
     assert server.control("POST", "/adopt-all", {"bucket": BUCKET, "files": files})[0] == 400
     assert (folder / "fine").read_bytes() == b"x"
-    for order in ({"bucket": BUCKET}, {"bucket": BUCKET, "files": [{"key": key}]}, {"files": files[:1]}, []):
+    odd: list[Any] = [{"bucket": BUCKET}, {"bucket": BUCKET, "files": [{"key": key}]}, {"files": files[:1]}, []]
+    for order in odd:
         assert server.control("POST", "/adopt-all", order)[0] == 400
     assert server.control("POST", "/adopt-all", {"bucket": "no-such-bucket", "files": files[:1]})[0] == 404
     assert (folder / "fine").exists()
