@@ -6,6 +6,7 @@ container of ours any more. `Broken` is raised where that is not so.
 """
 
 import asyncio
+import itertools
 import os
 import shutil
 import signal
@@ -47,8 +48,13 @@ class House:
         self.server = server
         self.client = client
         self._session = session
+        self._numbers = itertools.count(1)
 
     # ── What users do ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, order: Json) -> Json:
+        """A new run of the flow, of work that nobody did before: else its nodes would have none to do."""
+        return await self.client.start(_new(order, next(self._numbers)))
 
     async def put(self, run: Json, edge: str, content: bytes) -> float:
         """Uploads the bytes where the run waits for them. Returns when (`time.time()`) the store said it has them."""
@@ -174,7 +180,7 @@ async def opened(*, ended: bool = True, program: tuple[str, ...] = (), **environ
     `ended`: whether every run is over when its user is done. `program` is what Python runs in the place of the server.
     """
     folder = Path(tempfile.mkdtemp(prefix="pupload-bench-"))
-    server = servers.Server(folder, **environment)
+    server = servers.Server(folder, **{"PUPLOAD_MEMOIZE": "true"} | environment)  # tests are, in that, no users
     server.program = program or server.program
     try:
         await asyncio.to_thread(server.start)
@@ -193,6 +199,16 @@ async def opened(*, ended: bool = True, program: tuple[str, ...] = (), **environ
             raise Broken(f"the server left {left}")
     finally:
         await asyncio.to_thread(_bury, server)
+
+
+def _new(order: Json, number: int) -> Json:
+    """The same order, each of whose shell lines ends in a comment of its own."""
+    return {**order, "NodeDefs": [{**one, "Command": _numbered(one["Command"], number)} for one in order["NodeDefs"]]}
+
+
+def _numbered(command: Json, number: int) -> Json:
+    *words, line = command["Exec"]
+    return {**command, "Exec": [*words, f"{line} # {number}"]}
 
 
 def _bury(server: servers.Server) -> None:

@@ -30,7 +30,7 @@ async def handing_on(lab: Lab) -> list[Figure]:
         engine, openings = Engine(there.server.instance), Openings(there.server.data / "attempts")
         with engine.watching(), openings.watching():
             for number in range(chains):
-                run = await there.client.start(order)
+                run = await there.start(order)
                 await there.prepared()
                 await there.put(run, "e0", b"an upload")
                 await there.completed(run)
@@ -66,7 +66,7 @@ async def after_upload(lab: Lab) -> list[Figure]:
     rounds = -(-lab.samples(100) // AT_ONCE)
     async with house.opened() as there:
         for number in range(rounds):
-            waiting = [await there.client.start(order) for _ in range(AT_ONCE)]
+            waiting = [await there.start(order) for _ in range(AT_ONCE)]
             await there.prepared()
             for run in waiting:
                 began = now()

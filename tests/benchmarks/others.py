@@ -65,7 +65,7 @@ async def shaped(lab: Lab) -> list[Figure]:
 async def _many(lab: Lab, there: house.House) -> Figure:
     took = await asyncio.to_thread(bare.fan_ms, runs.FAN, THREADS)
     began = now()
-    started = await asyncio.gather(*(there.client.start(shapes.fan(1)) for _ in range(MANY)))
+    started = await asyncio.gather(*(there.start(shapes.fan(1)) for _ in range(MANY)))
     ended = await asyncio.gather(*(there.completed(run) for run in started))
     ours = ms(began, max(ended))
     await there.settled()

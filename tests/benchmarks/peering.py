@@ -106,7 +106,7 @@ async def _ours(there: house.House, shape: str, count: int) -> float:
     """From the POST to COMPLETE seen, the upload on the way: nothing was prepared."""
     order = shapes.chain(count, upload=True) if shape == "chain" else shapes.fan_behind_upload(count)
     began = now()
-    run: flows.Json = await there.client.start(order)
+    run: flows.Json = await there.start(order)
     seen = asyncio.ensure_future(there.completed(run))
     await there.put(run, "e0", b"an upload\n")
     return ms(began, await seen)

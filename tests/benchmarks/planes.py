@@ -43,11 +43,11 @@ async def answers(lab: Lab) -> list[Figure]:
         with undisturbed():
             for _ in range(lab.samples(100)):
                 began = time.perf_counter()
-                taken.append(await there.client.start(order))
+                taken.append(await there.start(order))
                 posts.append((time.perf_counter() - began) * 1e3)
         lab.say(f"P5: POST {percentile(posts, 50):.1f} ms")
         await _cancelled(there, taken)
-        run = await there.client.start(_held(HELD))
+        run = await there.start(_held(HELD))
         await executing(there, run, HELD)
         with undisturbed():
             for _ in range(lab.samples(500)):
@@ -187,7 +187,7 @@ async def _start_many(there: house.House, order: flows.Json, count: int, *, ende
 
     async def start() -> None:
         for _ in numbers:
-            run = await there.client.start(order)
+            run = await there.start(order)
             if ended:
                 await there.client.wait(run["ID"])
 

@@ -27,7 +27,7 @@ async def recovered(lab: Lab) -> list[Figure]:
     script = flows.HOLD + 'echo $word > "$OUTPUT_OUT"'
     async with house.opened(program=planes.ROOMY) as there:
         for number in range(lab.samples(2)):
-            run = await there.client.start(flows.an_order(nodes, [flows.a_script("held", script)], name="held"))
+            run = await there.start(flows.an_order(nodes, [flows.a_script("held", script)], name="held"))
             await planes.executing(there, run, COUNT)
             await asyncio.gather(*(flows.until_line(there.client, run, "held", node=name) for name in run["NodeState"]))
             before = await asyncio.to_thread(_containers, there)

@@ -19,7 +19,7 @@ _BEHIND_UPLOAD = "Uploaded when the engine did nothing more for the waiting run 
 
 async def behind_upload(there: house.House, order: flows.Json, *, content: bytes = b"an upload") -> float:
     """From the end of the upload to COMPLETE seen, in milliseconds: the run has had time to prepare itself."""
-    run = await there.client.start(order)
+    run = await there.start(order)
     seen = asyncio.ensure_future(there.completed(run))
     await there.prepared()
     uploaded = await there.put(run, "e0", content)
@@ -29,7 +29,7 @@ async def behind_upload(there: house.House, order: flows.Json, *, content: bytes
 async def from_post(there: house.House, order: flows.Json) -> float:
     """From the POST to COMPLETE seen."""
     began = now()
-    run = await there.client.start(order)
+    run = await there.start(order)
     return ms(began, await there.completed(run))
 
 
@@ -44,7 +44,7 @@ async def chain_behind_upload(lab: Lab) -> list[Figure]:
             cleared = await there.settled() * 1e3
             lab.round("P1", number, bare=loops[-1], pupload=ours[-1], cleared=cleared)
         for _ in range(lab.samples(3)):
-            run = await there.client.start(order)
+            run = await there.start(order)
             await there.prepared()
             uploaded = await there.put(run, "e0", b"an upload")
             polled.append(ms(uploaded, await there.polled(run)))

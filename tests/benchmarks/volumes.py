@@ -69,7 +69,7 @@ async def handed_over(lab: Lab) -> list[Figure]:
             before = _memory(there, there.memory_bytes)
             there.forget_peaks()
             began = now()
-            run = await there.client.start(_order())
+            run = await there.start(_order())
             ours.append(ms(began, await there.completed(run)))
             growth.append((_memory(there, lambda pid: there.memory_bytes(pid, "VmHWM")) - before) / MIB)
             done = await there.client.status(run["ID"])
