@@ -22,8 +22,8 @@ from pupload.adapters.memory.clock import VirtualClock
 
 T = TypeVar("T")
 
-PATIENCE = 150_000
-"""Callbacks in one schedule; one that takes more goes round in circles."""
+PATIENCE = 1_000_000
+"""Callbacks in one schedule, which may be days of beats; one that takes more goes round in circles."""
 
 
 class Stuck(AssertionError):

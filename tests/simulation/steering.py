@@ -32,7 +32,8 @@ def steered(
         for binding in node.outputs
         if node.for_each is not None or (node.uses, binding.name) in many
     }
-    edges = sorted(set(single) - collections)
+    # Not what is uploaded: it may come after all else has ended, and what a handler finds is a matter of time then.
+    edges = sorted((set(single) & set(made)) - collections)
     handlers, more = list[Node](), list[NodeDef]()
     for number in range(chance.choice((0, 1, 1, 2, 3))):
         taken = chance.sample(edges, min(len(edges), chance.choice((0, 0, 1, 2))))
