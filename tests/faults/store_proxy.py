@@ -96,10 +96,16 @@ class Proxy:
     async def end(self) -> None:
         """Hangs up on everybody."""
         self._changed.set()
+        assert self._site is not None
+        with suppress(RuntimeError):  # nobody listens: a test had it so
+            await self._site.stop()
+        await asyncio.sleep(0)  # whoever was let in last is among the connections after that
         self._cut()
         assert self._session is not None
         await self._session.close()
         await self._runner.cleanup()
+        self._cut()
+        await asyncio.sleep(0)  # a transport that was cut is closed one turn later
 
     async def _listen(self) -> None:
         await self._change(works)

@@ -70,7 +70,6 @@ class _Control:
         if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
             raise Refusal("InvalidArgument", "after must be a number")
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        await response.prepare(request)
         following = arrivals.follow(
             self._store.index,
             self._store.bell,
@@ -78,6 +77,7 @@ class _Control:
             heartbeat_seconds=self._heartbeat_seconds,
         )
         with suppress(ConnectionError):  # the reader went away; it will come back with its last number
+            await response.prepare(request)
             async for lines in following:
                 await response.write("".join(json.dumps(line) + "\n" for line in lines).encode())
         return response
