@@ -14,6 +14,7 @@ from typing import Any
 
 from pupload.domain import flow as flows
 from pupload.domain import nodedef, planning
+from pupload.domain.artifact import Artifact
 from pupload.domain.plan import Plan
 from pupload.domain.validation.limits import Limits
 
@@ -126,3 +127,18 @@ def a_plan(
 def _bindings(edges: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[flows.Binding, ...]:
     pairs = edges.items() if isinstance(edges, Mapping) else edges
     return tuple(flows.Binding(name=name, edge=edge) for name, edge in pairs)
+
+
+def an_artifact(edge: str, **fields: Any) -> Artifact:
+    """A small picture that lies on the edge."""
+    usual: dict[str, Any] = {
+        "edge": edge,
+        "store": "default",
+        "key": f"{RUN_ID}/{edge}",
+        "size": 3,
+        "content_type": "image/png",
+        "sha256": "ab",
+        "etag": "e",
+        "created_at": NOON,
+    }
+    return Artifact(**{**usual, **fields})

@@ -5,27 +5,12 @@ from typing import Any
 import pytest
 
 from pupload.domain import events
-from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin, decide
 from pupload.domain.facts import Facts
 from pupload.domain.flow import Node
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.run import NodeStatus, Run, Status
-from tests.builders import NOON, RUN_ID, a_definition, a_flag, a_flow, a_node, a_plan, a_port
-
-
-def an_artifact(edge: str, **fields: Any) -> Artifact:
-    usual: dict[str, Any] = {
-        "edge": edge,
-        "store": "default",
-        "key": f"{RUN_ID}/{edge}",
-        "size": 3,
-        "content_type": "image/png",
-        "sha256": "ab",
-        "etag": "e",
-        "created_at": NOON,
-    }
-    return Artifact(**{**usual, **fields})
+from tests.builders import NOON, RUN_ID, a_definition, a_flag, a_flow, a_node, a_plan, a_port, an_artifact
 
 
 def begun(*nodes: Node, definitions: tuple[NodeDef, ...] = (), **plan: Any) -> Run:

@@ -8,27 +8,12 @@ import pytest
 
 from pupload import errors
 from pupload.domain import commands, deadlines, events
-from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin, decide, decide_all, outstanding
 from pupload.domain.nodedef import Retry
 from pupload.domain.plan import Plan
 from pupload.domain.run import Decision, Failure, NodeStatus, Run, Status
 from pupload.domain.turn import Turn
-from tests.builders import NOON, RUN_ID, a_chain, a_definition, a_flow, a_node, a_plan, a_port
-
-
-def an_artifact(edge: str, **fields: Any) -> Artifact:
-    usual: dict[str, Any] = {
-        "edge": edge,
-        "store": "default",
-        "key": f"{RUN_ID}/{edge}",
-        "size": 3,
-        "content_type": "image/png",
-        "sha256": "ab",
-        "etag": "e",
-        "created_at": NOON,
-    }
-    return Artifact(**{**usual, **fields})
+from tests.builders import NOON, RUN_ID, a_chain, a_definition, a_flow, a_node, a_plan, a_port, an_artifact
 
 
 def begun(plan: Plan | None = None) -> Run:

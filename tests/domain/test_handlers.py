@@ -10,8 +10,8 @@ from pupload.domain.decide import begin, decide, outstanding
 from pupload.domain.flow import Node
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.run import NodeStatus, Outcome, Run, Status
-from tests.builders import NOON, RUN_ID, a_definition, a_flow, a_node, a_plan, a_port
-from tests.domain.test_branches import an_artifact, done, given, statuses, told
+from tests.builders import NOON, RUN_ID, a_definition, a_flow, a_node, a_plan, a_port, an_artifact
+from tests.domain.test_branches import done, given, statuses, told
 
 ONCE = a_definition("pupload/resize", max_attempts=1)
 WORK = a_node("work", inputs={"in": "file"}, outputs={"out": "result"})

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 from pupload.domain import resuming
 from pupload.domain.run import NodeRun, NodeStatus, Run, Status
-from tests.builders import NOON, RUN_ID, a_chain, a_flow, a_node, a_plan
-from tests.domain.test_decide import an_artifact
+from tests.builders import NOON, RUN_ID, a_chain, a_flow, a_node, a_plan, an_artifact
 
 OTHER_ID = "run_01HZX3K9T8Q2B7M4N6P5R1S0VX"
 
