@@ -818,6 +818,28 @@ class TakesMany(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """An object that is to become a file."""
+
+    key: str
+    path: Path
+    if_etag: str | None = None
+    size: int | None = None
+
+
+@runtime_checkable
+class GivesMany(Protocol):
+    """An `ObjectStore` that gives many objects in one step, where to ask for each alone takes longer than to give it."""
+
+    async def fetch_files(self, wanted: Sequence[Wanted]) -> Sequence[str | None]:
+        """
+        As `ObjectStore.fetch` for each; what it returns for them in the same order.
+
+        Some may be files where it raises.
+        """
+
+
 class Stores(Protocol):
     """Makes the stores that flows name."""
 
@@ -852,9 +874,21 @@ class TypeTeller(Protocol):
         `application/octet-stream` when nothing better is known; `application/x-empty` for no bytes.
         """
 
+    async def tell_all(self, files: Sequence[tuple[bytes, int]]) -> Sequence[str]:
+        """The same for many files, each with its beginning and its size; in the same order."""
+
 
 Content = Path | Sequence[tuple[int, bytes]]
 """A regular file of this machine; or pieces of one, each with the place where it begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """A file that is to be looked into."""
+
+    content: Content
+    content_type: str
+    size: int
 
 
 class Inspector(Protocol):
@@ -874,6 +908,9 @@ class Inspector(Protocol):
         Raises `errors.InspectorUnavailable` where that is not the file's fault.
         """
 
+    async def look_all(self, files: Sequence[Inspected]) -> Sequence[facts.Inspection]:
+        """As `look` for each, which has the same time and may read as much; in the same order."""
+
 
 # ── Containers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -887,8 +924,12 @@ class ContainerOrder:
     """As `resolve_image` returned it: an immutable id, never a tag."""
     reference: str = ""
     """The name that `resolve_image` was given: what the operator's policy judges."""
+    uses: str = ""
+    """The node type, which it judges as well."""
     argv: tuple[str, ...] | None
     """Arguments after the image's own entry point; None: the image's own command."""
+    entrypoint: bool = True
+    """Whether the image's entry point runs them; if not, the first of them is the program."""
     environment: Mapping[str, str]
     inputs: Path
     """A directory of this machine, mounted read-only at /pupload/in."""

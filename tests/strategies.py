@@ -28,7 +28,16 @@ media_types = st.sampled_from(
     ["image/png", "image/jpeg", "image/*", "video/mp4", "text/csv", "application/json", "application/pdf", "*/*"]
 )
 
-commands: st.SearchStrategy[str | tuple[str, ...]] = st.sampled_from(["", "run [--width ${width}]", ("run", "-v")])
+commands = st.sampled_from(
+    [
+        Command(),
+        *(
+            Command(exec=each, entrypoint=aside)
+            for each in ("run [--width ${width}]", ("run", "-v"))
+            for aside in (True, False)
+        ),
+    ]
+)
 
 retries = st.builds(
     Retry,
@@ -53,7 +62,7 @@ def definitions(draw: st.DrawFn, uses: str, *, inputs: int, outputs: int) -> Nod
         inputs=() if bare else tuple(_port(draw, f"in{i}", [None, False, True]) for i in range(inputs)),
         outputs=() if bare else tuple(_port(draw, f"out{i}", [None, True]) for i in range(outputs)),
         flags=() if bare else (width,),
-        command=Command(exec=draw(commands)),
+        command=draw(commands),
         tier=draw(st.sampled_from(["", "c-nano", *(name for name in TABLE if name.startswith(("c-", "m-")))])),
         max_attempts=draw(st.integers(0, 4)),
         retry=draw(retries),

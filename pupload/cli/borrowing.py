@@ -15,11 +15,14 @@ from pupload.client import Client
 
 
 @asynccontextmanager
-async def a_server(out: Output, address: Address, *, project: Path | None) -> AsyncIterator[str]:
+async def a_server(
+    out: Output, address: Address, *, project: Path | None, every_type: bool = False
+) -> AsyncIterator[str]:
     """
     A server's URL: the one at the address; where none was named and none answers, one for the time.
 
-    That one knows the node types in the project's folder. Raises `errors.ServerUnreachable`.
+    That one knows the node types in the project's folder; with `every_type` it runs those too that operators have to
+    turn on, unless its user has a policy of their own. Raises `errors.ServerUnreachable`.
     """
     try:
         async with Client(address.url) as client:
@@ -31,13 +34,13 @@ async def a_server(out: Output, address: Address, *, project: Path | None) -> As
         yield address.url
         return
     out.note(f"no server answers at {address.url}: starting one for this, which takes some seconds")
-    async with own_server(project) as url:
+    async with own_server(project, every_type=every_type) as url:
         yield url
 
 
 @asynccontextmanager
-async def own_server(project: Path | None, **settings: Any) -> AsyncIterator[str]:
-    """A server with a data folder of its own, gone with it; `settings` over those of the environment."""
+async def own_server(project: Path | None, *, every_type: bool = False, **settings: Any) -> AsyncIterator[str]:
+    """As `a_server` has of its own, with a data folder gone with it; `settings` over those of the environment."""
     # Assembling a server takes seconds to import, and most commands find one that runs.
     from pupload import wiring  # noqa: PLC0415
     from pupload.cli import serving  # noqa: PLC0415
@@ -47,6 +50,10 @@ async def own_server(project: Path | None, **settings: Any) -> AsyncIterator[str
     with TemporaryDirectory(prefix="pup-test-", ignore_cleanup_errors=True) as data:
         folders = (project / "nodes",) if project is not None and (project / "nodes").is_dir() else None
         chosen = serving.settings(port=0, store_port=0, data=Path(data), node_folders=folders, **settings)
+        if every_type and chosen.policy is None:
+            opened = Path(data, "every-type.yaml")
+            await asyncio.to_thread(opened.write_text, "Types: {Deny: []}\n", encoding="utf-8")
+            chosen = chosen.model_copy(update={"policy": opened})
         serving_it = asyncio.ensure_future(wiring.serve(chosen, on_ready=ready.set_result, stop=stop, dev=True))
         try:
             awaited: set[asyncio.Future[Any]] = {ready, serving_it}

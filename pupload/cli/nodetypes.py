@@ -10,6 +10,7 @@ from pupload.api.flow import wire
 from pupload.cli import failures, project, serving
 from pupload.cli.failures import Usage
 from pupload.cli.output import Output
+from pupload.domain import references
 from pupload.domain.nodedef import NodeDef
 
 
@@ -22,8 +23,15 @@ def show(out: Output, *, start: Path) -> int:
     found += [(each, "pupload") for each in shipped if each.uses not in known]
     if out.as_json:
         out.json([{**wire.write_definition(each), "Source": source} for each, source in found])
-    out.table(("NODE", "IMAGE", "TIER", "FROM"), [(each.uses, each.image, each.tier, source) for each, source in found])
+    out.table(
+        ("NODE", "IMAGE", "TIER", "FROM"), [(each.uses, _image(each), each.tier, source) for each, source in found]
+    )
     return failures.OK
+
+
+def _image(definition: NodeDef) -> str:
+    flag = references.flag_of(definition.image)
+    return definition.image if flag is None else f"{references.default_of(definition) or 'any'} (flag {flag})"
 
 
 # ── Folders ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -35,6 +43,11 @@ class Home:
 
     folder: Path
     definition: NodeDef
+
+    @property
+    def image(self) -> str:
+        """What is built in the folder, and what a node runs that chooses no other."""
+        return references.default_of(self.definition)
 
 
 def folders(start: Path) -> Mapping[str, Path]:
@@ -56,8 +69,8 @@ def chosen(names: Sequence[str], there: Mapping[str, Path], what: str) -> Sequen
             raise Usage(reason=f"there is no node type {name} with {what}; there is: {', '.join(there) or 'none'}")
     homes = [Home(there[name], offline.read_definition(there[name] / "node.yaml")) for name in wanted]
     for home in homes:
-        if not home.definition.image:
-            raise errors.Malformed(reason=f"{home.folder / 'node.yaml'} names no Image")
+        if not home.image:
+            raise errors.Malformed(reason=f"{home.folder / 'node.yaml'} names no Image, or a flag without a default")
     return homes
 
 
@@ -71,9 +84,9 @@ def build(out: Output, names: Sequence[str], *, start: Path) -> int:
     if not homes:
         raise Usage(reason="there is nothing to build: no nodes/<publisher>/<name>/Dockerfile")
     for home in homes:
-        out.say(f"building {home.definition.uses} as {home.definition.image}")
+        out.say(f"building {home.definition.uses} as {home.image}")
         asyncio.run(build_one(out, home))
-    built = [{"Node": home.definition.uses, "Image": home.definition.image} for home in homes]
+    built = [{"Node": home.definition.uses, "Image": home.image} for home in homes]
     if out.as_json:
         out.json(built)
     out.say(f"built {', '.join(each['Image'] for each in built)}")
@@ -83,5 +96,5 @@ def build(out: Output, names: Sequence[str], *, start: Path) -> int:
 async def build_one(out: Output, home: Home) -> None:
     """Builds the image of one, telling of it beside the result."""
     await building.build_node(
-        home.folder, home.definition.image, lambda line: out.note(f"  {line}"), base=offline.shipped_nodes() / "base"
+        home.folder, home.image, lambda line: out.note(f"  {line}"), base=offline.shipped_nodes() / "base"
     )

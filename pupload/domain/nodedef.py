@@ -55,6 +55,8 @@ class Command:
 
     exec: str | tuple[str, ...] = ""
     """A line, split as a shell would without being one, or its arguments. Empty: the image's own command."""
+    entrypoint: bool = True
+    """Whether the image's entry point runs them; if not, the first of them is the program."""
     name: str = ""
     description: str = ""
 
@@ -81,6 +83,7 @@ class NodeDef:
     publisher: str
     name: str
     image: str = ""
+    """A reference, or `${flag.NAME}`: see `pupload.domain.references`."""
     description: str = ""
     inputs: tuple[Port, ...] = ()
     """When empty, nodes may bind any input; when not, only these."""

@@ -109,7 +109,7 @@ class NodePlan:
     id: str
     uses: str
     image: str
-    """The reference the definition names; an attempt records the immutable id it ran."""
+    """The reference that the definition names or a flag chooses; an attempt records the immutable id it ran."""
     tier: Tier
     inputs: tuple[PortPlan, ...] = ()
     outputs: tuple[PortPlan, ...] = ()
@@ -117,6 +117,8 @@ class NodePlan:
     """Values by name, defaults filled in; unset optional flags are absent."""
     command: tuple[str, ...] = ()
     """The definition's arguments with variables still in them (`pupload.domain.command`); empty: the image's own."""
+    entrypoint: bool = True
+    """Whether the image's entry point runs it; if not, the first of its arguments is the program."""
     max_attempts: int = 3
     retry: RetryPlan = RetryPlan()
     timeout_seconds: float = 3600.0

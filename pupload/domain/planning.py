@@ -19,6 +19,7 @@ from pupload.domain import (
     mime,
     nodedef,
     plan,
+    references,
     secret,
     tiers,
     values,
@@ -43,6 +44,8 @@ class _Type:
     inputs: Mapping[str, plan.PortPlan]
     outputs: Mapping[str, plan.PortPlan]
     defaults: Mapping[str, str]
+    chooses: bool
+    """Whether a flag chooses the image."""
 
 
 def make_plan(
@@ -113,9 +116,10 @@ def _type(definition: nodedef.NodeDef, limits: Limits, default_timeout_seconds: 
     plain = plan.NodePlan(
         id="",
         uses=definition.uses,
-        image=definition.image,
+        image=references.image_of(definition, defaults),
         tier=tier,
         command=command.split(definition.command.exec),
+        entrypoint=definition.command.entrypoint,
         max_attempts=definition.max_attempts if definition.max_attempts > 0 else nodedef.DEFAULT_MAX_ATTEMPTS,
         retry=_retry(definition.retry, tier, limits),
         timeout_seconds=default_timeout_seconds if timeout_seconds is None else timeout_seconds,
@@ -134,6 +138,7 @@ def _type(definition: nodedef.NodeDef, limits: Limits, default_timeout_seconds: 
         inputs={port.name: _port(port) for port in reversed(definition.inputs)},
         outputs={port.name: _port(port) for port in reversed(definition.outputs)},
         defaults=defaults,
+        chooses=references.flag_of(definition.image) is not None,
     )
 
 
@@ -213,6 +218,8 @@ def _node(node: Node, kind: _Type) -> plan.NodePlan:
     if node.flags:
         flags = {**kind.defaults, **{flag.name: flag.value for flag in reversed(node.flags)}}
         planned = _with_flags(planned, kind.definition, flags)
+        if kind.chooses:
+            planned = values.replace(planned, image=references.image_of(kind.definition, flags))
     if not node.memoize:
         planned = values.replace(planned, memoize=False)
     if node.when or node.runs:

@@ -19,6 +19,9 @@ LARGEST_ID = 2**32 - 2
 
 EVERYTHING = ("*",)
 
+OFF = ("pupload/run",)
+"""Node types that are for operators to turn on."""
+
 _ID = re.compile(r"[0-9a-f]{64}|sha256:.*")
 """What an engine takes for the id of an image, or for how one begins."""
 
@@ -47,6 +50,8 @@ class Policy:
     images: tuple[str, ...] = EVERYTHING
     denied_images: tuple[str, ...] = ()
     digests_only: bool = False
+    types: tuple[str, ...] = EVERYTHING
+    denied_types: tuple[str, ...] = OFF
     networks: tuple[str, ...] = ("none",)
     transfers: tuple[str, ...] = ("files",)
     users: tuple[Ids, ...] = (NOT_ROOT,)
@@ -85,6 +90,12 @@ class Policy:
         if any(_matches(patterns, form) for form in forms) or any(_matches(self.images, form) for form in plain):
             return ""
         return f"it allows {listed(self.images)}"
+
+    def type_objection(self, uses: str) -> str:
+        """The same for a node type, `Publisher/Name`."""
+        if _matches(self.denied_types, uses):
+            return "it denies this type"
+        return "" if _matches(self.types, uses) else f"it allows {listed(self.types)}"
 
     def user_objection(self, user: str) -> str:
         """The same for `uid` or `uid:gid`."""
@@ -161,6 +172,7 @@ class Policy:
 
 
 OPEN = Policy(
+    denied_types=(),
     networks=("none", "bridge"),
     transfers=("files", "urls"),
     users=(Ids(0, LARGEST_ID),),

@@ -62,10 +62,13 @@ def read(document: Any, base: Policy | None = None) -> Policy:
     """
     The policy in plain values; what the document does not say is as in `base`. An empty document says nothing.
 
+    A node type that `Types.Allow` names in full is not denied by the `base` any more.
+
     Raises `Wrong` at the first place that cannot be.
     """
+    base = base or Policy()
     if document is None:
-        return base or Policy()
+        return base
     found: dict[str, Any] = {}
     for path, value in _entries(document):
         field = _BY_PATH[path]
@@ -73,7 +76,9 @@ def read(document: Any, base: Policy | None = None) -> Policy:
             found[field.name] = field.read(value)
         except ValueError as error:
             raise Wrong(_pointer(path), f"{path} {error}") from error
-    return replace(base or Policy(), **found)
+    if "types" in found and "denied_types" not in found:
+        found["denied_types"] = tuple(each for each in base.denied_types if each not in found["types"])
+    return replace(base, **found)
 
 
 def write(policy: Policy) -> dict[str, Any]:
@@ -309,6 +314,23 @@ FIELDS = (
         (_yes_or_no, _as_is),
         "Whether an image must be named by its digest (`acme/x@sha256:…`), so that a name can never come to mean "
         "another image.",
+    ),
+    _field(
+        "Types.Allow",
+        "types",
+        "list of patterns",
+        (_texts, _as_list),
+        "Node types that flows may use, by `Publisher/Name`: `acme/*` allows everything of a publisher. A type that is "
+        'named here in full is not denied by the default of `Deny`, so `[pupload/run, "*"]` allows every type.',
+    ),
+    _field(
+        "Types.Deny",
+        "denied_types",
+        "list of patterns",
+        (_texts, _as_list),
+        "Node types that may not be used, whatever `Allow` says. `[]` denies none. `pupload/run` is denied by default, "
+        "because it takes any line and any image; that keeps nobody from sending a definition of their own that does "
+        "the same, under another name. What runs at all is for `Images` to say.",
     ),
     _field(
         "Networks",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pupload import errors
 from pupload.domain import values
 from pupload.domain.flow import FlagValue, Flow, Node
-from pupload.domain.nodedef import Command, NodeDef, bare
+from pupload.domain.nodedef import NodeDef, bare
 from pupload.domain.plan import NodePlan, Plan
 
 PARTS: Mapping[str, str] = {
@@ -119,7 +119,7 @@ def _with_part(definition: NodeDef, setting: Setting) -> NodeDef:
         case "image" | "tier" | "timeout" | "user" | "network" | "transfer" | "progress":
             return replace(definition, **{part: value})  # type: ignore[arg-type]
         case "command":
-            return replace(definition, command=Command(exec=value))
+            return replace(definition, command=replace(definition.command, exec=value))
         case "maxattempts":
             if not (value.isascii() and value.isdecimal() and len(value) < 10):
                 raise errors.Malformed(reason=f"MaxAttempts must be a whole number, not {value[:64]}")

@@ -40,7 +40,7 @@ MOST_ENTRIES = 100_000
 PLACES = ("PUPLOAD_RUN_ID", "PUPLOAD_NODE_ID", "PUPLOAD_ATTEMPT")
 """Variables that say where a container is, not what it is to do. A node's id counts, but an item's place does not."""
 
-ELSEWHERE = frozenset({"attempt", "image", "reference", "inputs", "outputs", "secrets", "log_bytes", "labels"})
+ELSEWHERE = frozenset({"attempt", "image", "reference", "uses", "inputs", "outputs", "secrets", "log_bytes", "labels"})
 """Fields of an order that are no components: they name a place, or are told by another component."""
 
 SECRET_PARAMS = ("accesskey", "secretkey")

@@ -112,7 +112,7 @@ def test_a_definition_comes_back_as_it_went() -> None:
         inputs=(nodedef.Port(name="a", types=("image/*",), required=True),),
         outputs=(nodedef.Port(name="b", many=True),),
         flags=(nodedef.FlagDef(name="f", type="integer", default="3", choices=("3", "4"), minimum=1, maximum=9.5),),
-        command=nodedef.Command(exec=("run", "${a}"), name="c"),
+        command=nodedef.Command(exec=("run", "${a}"), entrypoint=False, name="c"),
         tier="c-nano",
         max_attempts=2,
         retry=nodedef.Retry(delay="1s", max="5s", on_exit_codes=(1,), never_on_exit_codes=(2,), more_memory=True),

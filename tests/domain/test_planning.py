@@ -6,7 +6,7 @@ import uuid
 import pytest
 from hypothesis import given
 
-from pupload.domain import command, facts, keys, planning, tiers
+from pupload.domain import command, facts, keys, nodedef, planning, tiers
 from pupload.domain.flow import DataWell, Flow
 from pupload.domain.nodedef import NodeDef, Retry
 from pupload.domain.plan import Origin
@@ -27,6 +27,24 @@ from tests.builders import (
 )
 
 LAPTOP = tiers.Capacity(cpus=2, memory_bytes=4 << 30, storage_bytes=40 << 30)
+
+
+def test_a_flag_chooses_the_image_of_its_node() -> None:
+    kind = a_definition(image="${flag.image}", flags=[a_flag("image", default="acme/x:1"), a_flag("width")])
+    nodes = [
+        a_node("default", outputs={"o": "1"}),
+        a_node("other", flags={"width": "1"}, outputs={"o": "2"}),
+        a_node("own", flags={"image": "acme/y"}, outputs={"o": "3"}),
+    ]
+    plan = a_plan(a_flow(*nodes), [kind])
+    assert [node.image for node in plan.nodes.values()] == ["acme/x:1", "acme/x:1", "acme/y"]
+    assert plan.nodes["own"].flags == {"image": "acme/y"}
+
+
+def test_an_entry_point_that_is_set_aside_is_so_in_the_plan() -> None:
+    aside = nodedef.Command(exec=("sh", "-c", "${line}"), entrypoint=False)
+    assert not a_plan(definitions=[a_definition(command=aside)]).nodes["resize"].entrypoint
+    assert a_plan().nodes["resize"].entrypoint
 
 
 def test_the_contracts_own_example() -> None:

@@ -64,6 +64,30 @@ def test_images_may_be_required_by_digest() -> None:
 
 
 @pytest.mark.parametrize(
+    ("document", "allowed"),
+    [
+        (None, {"acme/x", "pupload/resize"}),
+        ({"Images": {"Allow": ["*"]}}, {"acme/x", "pupload/resize"}),
+        ({"Types": {}}, {"acme/x", "pupload/resize"}),
+        ({"Types": {"Deny": []}}, {"acme/x", "pupload/resize", "pupload/run"}),
+        ({"Types": {"Allow": ["pupload/run", "*"]}}, {"acme/x", "pupload/resize", "pupload/run"}),
+        ({"Types": {"Allow": ["pupload/run"]}}, {"pupload/run"}),
+        ({"Types": {"Allow": ["pupload/*"]}}, {"pupload/resize"}),
+        ({"Types": {"Allow": ["*"]}}, {"acme/x", "pupload/resize"}),
+        ({"Types": {"Allow": ["pupload/run"], "Deny": ["pupload/*"]}}, set()),
+        ({"Types": {"Allow": ["pupload/run", "acme/*"], "Deny": ["pupload/run"]}}, {"acme/x"}),
+        ({"Types": {"Deny": ["acme/*"]}}, {"pupload/resize", "pupload/run"}),
+    ],
+)
+def test_a_type_is_allowed_by_name_and_one_only_where_that_is_said(document: Any, allowed: set[str]) -> None:
+    judged = policyfile.read(document)
+    types = {"acme/x", "pupload/resize", "pupload/run"}
+    assert {each for each in types if not judged.type_objection(each)} == allowed
+    assert policyfile.read(policyfile.write(judged)) == judged
+    assert not OPEN.type_objection("pupload/run")
+
+
+@pytest.mark.parametrize(
     ("user", "fine"),
     [("65534", True), ("1:1", True), ("0", False), ("0:0", False), ("1:0", False), ("0:1", False), ("x", False)],
 )

@@ -8,6 +8,7 @@ import pytest
 from pupload import errors
 from pupload.domain import replaying
 from pupload.domain.flow import FlagValue
+from pupload.domain.nodedef import Command
 from pupload.domain.plan import Plan
 from pupload.domain.replaying import Edits, Setting
 from tests.builders import a_chain, a_definition, a_flag, a_flow, a_node, a_plan
@@ -53,6 +54,14 @@ def test_a_definition_is_changed_for_all_nodes_that_use_it() -> None:
     assert affected(asked) == {"n0", "n1"}
     _, (changed, _) = replaying.edited(FLOW, DEFINITIONS, edits(parts=[("w", "Command", "run ${width}")]))
     assert changed.command.exec == "run ${width}"
+
+
+def test_a_flag_that_chooses_the_image_is_a_flag_like_any_other() -> None:
+    chooses = replace(WIDE, image="${flag.width}", command=Command(exec="a", name="n", entrypoint=False))
+    flow, definitions = replaying.edited(FLOW, [chooses], edits(flags=[("w", "width", "acme/y")]))
+    assert a_plan(flow, definitions).nodes["w"].image == "acme/y"
+    _, (changed,) = replaying.edited(FLOW, [chooses], edits(parts=[("w", "Command", "b")]))
+    assert changed.command == Command(exec="b", name="n", entrypoint=False)
 
 
 def test_what_is_set_to_what_it_was_concerns_nobody() -> None:

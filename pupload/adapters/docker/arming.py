@@ -68,7 +68,7 @@ def armed(asked: confinement.Config) -> confinement.Config:
 def command(order: ports.ContainerOrder, image: images.Facts) -> list[str]:
     """What the engine would execute for the order; empty where it would refuse for want of a command."""
     arguments = image.command if order.argv is None else order.argv
-    return [*image.entry_point, *arguments]
+    return [*(image.entry_point if order.entrypoint else ()), *arguments]
 
 
 def is_plain(order: ports.ContainerOrder) -> bool:

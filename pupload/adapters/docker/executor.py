@@ -155,7 +155,12 @@ class DockerExecutor:
 
     def _settings(self, order: ports.ContainerOrder, image: images.Facts) -> confinement.Config:
         asked = confinement.config(order, labels=self._names.labels(order.attempt), volumes=image.volumes)
-        if order.argv == ():
+        if not order.entrypoint:
+            # Both are said outright: the engine would put the image's own in the place of what is not.
+            if not order.argv:
+                raise errors.ContainerRefused(reason="no command was given, and the image's entry point is set aside")
+            asked["Entrypoint"], asked["Cmd"] = [order.argv[0]], list(order.argv[1:])
+        elif order.argv == ():
             # Said outright, else the engine would put the image's own command in place of no arguments.
             if not image.entry_point:
                 raise errors.ContainerRefused(reason="no command was given and the image has no entry point")
@@ -192,7 +197,7 @@ class DockerExecutor:
         return True
 
     def _inspect_settings(self, asked: confinement.Config, order: ports.ContainerOrder) -> None:
-        wrong = inspection.objections(asked, reference=order.reference, bounds=self._bounds)
+        wrong = inspection.objections(asked, reference=order.reference, uses=order.uses, bounds=self._bounds)
         if order.reference and not self._images.named(order.reference, order.image):
             wrong.append(f"{order.image} is not the image that {order.reference} names")
         if wrong:

@@ -47,11 +47,11 @@ _MOST_FILES = 1 << 20
 _PRIVATE_BIND = {"Propagation": "rprivate", "NonRecursive": True}
 
 
-def objections(asked: Settings, *, reference: str, bounds: Bounds) -> list[str]:
+def objections(asked: Settings, *, reference: str, uses: str, bounds: Bounds) -> list[str]:
     """
     Why the container may not be made; none: it may.
 
-    `reference` is the name of the image that the definition gave. Sentence parts such as
+    `reference` is the name of the image that was given, `uses` that of the node type. Sentence parts such as
     `NetworkMode host: the operator's policy does not allow it (it allows none)`.
     """
     host = asked.get("HostConfig")
@@ -61,6 +61,7 @@ def objections(asked: Settings, *, reference: str, bounds: Bounds) -> list[str]:
         *_judged(asked, _CONTAINER, bounds, required=_NEEDED),
         *_judged(host, _HOST, bounds, required=frozenset(_HOST) - _MAY_BE_ABSENT),
         *_denied("image", reference, bounds.policy.image_objection(reference)),
+        *_denied("node type", uses, bounds.policy.type_objection(uses)),
     ]
     found += [*_mounts(asked, host, bounds), *_devices(host, bounds), *_size(host, bounds), *_network(asked, host)]
     found += _urls(asked, bounds)

@@ -167,11 +167,15 @@ class Port(Request):
 
 
 class Command(Request):
-    """What runs in the container: `Exec` is a line or its arguments; without it the image's own command."""
+    """
+    What runs in the container: `Exec` is a line or its arguments; without it the image's own command. With
+    `Entrypoint: false` the image's entry point does not run it: the first of the arguments is the program.
+    """
 
     Name: str = ""
     Description: str = ""
     Exec: Line = ""
+    Entrypoint: bool = True
 
 
 class Retry(Request):

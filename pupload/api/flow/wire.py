@@ -163,7 +163,10 @@ def _definition(asked: models.NodeDef) -> nodedef.NodeDef:
         outputs=tuple(_port(each) for each in asked.Outputs),
         flags=tuple(_flag(each) for each in asked.Flags),
         command=nodedef.Command(
-            exec=asked.Command.Exec, name=asked.Command.Name, description=asked.Command.Description
+            exec=asked.Command.Exec,
+            entrypoint=asked.Command.Entrypoint,
+            name=asked.Command.Name,
+            description=asked.Command.Description,
         ),
         tier=asked.Tier,
         max_attempts=asked.MaxAttempts,
@@ -463,6 +466,7 @@ def write_definition(this: nodedef.NodeDef) -> dict[str, Any]:
             "Name": command.name,
             "Description": command.description,
             "Exec": command.exec if isinstance(command.exec, str) else list(command.exec),
+            **({} if command.entrypoint else {"Entrypoint": False}),
         },
         "Tier": this.tier,
         "MaxAttempts": this.max_attempts,

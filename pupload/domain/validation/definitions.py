@@ -16,16 +16,6 @@ from pupload.domain.validation.findings import Finding, found, pointer
 from pupload.domain.validation.limits import PROGRESS, TRANSFERS
 from pupload.domain.validation.subject import Subject, Use, is_name, shown
 
-_WORD = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])"
-_IMAGE = re.compile(
-    rf"(?:{_HOST}(?::[0-9]{{1,5}})?/)?{_WORD}(?:/{_WORD})*"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
-    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?"
-)
-"""The engine's grammar of references: registry, name, tag, digest."""
-
-_LONGEST_IMAGE = 512
 _USER = re.compile(r"[0-9]{1,10}(?::[0-9]{1,10})?")
 _LARGEST_ID = 2**32 - 2
 
@@ -42,20 +32,6 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
         if definition.uses in seen:
             yield found("NODE_012", pointer(path, "Name"), uses=shown(definition.uses))
         seen.add(definition.uses)
-
-
-def image(subject: Subject) -> Iterator[Finding]:
-    """An image is a reference that an engine understands."""
-    for use in subject.uses.values():
-        text = use.definition.image
-        if reason := _bad_image(text):
-            yield found(
-                "NODE_013",
-                use.at("Image"),
-                uses=shown(use.definition.uses),
-                image=shown(text) or '""',
-                reason=reason,
-            )
 
 
 def tier(subject: Subject) -> Iterator[Finding]:
@@ -88,6 +64,9 @@ def exec_(subject: Subject) -> Iterator[Finding]:
             continue
         reasons = (flags.unusable(argument, subject.limits.max_flag_bytes) for argument in arguments)
         if reason := next(filter(None, reasons), ""):
+            yield found("NODE_020", at, uses=shown(definition.uses), reason=reason)
+        if not definition.command.entrypoint and not arguments:
+            reason = "Entrypoint is false, and Exec names no program"
             yield found("NODE_020", at, uses=shown(definition.uses), reason=reason)
         known = {*use.inputs, *use.outputs, *use.flags}
         if use.inputs and use.outputs and use.flags:
@@ -204,7 +183,6 @@ def flag_definitions(subject: Subject) -> Iterator[Finding]:
 
 RULES = (
     duplicates,
-    image,
     tier,
     exec_,
     retry,
@@ -217,15 +195,6 @@ RULES = (
     names,
     flag_definitions,
 )
-
-
-def _bad_image(text: str) -> str:
-    """Why an engine would not understand the reference; empty when it would."""
-    if not text:
-        return "a definition needs an image"
-    if len(text) > _LONGEST_IMAGE or not _IMAGE.fullmatch(text):
-        return "write [registry/]name[:tag][@digest], the name in lower case"
-    return ""
 
 
 def _bad_duration(text: str, read: Callable[[str], float]) -> str:

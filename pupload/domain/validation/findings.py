@@ -229,8 +229,9 @@ _NODES = (
         "NODE_013",
         "NodeInvalidImage",
         "Definition {uses} has invalid image {image}: {reason}",
-        "Image is not a reference that a container engine understands.",
-        "Write it as [registry/]name[:tag][@digest], the name in lower case.",
+        "Image is not a reference that a container engine understands, nor `${flag.NAME}` of a flag that always has a "
+        "value.",
+        "Write it as [registry/]name[:tag][@digest], the name in lower case; or let a flag with a Default choose.",
     ),
     _error(
         "NODE_014",
@@ -641,7 +642,7 @@ _POLICY = (
     _error(
         "POLICY_001",
         "PolicyImage",
-        "Definition {uses} names image {image}, which the operator's policy does not allow: {reason}",
+        "{subject} names image {image}, which the operator's policy does not allow: {reason}",
         "The operator allows images by name, or by digest only, and this one is not among them.",
         f"Use an image that is allowed, or {_ASK}",
     ),
@@ -700,6 +701,14 @@ _POLICY = (
         "Store {store} is at an endpoint that the operator's policy does not allow: {reason}",
         "The operator says which hosts the stores that flows bring along may be at.",
         f"Use a store that is allowed, or `default`, the server's own. Or {_ASK}",
+    ),
+    _error(
+        "POLICY_010",
+        "PolicyType",
+        "Node {node} uses {uses}, which the operator's policy does not allow: {reason}",
+        "The operator says which node types may be used. `pupload/run` may not, unless the policy says so "
+        "(`Types: {Deny: []}`).",
+        "Use another node type, or ask the operator, whose policy file can allow it.",
     ),
 )
 

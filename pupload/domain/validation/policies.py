@@ -6,19 +6,36 @@ The same policy is held against the settings of every container before it is mad
 
 from collections.abc import Iterator
 
-from pupload.domain import duration, nodedef
+from pupload.domain import duration, nodedef, references
 from pupload.domain.policy import LARGEST_ID
 from pupload.domain.policyfile import FORBIDDEN_NETWORKS, NETWORK
+from pupload.domain.validation import images
 from pupload.domain.validation.findings import Finding, found, pointer
 from pupload.domain.validation.subject import FLOW, Subject, Use, shown
 
 
 def image(subject: Subject) -> Iterator[Finding]:
-    """A definition's image is allowed."""
+    """The images that definitions name are allowed, and those that nodes choose."""
     for use in subject.uses.values():
         text = use.definition.image
-        if text and (reason := subject.limits.policy.image_objection(text)):
-            yield _denied("POLICY_001", use, "Image", image=shown(text), reason=reason)
+        if text and references.flag_of(text) is None and (reason := subject.limits.policy.image_objection(text)):
+            who = f"Definition {shown(use.definition.uses)}"
+            yield found("POLICY_001", use.at("Image"), subject=who, image=shown(text), reason=reason)
+    for place, node, text in images.chosen(subject):
+        if not references.fault(text) and (reason := subject.limits.policy.image_objection(text)):
+            yield found("POLICY_001", place, subject=f"Node {shown(node.id)}", image=shown(text), reason=reason)
+
+
+def type_(subject: Subject) -> Iterator[Finding]:
+    """The types that nodes use are allowed."""
+    policy = subject.limits.policy
+    used = {node.uses for node in subject.flow.nodes}
+    denied = {uses: reason for uses in used if (reason := policy.type_objection(uses))}
+    if denied:
+        for path, node in subject.nodes:
+            if node.uses in denied:
+                facts = {"node": shown(node.id), "uses": shown(node.uses), "reason": denied[node.uses]}
+                yield found("POLICY_010", pointer(path, "Uses"), **facts)
 
 
 def network(subject: Subject) -> Iterator[Finding]:
@@ -104,7 +121,7 @@ def stores(subject: Subject) -> Iterator[Finding]:
                     yield found("POLICY_009", at, store=shown(store.name), reason=reason)
 
 
-RULES = (image, network, transfer, user, tier, timeouts, capabilities, devices, stores)
+RULES = (image, type_, network, transfer, user, tier, timeouts, capabilities, devices, stores)
 
 
 def _denied(code: str, use: Use, *at: str | int, **facts: str) -> Finding:

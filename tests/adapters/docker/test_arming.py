@@ -68,6 +68,12 @@ IMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...] | None, dict[str, Any]]
     "an entry point and a command": (('ENTRYPOINT ["everything"]', 'CMD ["both"]'), None, {}),
     "an entry point without arguments": (('ENTRYPOINT ["everything"]', 'CMD ["not this"]'), (), {}),
     "an entry point in shell form": (("ENTRYPOINT everything $A",), ("passed over",), {}),
+    "an entry point set aside": (('ENTRYPOINT ["false"]', 'CMD ["b"]'), ("everything", "c"), {"entrypoint": False}),
+    "an entry point and all else set aside": (
+        ('ENTRYPOINT ["false"]', 'CMD ["b"]'),
+        ("everything",),
+        {"entrypoint": False},
+    ),
     "a directory": (("WORKDIR /deep/er",), ("../../script/everything",), {}),
     "a directory that is not there": (("WORKDIR /no/such",), ("everything",), {}),
     "a home": (("ENV HOME=/somewhere",), ("everything",), {}),

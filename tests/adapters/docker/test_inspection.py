@@ -63,8 +63,10 @@ def asked_for(*, volumes: tuple[str, ...] = (), **changes: Any) -> dict[str, Any
     return confinement.config(an_order(**changes), labels=LABELS, volumes=volumes)
 
 
-def told(asked: dict[str, Any], *, reference: str = "acme/x:1", bounds: inspection.Bounds = BOUNDS) -> list[str]:
-    return inspection.objections(asked, reference=reference, bounds=bounds)
+def told(
+    asked: dict[str, Any], *, reference: str = "acme/x:1", uses: str = "acme/x", bounds: inspection.Bounds = BOUNDS
+) -> list[str]:
+    return inspection.objections(asked, reference=reference, uses=uses, bounds=bounds)
 
 
 ORDERS: dict[str, dict[str, Any]] = {
@@ -117,6 +119,12 @@ def test_an_order_that_goes_too_far_is_told(changes: dict[str, Any], sentence: s
 def test_an_image_is_judged_by_its_name() -> None:
     (found,) = told(asked_for(), reference="evil/x")
     assert found == "image evil/x: the operator's policy does not allow it (it allows acme/*)"
+
+
+def test_a_node_type_is_judged_by_its_name() -> None:
+    assert told(asked_for(), uses="acme/run") == []
+    (found,) = told(asked_for(), uses="pupload/run")
+    assert found == "node type pupload/run: the operator's policy does not allow it (it denies this type)"
 
 
 def test_too_many_volumes_are_refused() -> None:

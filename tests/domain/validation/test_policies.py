@@ -10,7 +10,7 @@ from pupload.domain.nodedef import NodeDef
 from pupload.domain.policy import Policy
 from pupload.domain.validation.findings import Finding
 from pupload.domain.validation.limits import Limits
-from tests.builders import a_definition, a_flow, a_node
+from tests.builders import a_definition, a_flag, a_flow, a_node
 
 
 def judged(definition: NodeDef, document: Any = None, *nodes: Node, **flow: Any) -> list[Finding]:
@@ -51,6 +51,38 @@ def test_nodes_and_flows_are_held_to_it() -> None:
         ("POLICY_006", "/Flow/Timeout"),
         ("POLICY_006", "/Flow/Nodes/0/Timeout"),
     }
+
+
+def test_types_are_held_to_it_where_they_are_used() -> None:
+    nodes = [a_node("a", uses="pupload/run"), a_node("b"), a_node("c", uses="pupload/run")]
+    found = judged(a_definition(), {}, *nodes)
+    assert [(each.code, each.path) for each in found if each.code != "NODE_001"] == [
+        ("POLICY_010", "/Flow/Nodes/0/Uses"),
+        ("POLICY_010", "/Flow/Nodes/2/Uses"),
+    ]
+    said = "Node a uses pupload/run, which the operator's policy does not allow: it denies this type"
+    assert said in [each.description for each in found]
+    own = a_definition("pupload/run")  # a definition that comes along is not another type
+    assert [each.code for each in judged(own, {}, nodes[0])] == ["POLICY_010"]
+    assert judged(own, {"Types": {"Deny": []}}, nodes[0]) == []
+
+
+def test_an_image_that_a_node_chooses_is_held_to_it_where_it_is_chosen() -> None:
+    chooses = a_definition(image="${flag.image}", flags=[a_flag("image", default="acme/x:1")])
+    nodes = [
+        a_node("fine", flags={"image": "acme/y"}, outputs={"o": "1"}),
+        a_node("named", flags={"image": "evil/x"}, outputs={"o": "2"}),
+        a_node("default", outputs={"o": "3"}),
+        a_node("unknown", flags={"image": "${param.image}"}, outputs={"o": "4"}),
+    ]
+    found = judged(chooses, {"Images": {"Allow": ["acme/y"]}}, *nodes)
+    assert [(each.code, each.path) for each in found] == [
+        ("POLICY_001", "/Flow/Nodes/1/Flags/0/Value"),
+        ("POLICY_001", "/Flow/Nodes/2/Uses"),
+    ]
+    assert found[0].description.startswith("Node named names image evil/x, which the operator's policy does not allow")
+    found = judged(chooses, {"Images": {"RequireDigest": True}}, nodes[0])
+    assert [each.path for each in found] == ["/Flow/Nodes/0/Flags/0/Value"]
 
 
 def test_stores_are_held_to_it() -> None:
