@@ -26,7 +26,7 @@ import yaml
 
 from pupload.adapters.magic.teller import MagicTeller
 from pupload.api.flow import wire
-from pupload.domain import command, logline, mime, nodedef, tiers
+from pupload.domain import command, logline, mime, nodedef, references, tiers
 from scripts import picture as _picture
 
 FOLDERS = Path("nodes/pupload")
@@ -115,7 +115,8 @@ def run(
     `${secret.NAME}` becomes the path of a file. `environment` has the last word on what variables say. `memory` is the
     tier's unless given. `scratch` is an empty directory.
     """
-    kind, known = definition(name), image(name)
+    kind = definition(name)
+    known = references.image_of(kind, {"image": image(name), **(flags or {})})
     place = scratch / uuid.uuid4().hex
     (place / "in").mkdir(parents=True)
     ins = {port: _put(place / "in", port, source, kind) for port, source in inputs.items()}
@@ -174,7 +175,7 @@ def _contained(
         *("--memory", most, "--memory-swap", most, "--ulimit", f"fsize={tier.storage_bytes}"),
         *("--volume", f"{place / 'in'}:/pupload/in:ro", "--volume", f"{place / 'out'}:/pupload/out", *secrets),
         *(part for name, value in variables.items() for part in ("--env", f"{name}={value}")),
-        *(known, *argv),
+        *((known, *argv) if kind.command.entrypoint else ("--entrypoint", argv[0], known, *argv[1:])),
     ]
     try:
         return subprocess.run(order, capture_output=True, text=True, errors="replace", check=False, timeout=seconds)

@@ -189,13 +189,15 @@ def test_a_file_is_fetched_within_its_limits_and_a_redirect_is_judged_as_a_url_i
 
 
 # ── Lines of shell ───────────────────────────────────────────────────────────────────────────────────────────────
+# That there are none until an operator allows them: tests/system/test_run_allowed.py.
 
 
-def test_a_line_runs_only_where_the_operator_allows_it(tmp_path: Path) -> None:
-    refused = house.run("run", tmp_path, {}, flags={"line": "echo ran"})
-    assert (refused.exit_code, "pup secret set ALLOW_RUN" in refused.complaint, refused.said) == (64, True, [])
-    allowed = house.run("run", tmp_path, {}, flags={"line": "echo ran; exit 7"}, secrets={"ALLOW_RUN": "yes!"})
-    assert (allowed.exit_code, [line.message for line in allowed.said]) == (7, ["ran"])
+def test_a_line_has_no_rights_whatever_image_it_is_run_in(tmp_path: Path) -> None:
+    line = "id -u; touch /x /etc/x $HOME/x; ls /sys/class/net; exit 7"
+    for image in ("pupload/run:latest", "pupload/base:bookworm"):
+        outcome = house.run("run", tmp_path, {}, flags={"line": f"set +e; {line}", "image": image})
+        assert (outcome.exit_code, [said.message for said in outcome.said]) == (7, ["65534", "lo"])
+        assert outcome.complaint.count("Read-only file system") == 2
 
 
 # ── Encryption ───────────────────────────────────────────────────────────────────────────────────────────────────
