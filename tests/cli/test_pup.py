@@ -212,6 +212,8 @@ def test_the_servers_change_and_what_was_written_around_them_does_not(pup: Pup, 
 def test_node_types_are_those_of_the_project_and_those_that_ship(pup: Pup, project: Path) -> None:
     assert pup("node", "list", "--json") == 0
     assert {(each["Publisher"], each["Name"]) for each in pup.json} >= {("my", "sort-lines"), ("pupload", "resize")}
+    assert pup("node", "list") == 0
+    assert "pupload/run:latest (flag image)" in pup.said
     assert pup("node", "build", "no/such") == 2
     assert "pupload/resize" in pup.complaint
 

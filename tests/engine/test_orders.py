@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pupload.domain import tiers
 from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin
-from pupload.domain.nodedef import NodeDef, Retry
+from pupload.domain.nodedef import Command, NodeDef, Retry
 from pupload.domain.plan import PortPlan
 from pupload.domain.run import AttemptRef, NodeRun
 from pupload.engine import orders
@@ -55,6 +55,17 @@ def test_the_environment_is_that_of_the_node_contract() -> None:
         "INPUT_IMAGE": "/pupload/in/image.png",
         "OUTPUT_RESIZED": "/pupload/out/resized.webp",
     }
+
+
+def test_an_order_says_of_which_type_it_is_and_whether_the_entry_point_runs() -> None:
+    order = an_order(declared())
+    assert (order.uses, order.reference, order.entrypoint) == ("pupload/resize", "pupload/resize:latest", True)
+    aside = Command(exec=("sh", "-c", "${width}"), entrypoint=False)
+    chosen = an_order(
+        declared(image="${flag.fit-mode}", command=aside), flags={"width": "rm -rf / $(x) ${y}", "fit-mode": "acme/x"}
+    )
+    assert (chosen.reference, chosen.entrypoint) == ("acme/x", False)
+    assert chosen.argv == ("sh", "-c", "rm -rf / $(x) ${y}")
 
 
 def test_the_command_is_split_first_and_filled_in_then() -> None:

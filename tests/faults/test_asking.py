@@ -169,8 +169,15 @@ async def test_f41_outputs_larger_than_allowed_are_not_stored(strict: Server) ->
     assert "it has 1025 bytes, and the operator's policy allows 1024" in done["Error"]
 
 
+@pytest.mark.parametrize(
+    ("today", "why"),
+    [
+        ("Images:\n  Deny: [pupload-test/*]\n", "it denies this image"),
+        ("Types:\n  Deny: [test/*]\n", "it denies this type"),
+    ],
+)
 async def test_f41_the_policy_of_the_day_holds_for_runs_of_yesterday(
-    own_server: Callable[..., Server], tmp_path: Path
+    own_server: Callable[..., Server], tmp_path: Path, today: str, why: str
 ) -> None:
     """F41: a run that was accepted and waits is told no when its container would be made, and not tried again."""
     policy = tmp_path / "policy.yaml"
@@ -179,13 +186,13 @@ async def test_f41_the_policy_of_the_day_holds_for_runs_of_yesterday(
     async with server.client() as client:
         run = await client.start(flows.copying(MaxAttempts=3))
         assert await asyncio.to_thread(server.stop) == 0
-        policy.write_text("Images:\n  Deny: [pupload-test/*]\n")
+        policy.write_text(today)
         await asyncio.to_thread(server.start)
         assert await flows.put(run, "there", b"x") == 200
         done = await client.wait(run["ID"])
         kinds = [event.kind async for event in client.events(run["ID"])]
     assert done["Status"] == "ERROR"
-    assert "the operator's policy does not allow it (it denies this image)" in done["Error"]
+    assert f"the operator's policy does not allow it ({why})" in done["Error"]
     assert kinds.count("node.admitted") == 1
     assert "node.started" not in kinds
 

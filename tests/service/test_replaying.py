@@ -90,6 +90,30 @@ async def test_only_what_a_changed_flag_concerns_runs(tmp_path: Path) -> None:
         assert await bench.download(again, "three") == TEXT + b" a B C"
 
 
+async def test_a_node_is_replayed_in_another_image(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        for image in ("acme/x:1", "acme/y:1"):
+            bench.image(image, says("word"))
+        chooses = tuple(
+            replace(each, image="${flag.word}", flags=(a_flag("word", required=True),)) for each in DEFINITIONS
+        )
+        nodes = (replace(node, flags=(replace(node.flags[0], value="acme/x:1"),)) for node in FLOW.nodes)
+        old = await bench.start(replace(FLOW, nodes=tuple(nodes)), chooses)
+        await bench.upload(old, "text", TEXT)
+        assert (await ended(bench, old)).status is Status.COMPLETE
+        new = (await bench.runs.replay(old.id, a_flag_set("second", "acme/y:1"))).run
+        assert {name: node.image for name, node in new.plan.nodes.items() if node.image != "acme/x:1"} == {
+            "second": "acme/y:1"
+        }
+        assert (await ended(bench, new)).status is Status.COMPLETE
+        assert ran(bench, new) == {"second", "third"}
+        with pytest.raises(errors.Invalid) as caught:
+            await bench.runs.replay(old.id, a_flag_set("second", "no image"))
+        assert [(each.code, each.path) for each in caught.value.findings] == [
+            ("NODE_015", "/Flow/Nodes/1/Flags/0/Value")
+        ]
+
+
 @pytest.mark.parametrize(
     ("edits", "again"),
     [

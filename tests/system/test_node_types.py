@@ -17,8 +17,10 @@ NAMES = sorted(path.parents[1].name for path in offline.shipped_nodes().glob("pu
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One whose nodes may have the network, for those that need it."""
-    with only_here(tmp_path_factory.mktemp("server"), PUPLOAD_NETWORKS='["bridge"]') as found:
+    """One whose nodes may have the network, for those that need it, and be of every type."""
+    folder = tmp_path_factory.mktemp("server")
+    (policy := folder / "policy.yaml").write_text("Types: {Deny: []}\n")
+    with only_here(folder, PUPLOAD_NETWORKS='["bridge"]', PUPLOAD_POLICY=str(policy)) as found:
         yield found
 
 
