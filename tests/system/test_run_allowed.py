@@ -1,7 +1,9 @@
 """`pupload/run`: any line of shell, in any image, where the operator's policy says so."""
 
+import io
 import os
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +106,18 @@ async def test_a_line_is_one_argument_whatever_is_in_it(opened: Server, line: st
         done, said = await lined(client, an_order(line, images.busybox()))
     assert done["NodeState"]["step"]["ExitCode"] == code
     assert says in said[0]
+
+
+async def test_an_image_without_a_shell_is_told_in_words(opened: Server) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("nothing"))
+    image = images.make("pupload-test/shell-less:1", content.getvalue(), changes=('ENTRYPOINT ["/nothing"]',))
+    async with opened.client() as client:
+        done, _ = await lined(client, an_order(LINE, image))
+    assert done["Status"] == "ERROR"
+    assert "/bin/sh" in done["Error"]
+    assert "no such file" in done["Error"]
 
 
 async def test_the_server_of_a_test_alone_runs_every_type(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
