@@ -12,8 +12,10 @@ _LONGEST_LINE_BYTES = 1 << 20
 """That a builder may print."""
 
 
+SYSTEM = "pupload/system:bookworm"
+"""What the node types that ship install their packages on."""
 BASE = "pupload/base:bookworm"
-"""What node types are built on."""
+"""That, and the functions which their entry points share."""
 
 
 async def is_there(image: str) -> bool:
@@ -34,7 +36,8 @@ async def build_node(folder: Path, tag: str, on_line: Callable[[str], None], *, 
     """
     Builds the image of the node type in `folder` and names it `tag`; `on_line` gets the builder's output.
 
-    Where it stands on `BASE`, and that is not there, it is built first, of the folder `base` if that is given.
+    Where it stands on `SYSTEM` or `BASE`, and that is not there, both are built first, of the folder `base` if that is
+    given.
 
     Raises `errors.Misconfigured` where there is no docker command or no Dockerfile, `errors.Conflict` when the build
     fails.
@@ -42,9 +45,8 @@ async def build_node(folder: Path, tag: str, on_line: Callable[[str], None], *, 
     _need_docker()
     if not (folder / "Dockerfile").is_file():
         raise errors.Misconfigured(reason=f"{folder} has no Dockerfile")
-    if base is not None and BASE in (folder / "Dockerfile").read_text("utf-8") and not await is_there(BASE):
-        on_line(f"{BASE} comes first")
-        await _build_base(base, on_line)
+    if base is not None:
+        await _make_ground((folder / "Dockerfile").read_text("utf-8"), base, on_line)
     if await _build(folder, tag, on_line, network="default") is None:
         return
     # Some machines let only their own network out to package sources. It comes second, because what is built on it
@@ -55,21 +57,33 @@ async def build_node(folder: Path, tag: str, on_line: Callable[[str], None], *, 
         raise errors.Conflict(reason=f"building {tag} failed: {last}")
 
 
-async def _build_base(folder: Path, on_line: Callable[[str], None]) -> None:
+async def _make_ground(dockerfile: str, base: Path, on_line: Callable[[str], None]) -> None:
+    """Builds what the Dockerfile stands on, where it is ours and not there."""
+    missing = [image for image in (SYSTEM, BASE) if image in dockerfile and not await is_there(image)]
+    if missing == [BASE] and not await is_there(SYSTEM):
+        missing = [SYSTEM, BASE]
+    if not missing:
+        return
+    on_line(f"{' and '.join(missing)} first")
     with TemporaryDirectory() as made:
         context = Path(made, "base")
-        await asyncio.to_thread(shutil.copytree, folder, context)
+        await asyncio.to_thread(shutil.copytree, base, context)
         # For authorities that only this machine trusts, of which scripts/base-image knows.
         (context / "authorities").mkdir(exist_ok=True)
-        last = await _build(context, BASE, on_line, network="default")
-    if last is not None:
-        raise errors.Conflict(reason=f"building {BASE} failed: {last}; scripts/base-image makes it without a registry")
+        # What is there stays as it is, and the second stands on the first: that may have been made without a registry.
+        for image, options in ((SYSTEM, ("--target", "system")), (BASE, ("--build-arg", f"DEBIAN={SYSTEM}"))):
+            if image not in missing:
+                continue
+            last = await _build(context, image, on_line, *options, network="default")
+            if last is not None:
+                reason = f"building {image} failed: {last}; scripts/base-image makes it without a registry"
+                raise errors.Conflict(reason=reason)
 
 
-async def _build(folder: Path, tag: str, on_line: Callable[[str], None], *, network: str) -> str | None:
+async def _build(folder: Path, tag: str, on_line: Callable[[str], None], *options: str, network: str) -> str | None:
     """None when the image was built, else the builder's last words."""
     process = await asyncio.create_subprocess_exec(
-        *("docker", "build", "--tag", tag, "--network", network, str(folder)),
+        *("docker", "build", "--tag", tag, "--network", network, *options, str(folder)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=_LONGEST_LINE_BYTES,

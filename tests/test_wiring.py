@@ -354,6 +354,27 @@ async def test_a_build_that_fails_is_tried_on_the_machines_network(
     assert [line.split()[4] for line in asked.read_text().splitlines()] == ["default", "host"]
 
 
+@pytest.mark.parametrize(
+    ("there", "built"),
+    [
+        ("", ["pupload/system:bookworm", "pupload/base:bookworm"]),
+        (building.SYSTEM, ["pupload/base:bookworm"]),
+        (building.BASE, ["pupload/system:bookworm"]),
+        (f"{building.BASE} {building.SYSTEM}", []),
+    ],
+)
+async def test_what_a_node_stands_on_is_built_first_where_it_is_not_there(
+    a_node_folder: Path, docker_command: Callable[[str], Path], there: str, built: list[str]
+) -> None:
+    known = f'case "$1" in image) case " {there} " in *" $3 "*) exit 0;; esac; exit 1;; esac'
+    asked, ground = docker_command(known), offline.shipped_nodes() / "base"
+    shutil.copy(offline.shipped_nodes() / "pupload" / "resize" / "Dockerfile", a_node_folder)
+    await building.build_node(a_node_folder, "my/node:1", lambda line: None, base=ground)
+    orders = [line.split() for line in asked.read_text().splitlines() if line.startswith("build ")]
+    assert [order[2] for order in orders] == [*built, "my/node:1"]
+    assert all(f"DEBIAN={building.SYSTEM}" in order for order in orders if order[2] == building.BASE)
+
+
 async def test_a_build_that_fails_for_good_ends_with_the_builders_words(
     a_node_folder: Path, docker_command: Callable[[str], Path]
 ) -> None:

@@ -12,6 +12,8 @@
 
 PICTURE_MOST_PIXELS=120000000
 PICTURE_MOST_EDGE=32000
+# Of one animation; picture-policy.xml allows no longer list.
+PICTURE_MOST_FRAMES=1000
 
 # Scratch files belong to the one place that can be written; pixels may take three quarters of the memory.
 MAGICK_MEMORY_LIMIT=$(($(memory_limit) * 3 / 4))
@@ -48,7 +50,8 @@ picture_too_large() {
 }
 
 # picture_header FILE: sets from (its format), columns, rows, orientation, colours and transparent (True or False) of the
-# picture, of several pages or frames the first; upright_columns and upright_rows are its size when it stands upright.
+# picture, of several pages or frames the first; upright_columns and upright_rows are its size when it stands upright. held is
+# how many frames or pages there are, held_columns and held_rows the size of what moves.
 # shellcheck disable=SC2034 # for whoever sources this
 picture_header() {
     from=$(picture_format "$1")
@@ -62,8 +65,52 @@ EOS
     case $columns$rows in '' | *[!0-9]*) columns='' rows='' && picture_explain "$header_said" ;; esac
     [ $((columns * rows)) -le $PICTURE_MOST_PIXELS ] ||
         die 65 "the picture has ${columns}x$rows pixels; the most this node takes is $((PICTURE_MOST_PIXELS / 1000000)) million"
+    picture_upright
+    read -r held held_columns held_rows <<EOS
+$(perl /usr/local/lib/pupload/picture.pl count "$from" "$1" 2>/dev/null || echo 1 0 0)
+EOS
+}
+
+# picture_upright: how large it is when it stands upright.
+# shellcheck disable=SC2034 # for whoever sources this
+picture_upright() {
     upright_columns=$columns upright_rows=$rows
     if picture_lies; then upright_columns=$rows upright_rows=$columns; fi
+}
+
+# picture_frames FILE [FORMAT]: sets taken, how ImageMagick is to read the picture, which picture_header has looked at; and
+# frames, how many that gives: all of an animation where FORMAT can move and FLAG_FRAMES is not `first`; else the first, which
+# it tells. Of animations columns and rows are those of the canvas from then on, and all frames have its size.
+# shellcheck disable=SC2034 # for whoever sources this
+picture_frames() {
+    frames=1 taken="$from:${1}[0] +repage"
+    choice frames "${FLAG_FRAMES:-all}" all first
+    case $from in
+    heic | avif)
+        perl /usr/local/lib/pupload/picture.pl profile "$1" /tmp/profile.icc 2>/dev/null || rm -f /tmp/profile.icc
+        [ ! -s /tmp/profile.icc ] || taken="$taken -profile /tmp/profile.icc"
+        ;;
+    esac
+    [ "$held" -gt 1 ] || return 0
+    case ${FLAG_FRAMES:-all}:$from:${2:-} in
+    all:gif:gif | all:gif:webp | all:webp:gif | all:webp:webp) ;;
+    *) picture_first && return ;;
+    esac
+    [ "$held" -le $PICTURE_MOST_FRAMES ] ||
+        die 65 "the picture has more than $PICTURE_MOST_FRAMES frames; with flag frames: first the node takes the first"
+    columns=$held_columns rows=$held_rows
+    if [ "$columns" -gt $PICTURE_MOST_EDGE ] || [ "$rows" -gt $PICTURE_MOST_EDGE ]; then picture_explain 'exceeds limit'; fi
+    [ $((columns * rows * held)) -le $((PICTURE_MOST_PIXELS * 10)) ] ||
+        die 65 "the picture has $held frames of ${columns}x$rows pixels; the most this node takes is $((PICTURE_MOST_PIXELS / 100000)) million pixels in all"
+    picture_upright
+    # What is read and what is made of it, side by side.
+    picture_room $((columns * rows * held * 2))
+    frames=$held taken="$from:$1 -coalesce"
+}
+
+# picture_first: tells that of several frames or pages one is taken.
+picture_first() {
+    [ "$held" -le 1 ] || say "Took the first of $([ "$held" -le 1000 ] && echo "$held" || echo "more than 1000") frames or pages"
 }
 
 # picture_colour NAME VALUE: white, black, grey, or #rrggbb.
@@ -88,33 +135,64 @@ picture_room() { [ $(($1 * 10)) -le "$MAGICK_MEMORY_LIMIT" ] || picture_too_larg
 # picture_same: the format of what is made from the picture where no other is wanted. Nobody's browser thanks us for HEIC.
 picture_same() { case $from in heic | avif) echo jpeg ;; *) echo "$from" ;; esac; }
 
-# picture_finish FORMAT [keep]: arguments that make what is written without metadata, or with it; the colour profile
-# stays, for without it the colours would be wrong. PICTURE_BACKGROUND (white) shows through where the format has no
-# transparency here.
+# picture_finish FORMAT: arguments that make what is written without metadata, or with it where PICTURE_METADATA is keep; the
+# colour profile stays, for without it the colours would be wrong. PICTURE_BACKGROUND (white) shows through where the format
+# has no transparency here.
 picture_finish() {
     finish='' finish_lose='+profile !icc,* +set comment'
     case $1 in
     jpeg) finish="-background ${PICTURE_BACKGROUND:-white} -alpha remove -alpha off -interlace JPEG" ;;
     avif) finish="-background ${PICTURE_BACKGROUND:-white} -alpha remove -alpha off" ;;
-    png) finish_lose="$finish_lose -define png:exclude-chunk=bKGD,caNv,eXIf,iTXt,tEXt,zCCP,zTXt,tIME,date" ;;
+    gif) [ "${frames:-1}" = 1 ] || finish='-layers optimize' ;;
     tiff) finish='-compress LZW' ;;
     esac
     case $colours:$1 in
     # These have no CMYK; a profile for four inks must not stay on three colours.
     CMYK:png | CMYK:webp | CMYK:gif | CMYK:avif) finish="$finish -colorspace sRGB +profile icc" ;;
     esac
-    [ "${2:-}" = keep ] || printf '%s ' "$finish_lose"
+    [ "${PICTURE_METADATA:-}" = keep ] || printf '%s ' "$finish_lose"
     printf '%s' "$finish"
+}
+
+# picture_mended: does to what picture_made has made what ImageMagick does not do; adds to made_said what went wrong.
+picture_mended() {
+    if [ "$made_into" != "$made_file" ]; then
+        # shellcheck disable=SC2154 # of picture_frames, $1 its input
+        mended_source=${taken#*:}
+        set +f
+        set -- join "$from" "${mended_source% -coalesce}" "$made_file" /tmp/frames/*.webp
+        set -f
+    elif [ "$made_format" = png ] && [ "${PICTURE_METADATA:-}" != keep ]; then
+        # It writes no profile where it writes no texts, so these are taken out afterwards.
+        set -- lean "$made_file"
+    else
+        return 0
+    fi
+    mended_said=$(perl /usr/local/lib/pupload/picture.pl "$@" 2>&1) || mended_broken=1
+    rm -rf /tmp/frames
+    [ -n "${mended_broken:-}" ] || return 0
+    made_said="nable to write $mended_said"
+    return 1
 }
 
 # picture_made FORMAT FILE ARGUMENT...: has ImageMagick's convert write the file, whole or not at all; sets made to its
 # size, WIDTHxHEIGHT. PICTURE_TOOL is another of ImageMagick's programs that takes the arguments.
 # shellcheck disable=SC2034 # for whoever sources this
 picture_made() {
-    made_format=$1 made_file=$2 made_broken=''
+    made_format=$1 made_file=$2 made_broken='' made_into=$2
     shift 2
-    made_said=$("${PICTURE_TOOL:-convert}-im6.q16" "$@" -format 'now %wx%h\n' -identify "$made_format:$made_file" 2>&1) ||
+    made_size=%wx%h
+    # A frame may be no more than what differs from the one before.
+    [ "${frames:-1}" = 1 ] || made_size=%Wx%H
+    # Debian's ImageMagick writes no WebP that moves: each frame becomes a picture of its own.
+    if [ "$made_format" = webp ] && [ "${frames:-1}" -gt 1 ]; then
+        rm -rf /tmp/frames && mkdir /tmp/frames
+        made_into=/tmp/frames/%06d.webp
+        set -- "$@" +adjoin
+    fi
+    made_said=$("${PICTURE_TOOL:-convert}-im6.q16" "$@" -format "now $made_size\n" -identify "$made_format:$made_into" 2>&1) ||
         made_broken=1
+    [ -n "$made_broken" ] || picture_mended || made_broken=1
     case $made_said in
     # Only a warning to ImageMagick, which would fill the rest with grey.
     *'remature end'* | *'nsufficient image data'* | *'ot enough '* | *'nexpected end'* | *'runcated'*) made_broken=1 ;;

@@ -161,6 +161,7 @@ WRONG: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "crop": {
         "aspect": ("16", "16:", ":9", "0:1", "1:0", "16:9:2", "a:b", "99999:1", "1.5:1"),
         "width": ("0", "100%", "32001", "1x1"),
+        "frames": ("2", "ALL", "first[0]"),
         "height": ("-1", " 8"),
         "x": ("+5", "0x10"),
         "y": ("1.5",),
@@ -362,13 +363,149 @@ def test_transparency_stays_in_avif(tmp_path: Path) -> None:
     assert b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha" in made.file("converted")
 
 
-@pytest.mark.parametrize("format_", ["jpeg", "webp", "avif"])
-def test_a_converted_picture_keeps_its_colour_profile_and_loses_the_rest(format_: str, tmp_path: Path) -> None:
+PROFILED = {
+    **{("convert", format_): "converted" for format_ in ("jpeg", "png", "webp", "avif", "tiff")},
+    **{("resize", format_): "resized" for format_ in ("jpeg", "png", "webp", "tiff")},
+    **{("crop", format_): "cropped" for format_ in ("jpeg", "png", "webp", "tiff")},
+    **{("watermark", format_): "marked" for format_ in ("jpeg", "png", "webp", "tiff")},
+    **{("thumbnail", format_): "thumbnail" for format_ in ("jpeg", "png", "webp")},
+}
+
+
+@pytest.mark.parametrize("name", ["convert", "resize", "crop", "watermark", "thumbnail"])
+def test_a_picture_keeps_its_colour_profile_and_loses_the_rest_in_every_format(name: str, tmp_path: Path) -> None:
     said = pictures.with_profile(pictures.with_xmp(pictures.turned(PHOTO, 6), "a secret title"))
-    made = house.run("convert", tmp_path, {"image": said}, flags={"format": format_}).file("converted")
-    assert house.picture(made) == (f"image/{format_}", 360, 640)
-    assert pictures.ICC in made
-    assert b"secret" not in made
+    formats = {format_: port for (kind, format_), port in PROFILED.items() if kind == name}
+    cases = {format_: a_case(name, said, format=format_) for format_ in formats}
+    for format_, outcome in batch.run(name, tmp_path, cases).items():
+        assert outcome.exit_code == 0, outcome.complaint
+        made = outcome.file(formats[format_])
+        seen = house.picture(made)
+        assert seen is not None
+        assert (seen.type, seen.height >= seen.width) == (f"image/{format_}", True)
+        assert pictures.profile(made) == pictures.ICC, format_
+        assert b"secret" not in made
+        if format_ == "png":
+            assert set(pictures.names_of_chunks(made)) <= {"IHDR", "iCCP", "gAMA", "cHRM", "pHYs", "IDAT", "IEND"}
+
+
+def test_a_profile_passes_from_each_format_into_a_png(tmp_path: Path) -> None:
+    said = pictures.with_profile(PHOTO)
+    formats = ("jpeg", "png", "webp", "avif", "tiff")
+    first = batch.run("convert", tmp_path, {each: a_case("convert", said, format=each) for each in formats})
+    again = {each: a_case("convert", outcome.file("converted"), format="png") for each, outcome in first.items()}
+    for format_, outcome in batch.run("convert", tmp_path, again).items():
+        assert outcome.exit_code == 0, outcome.complaint
+        assert pictures.profile(outcome.file("converted")) == pictures.ICC, format_
+
+
+# ── What moves ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+MOVING = pictures.moving_gif(((200, 0, 0), (0, 200, 0), (0, 0, 200)), width=60, height=40, lasts=(20, 5, 30), loops=2)
+
+
+def _moved(scratch: Path, name: str, data: bytes, **flags: str) -> tuple[pictures.Animation, house.Outcome]:
+    outcome = batch.run(name, scratch, {"": a_case(name, data, **flags)})[""]
+    assert outcome.exit_code == 0, outcome.complaint
+    return pictures.animation(next(iter(outcome.files.values()))), outcome
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "size"),
+    [
+        ("resize", {"width": "30"}, (30, 20)),
+        ("crop", {"aspect": "1:1"}, (40, 40)),
+        ("watermark", {"position": "center", "scale": "10"}, (60, 40)),
+        ("watermark", {"position": "tile", "scale": "10"}, (60, 40)),
+    ],
+)
+@pytest.mark.parametrize("format_", ["same", "webp"])
+def test_what_moves_goes_on_moving(
+    name: str, flags: dict[str, str], size: tuple[int, int], format_: str, tmp_path: Path
+) -> None:
+    seen, _ = _moved(tmp_path, name, MOVING, format=format_, **flags)
+    assert (seen.size, seen.lasts) == (size, (200, 50, 300))
+    # A GIF counts how often it is shown again, a WebP how often it is shown.
+    assert seen.loops == (2 if format_ == "same" else 3)
+
+
+def test_what_moves_is_converted_and_back_again(tmp_path: Path) -> None:
+    webp, outcome = _moved(tmp_path, "convert", MOVING, format="webp", lossless="true")
+    assert (webp.size, webp.lasts, webp.loops) == ((60, 40), (200, 50, 300), 3)
+    gif, outcome = _moved(tmp_path, "resize", outcome.file("converted"), format="gif")
+    assert (gif.size, gif.lasts) == ((60, 40), (200, 50, 300))
+    smaller, _ = _moved(tmp_path, "resize", outcome.file("resized"), format="webp", width="30")
+    assert (smaller.size, smaller.lasts) == ((30, 20), (200, 50, 300))
+
+
+def test_frames_that_hold_only_what_changes_are_whole_when_they_are_made_smaller(tmp_path: Path) -> None:
+    """The second frame is a corner; in what is made of it, the rest is still that of the first."""
+    corner = pictures.moving_gif(((200, 0, 0), (0, 200, 0)), width=60, height=40, lasts=(10, 10), corner=(10, 10))
+    outcome = house.run("resize", tmp_path, {"image": corner}, flags={"width": "30", "format": "webp"})
+    frames = pictures.webp_frames(outcome.file("resized"))
+    wholes = {str(turn): a_case("convert", frame, format="png") for turn, frame in enumerate(frames)}
+    made = [each.file("converted") for each in batch.run("convert", tmp_path, wholes).values()]
+    report = json.loads(house.run("compare", tmp_path, {"first": made[0], "second": made[1]}).file("report"))
+    # 5 x 5 of 30 x 20, and what the encoder smears around them.
+    assert 20 <= report["DifferentPixels"] <= 300
+
+
+def test_a_profile_stays_with_what_moves(tmp_path: Path) -> None:
+    _, first = _moved(tmp_path, "convert", MOVING, format="webp")
+    said = pictures.with_webp_profile(first.file("converted"))
+    seen, outcome = _moved(tmp_path, "resize", said, width="30")
+    assert (seen.size, pictures.profile(outcome.file("resized"))) == ((30, 20), pictures.ICC)
+
+
+STILL = {
+    "resize": {"format": "jpeg"},
+    "convert": {"format": "png"},
+    "crop": {"width": "8", "format": "tiff"},
+    "thumbnail": {"format": "webp", "size": "8"},
+    "watermark": {"frames": "first"},
+}
+
+
+@pytest.mark.parametrize("name", STILL)
+def test_of_what_moves_the_first_frame_is_taken_where_the_result_stands_still_and_said_so(
+    name: str, tmp_path: Path
+) -> None:
+    files = {
+        "gif": (MOVING, 3),
+        "apng": (pictures.apng(5), 5),
+        "pages": (pictures.pages_tiff(2), 2),
+    }
+    cases = {what: a_case(name, data, **STILL[name]) for what, (data, _) in files.items()}
+    for what, outcome in batch.run(name, tmp_path, cases).items():
+        assert outcome.exit_code == 0, (what, outcome.complaint)
+        said = [line.message for line in outcome.said]
+        assert f"Took the first of {files[what][1]} frames or pages" in said, (what, said)
+
+
+def test_too_many_frames_are_refused_and_the_first_of_them_is_not(tmp_path: Path) -> None:
+    many = pictures.gif(1_001)
+    cases = {
+        "all": a_case("resize", many),
+        "first": a_case("resize", many, frames="first"),
+        "most": a_case("resize", pictures.gif(1_000)),
+        "large": a_case("resize", pictures.gif(900, width=20_000, height=20_000)),
+    }
+    outcomes = batch.run("resize", tmp_path, cases)
+    assert {what: outcome.exit_code for what, outcome in outcomes.items()} == {
+        "all": 65,
+        "first": 0,
+        "most": 0,
+        "large": 65,
+    }
+    assert "more than 1000 frames" in outcomes["all"].complaint
+    assert "900 frames of 20000x20000 pixels" in outcomes["large"].complaint
+
+
+def test_an_animation_too_large_for_the_tier_is_refused_before_the_kernel_kills(tmp_path: Path) -> None:
+    frames = pictures.gif(200, width=1_000, height=1_000)
+    outcome = batch.run("resize", tmp_path, {"": a_case("resize", frames, width="100")}, memory="512m")[""]
+    assert (outcome.exit_code, outcome.files) == (71, {})
+    assert "does not fit into the memory of this tier" in outcome.complaint
 
 
 def test_transparency_becomes_the_background(tmp_path: Path) -> None:

@@ -29,10 +29,12 @@ if boolean fit "${FLAG_FIT:-}"; then fit=1; fi
 # What each is read with, and how large it is.
 input INPUT_FIRST "$first"
 picture_header "$first"
+picture_first
 picture_room $((columns * rows * 3))
 first="$from:${first}[0]" width=$upright_columns height=$upright_rows
 input INPUT_SECOND "$second"
 picture_header "$second"
+picture_first
 picture_room $((columns * rows * 3))
 second="$from:${second}[0]"
 size="${width}x$height"

@@ -5,6 +5,7 @@
 #   INPUT_IMAGE        the picture to read
 #   OUTPUT_CONVERTED   the file to write
 #   FLAG_FORMAT        jpeg, png, webp, avif or tiff
+#   FLAG_FRAMES        all (an animation stays one where the format can move) or first
 #   FLAG_QUALITY       1 to 100, for formats that lose detail (JPEG 85, WebP 80, AVIF 60)
 #   FLAG_LOSSLESS      true has WebP lose nothing
 #   FLAG_BACKGROUND    what shows through where the format has no transparency: white, black, grey, #rrggbb
@@ -28,9 +29,8 @@ if boolean lossless "${FLAG_LOSSLESS:-}"; then
     [ "$format" = webp ] || die 64 "flag lossless is for webp; png and tiff lose nothing anyway, jpeg and avif cannot"
     options='-define webp:lossless=true'
 fi
-metadata=lose
 if boolean metadata "${FLAG_METADATA:-}"; then
-    metadata=keep
+    PICTURE_METADATA=keep
 fi
 case $format in
 jpeg) quality=${quality:-85} ;;
@@ -42,17 +42,17 @@ esac
 input INPUT_IMAGE "$source"
 picture_header "$source"
 picture_room $((columns * rows))
+picture_frames "$source" "$format"
 say "Converting a ${columns}x$rows $from picture to $format" 0.1
 # AVIF is made of a PNG by a tool that writes its profile and transparency too.
 written=$format made_at=$target packed=$quality ignored=
-finish=$(picture_finish "$format" "$metadata")
+finish=$(picture_finish "$format")
 if [ "$format" = avif ]; then
-    written=png made_at=$target.png packed=10 options='-depth 8' finish=$(picture_finish png keep)
-    # What keeps texts out of a PNG keeps the profile out as well; these do not reach the AVIF anyway.
-    [ "$metadata" = keep ] || ignored='--ignore-exif --ignore-xmp' options='-depth 8 +profile !icc,*'
+    written=png made_at=$target.png packed=10 finish=$(picture_finish png) options='-depth 8'
+    [ "${PICTURE_METADATA:-}" = keep ] || ignored='--ignore-exif --ignore-xmp'
 fi
 # shellcheck disable=SC2086 # several arguments each, made of checked parts
-picture_made "$written" "$made_at" "$from:${source}[0]" +repage -auto-orient $finish \
+picture_made "$written" "$made_at" $taken -auto-orient $finish \
     $options -quality "$packed"
 if [ "$format" = avif ]; then
     code=0

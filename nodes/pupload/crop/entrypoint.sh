@@ -9,6 +9,7 @@
 #   FLAG_GRAVITY     where the piece is taken: center, north, northeast, ... (northwest where x or y is given, else center)
 #   FLAG_X, FLAG_Y   how far from there it is moved, in pixels
 #   FLAG_FORMAT      jpeg, png, webp, tiff, gif, or same (the default)
+#   FLAG_FRAMES      all (an animation stays one where the format can move) or first
 #   FLAG_QUALITY     1 to 100, for formats that lose detail (90)
 set -euf
 # shellcheck source=nodes/base/node.sh
@@ -50,6 +51,8 @@ x=${x:-0} y=${y:-0}
 input INPUT_IMAGE "$source"
 picture_header "$source"
 picture_room $((columns * rows))
+[ "$format" != same ] || format=$(picture_same)
+picture_frames "$source" "$format"
 
 # The piece never reaches beyond the picture; from the middle, moving it takes from both sides.
 most_width=$((upright_columns - x)) most_height=$((upright_rows - y))
@@ -70,9 +73,8 @@ if [ "$across" -gt 0 ]; then
     [ "$height" -gt 0 ] || height=1
 fi
 
-[ "$format" != same ] || format=$(picture_same)
 say "Cutting ${width}x$height out of a ${upright_columns}x$upright_rows $from picture" 0.1
-# shellcheck disable=SC2046 # several arguments, made of checked parts
-picture_made "$format" "$target" "$from:${source}[0]" +repage -auto-orient \
+# shellcheck disable=SC2046,SC2086 # several arguments each, made of checked parts
+picture_made "$format" "$target" $taken -auto-orient \
     -gravity "$gravity" -crop "${width}x$height+$x+$y" +repage $(picture_finish "$format") -quality "$quality"
 say "Cropped: ${upright_columns}x$upright_rows $from to $made $format, $(wc -c <"$target") bytes" 1

@@ -6,18 +6,22 @@ Names are looked up here, every address that comes of it must be public, and the
 that was looked at, so that a name cannot mean one thing when it is judged and another when it is used. Each redirect
 goes the same way.
 
-    FLAG_URL   what to get        OUTPUT_FILE   the file to write
+    FLAG_URL            what to get                                     OUTPUT_FILE   the file to write
+    INPUT_AUTHORITIES   certificates of authorities to trust besides, PEM
 """
 
 import hashlib
 import http.client
 import ipaddress
+import os
 import re
+import signal
 import socket
 import ssl
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import node
@@ -28,8 +32,16 @@ WORTH_ANOTHER_TRY = (408, 425, 429, 500, 502, 503, 504)
 PORTS = (80, 443)
 
 
-class Late(OSError):
+LONGEST_SILENCE_SECONDS = 20
+
+
+class Late(Exception):
     """The time is over."""
+
+
+def late(*_: object) -> NoReturn:
+    """What the alarm does, whatever is waited for: a name, a connection, a handshake, a header, the body."""
+    raise Late
 
 
 def main() -> None:
@@ -37,26 +49,33 @@ def main() -> None:
     url = node.flag("url")
     hops = node.number("max_redirects", 5, 0, 20)
     most = node.number("max_bytes", 1 << 30, 1, 1 << 44)
-    deadline = time.monotonic() + node.number("seconds", 300, 1, 86_400)
+    seconds = node.number("seconds", 300, 1, 86_400)
     any_port = node.boolean("any_port")
     expected = node.flag("sha256").lower()
     if expected and not re.fullmatch(r"[0-9a-f]{64}", expected):
         node.die(node.WRONG_FLAG, "flag sha256 must be 64 hexadecimal digits")
-    output = node.place("OUTPUT_FILE")
+    output, trusted = node.place("OUTPUT_FILE"), trust()
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    parts = checked(url, any_port=any_port)
     try:
         for _ in range(hops + 1):
-            parts = checked(url, any_port=any_port)
-            answer = asked(parts, deadline)
+            answer = asked(parts, trusted)
             if answer.status not in REDIRECTS:
-                keep(answer, output, most, deadline, expected, shown(parts))
+                keep(answer, output, most, expected, shown(parts))
                 return
             url = urljoin(url, answer.getheader("location") or "")
             answer.close()
+            parts = followed(parts, checked(url, any_port=any_port), expected)
     except Late:
         output.unlink(missing_ok=True)
         node.die(node.FAILED, "the file was not there within the time of flag seconds; raise it, or try again later")
     except ssl.SSLCertVerificationError as error:
-        node.die(node.WRONG_INPUT, f"{parts.hostname} cannot prove who it is: {error.verify_message}")
+        node.die(
+            node.WRONG_INPUT,
+            f"{parts.hostname} cannot prove who it is: {error.verify_message}; where an authority of your own speaks "
+            "for it, bind the authority's certificate to input authorities",
+        )
     except (OSError, http.client.HTTPException) as error:
         output.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or error or type(error).__name__
@@ -82,6 +101,17 @@ def checked(url: str, *, any_port: bool) -> SplitResult:
     if port is not None and port not in PORTS and not any_port:
         node.die(node.WRONG_INPUT, f"port {port} is neither 80 nor 443; set any_port if that is right")
     return parts
+
+
+def followed(before: SplitResult, after: SplitResult, expected: str) -> SplitResult:
+    """Where a redirect leads; ends the node where that is from https to http, and no checksum tells a change."""
+    if before.scheme == "https" and after.scheme == "http" and not expected:
+        node.die(
+            node.WRONG_INPUT,
+            f"{before.hostname} redirects from https to {shown(after)}, where anybody on the way can change the file; "
+            "set sha256, or ask for that URL if it is right",
+        )
+    return after
 
 
 def shown(parts: SplitResult) -> str:
@@ -124,14 +154,26 @@ def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
-def asked(parts: SplitResult, deadline: float) -> http.client.HTTPResponse:
+def trust() -> ssl.SSLContext:
+    """Whom a server may name to prove who it is: the authorities of the image, and those that were given."""
+    context = ssl.create_default_context()
+    if os.environ.get("INPUT_AUTHORITIES"):
+        given = node.source("INPUT_AUTHORITIES")
+        try:
+            context.load_verify_locations(cafile=given)
+        except (ssl.SSLError, OSError):
+            node.die(node.WRONG_INPUT, "input authorities holds no certificates that can be read; give them as PEM")
+    return context
+
+
+def asked(parts: SplitResult, trusted: ssl.SSLContext) -> http.client.HTTPResponse:
     """The answer to a GET, from the first address that takes the connection."""
     host = str(parts.hostname)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     connection = http.client.HTTPConnection(host, port)
-    connection.sock = connected(addresses(host, port), port, deadline)
+    connection.sock = connected(addresses(host, port), port)
     if parts.scheme == "https":
-        connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
+        connection.sock = trusted.wrap_socket(connection.sock, server_hostname=host)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     name = f"[{host}]" if ":" in host else host
     headers = {"Host": f"{name}:{parts.port}" if parts.port else name, "User-Agent": "pupload", "Accept": "*/*"}
@@ -139,30 +181,18 @@ def asked(parts: SplitResult, deadline: float) -> http.client.HTTPResponse:
     return connection.getresponse()
 
 
-def connected(found: list[str], port: int, deadline: float) -> socket.socket:
+def connected(found: list[str], port: int) -> socket.socket:
     """A connection to the first of the addresses that takes one; raises what the last said."""
     last: OSError = OSError("no address")
     for address in found:
         try:
-            return socket.create_connection((address, port), timeout=min(20.0, left(deadline)))
-        except Late:
-            raise
+            return socket.create_connection((address, port), timeout=LONGEST_SILENCE_SECONDS)
         except OSError as error:
             last = error
     raise last
 
 
-def left(deadline: float) -> float:
-    """Seconds that are left; raises `Late` when there are none."""
-    seconds = deadline - time.monotonic()
-    if seconds <= 0:
-        raise Late
-    return seconds
-
-
-def keep(
-    answer: http.client.HTTPResponse, output: Path, most: int, deadline: float, expected: str, shown_url: str
-) -> None:
+def keep(answer: http.client.HTTPResponse, output: Path, most: int, expected: str, shown_url: str) -> None:
     """Writes the body, and ends the node where it is not what was asked for."""
     if answer.status != 200:
         code = node.FAILED if answer.status in WORTH_ANOTHER_TRY else node.WRONG_INPUT
@@ -176,7 +206,6 @@ def keep(
     done, told, digest = 0, time.monotonic(), hashlib.sha256()
     with output.open("wb") as file:
         while block := answer.read1(CHUNK):
-            left(deadline)
             done += len(block)
             if done > most:
                 output.unlink()

@@ -8,6 +8,7 @@
 #   FLAG_WIDTH, FLAG_HEIGHT   the box to fit into, in pixels; one of them, both, or none (the size stays)
 #   FLAG_QUALITY     1 to 100, for formats that lose detail (85)
 #   FLAG_FORMAT      jpeg, png, webp, tiff, gif, or same (the default)
+#   FLAG_FRAMES      all (an animation stays one where the format can move) or first
 #   FLAG_ENLARGE     true makes a small picture larger; the default leaves it as it is
 set -euf
 # shellcheck source=nodes/base/node.sh
@@ -37,6 +38,8 @@ if [ "$format" = same ]; then
     esac
 fi
 
+picture_frames "$source" "$format"
+
 # The picture is turned after it is made smaller, which takes a fraction of the memory: so the box is turned first.
 if picture_lies; then box=$height"x"$width; else box=$width"x"$height; fi
 if [ "$box" != x ]; then
@@ -52,6 +55,6 @@ fi
 
 say "Resizing a ${columns}x$rows $from picture" 0.1
 # shellcheck disable=SC2046,SC2086 # several arguments each, made of checked parts
-picture_made "$format" "$target" ${hint:-} "$from:${source}[0]" +repage ${resize:-} -auto-orient \
+picture_made "$format" "$target" ${hint:-} $taken ${resize:-} -auto-orient \
     $(picture_finish "$format") -quality "$quality"
 say "Image resized successfully: ${columns}x$rows $from to $made $format, $(wc -c <"$target") bytes" 1

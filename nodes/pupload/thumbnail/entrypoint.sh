@@ -31,6 +31,7 @@ picture_colour background "$PICTURE_BACKGROUND"
 
 input INPUT_IMAGE "$source"
 picture_header "$source"
+picture_frames "$source"
 # JPEG is decoded at half, a quarter or an eighth of its size: never below twice what is wanted, on its shorter side.
 if [ "$from" = jpeg ] && [ $((size * 2)) -lt "$columns" ] && [ $((size * 2)) -lt "$rows" ]; then
     shorter=$rows
@@ -48,7 +49,7 @@ opaque=
 if [ "$transparent" = False ]; then opaque='-alpha off'; fi
 if [ "$shape" = box ]; then
     # shellcheck disable=SC2046,SC2086 # several arguments each, made of checked parts
-    picture_made "$format" "$target" ${hint:-} "$from:${source}[0]" +repage -thumbnail "${size}x$size>" -auto-orient \
+    picture_made "$format" "$target" ${hint:-} $taken -thumbnail "${size}x$size>" -auto-orient \
         $opaque $(picture_finish "$format") -quality "$quality"
 else
     # Of a long strip only the middle is looked at.
@@ -56,7 +57,7 @@ else
     if [ "$rows" -gt $((columns * 8)) ]; then slice="-gravity center -crop 100%x$((columns * 800 / rows + 1))% +repage"; fi
     # Made just as large as the square needs, then cut; never made larger.
     # shellcheck disable=SC2046,SC2086
-    picture_made png /tmp/small.png ${hint:-} "$from:${source}[0]" +repage ${slice:-} -thumbnail "${size}x$size^>" \
+    picture_made png /tmp/small.png ${hint:-} $taken ${slice:-} -thumbnail "${size}x$size^>" \
         -auto-orient $opaque $(picture_finish png)
     made_columns=${made%x*} made_rows=${made#*x} side=$size
     [ "$side" -le "$made_columns" ] || side=$made_columns

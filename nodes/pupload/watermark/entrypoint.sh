@@ -10,6 +10,7 @@
 #   FLAG_SCALE         the mark's width in parts of a hundred of the picture's, 1 to 100 (20); 0: as large as it is
 #   FLAG_MARGIN        between the mark and the edge, or between tiles, in parts of a hundred of the picture's width (2)
 #   FLAG_FORMAT        jpeg, png, webp, tiff, gif, or same (the default)
+#   FLAG_FRAMES        all (an animation stays one where the format can move) or first
 #   FLAG_QUALITY       1 to 100, for formats that lose detail (90)
 set -euf
 # shellcheck source=nodes/base/node.sh
@@ -40,6 +41,7 @@ input INPUT_IMAGE "$source"
 picture_header "$source"
 picture_room $((columns * rows * 3))
 [ "$format" != same ] || format=$(picture_same)
+picture_frames "$source" "$format"
 
 # How large the mark becomes: never larger than the picture.
 mark_width=$mark_columns
@@ -57,26 +59,40 @@ gap=$((upright_columns * margin / 100))
 say "Laying a $mark_from picture over a ${upright_columns}x$upright_rows $from picture" 0.1
 border=
 if [ "$position" = tile ]; then border="-background none -extent $((mark_width + gap))x$((mark_height + gap))"; fi
-picture_from=$from from=$mark_from
+picture_from=$from picture_count=$frames from=$mark_from frames=1
 # shellcheck disable=SC2086 # several arguments, made of checked parts
 picture_made png /tmp/mark.png "$mark_from:${mark}[0]" +repage -auto-orient -strip -colorspace sRGB \
     -resize "${mark_width}x${mark_height}!" -alpha set \
     -channel A -evaluate multiply "$((opacity / 100)).$(printf %02d $((opacity % 100)))" +channel $border -depth 8
-from=$picture_from
+from=$picture_from frames=$picture_count
 
-set -- "$from:${source}[0]" +repage -auto-orient
-if [ "$colours" = CMYK ]; then set -- "$@" -colorspace sRGB +profile icc; fi
+ink=
+if [ "$colours" = CMYK ]; then ink='-colorspace sRGB +profile icc'; fi
 if [ "$position" = tile ]; then
     # Doubled until it is wide enough, then until it is high enough.
     tiles='' wide=$((mark_width + gap)) high=$((mark_height + gap))
     while [ "$wide" -lt "$upright_columns" ]; do wide=$((wide * 2)) tiles="$tiles -duplicate 1 +append"; done
     tiles="$tiles -crop ${upright_columns}x$high+0+0 +repage"
     while [ "$high" -lt "$upright_rows" ]; do high=$((high * 2)) tiles="$tiles -duplicate 1 -append"; done
-    # shellcheck disable=SC2086
-    set -- "$@" '(' png:/tmp/mark.png -background none $tiles -crop "${upright_columns}x$upright_rows+0+0" +repage ')' -composite
+    mark="png:/tmp/mark.png -background none $tiles -crop ${upright_columns}x$upright_rows+0+0 +repage"
+    put=
 else
     [ "$position" != center ] || gap=0
-    set -- "$@" png:/tmp/mark.png -gravity "$position" -geometry "+$gap+$gap" -composite
+    mark=png:/tmp/mark.png
+    put="-gravity $position -geometry +$gap+$gap"
+fi
+# shellcheck disable=SC2086 # several arguments each
+if [ "$frames" = 1 ]; then
+    set -- $taken -auto-orient $ink '(' $mark ')' $put -composite
+else
+    # The mark comes last, and is laid over each frame: 0 to the one before it.
+    set -- $taken -auto-orient '(' $mark ')'
+    each=0
+    while [ "$each" -lt "$frames" ]; do
+        set -- "$@" '(' -clone "$each,$frames" $put -composite ')'
+        each=$((each + 1))
+    done
+    set -- "$@" -delete "0-$frames"
 fi
 # shellcheck disable=SC2046
 picture_made "$format" "$target" "$@" $(picture_finish "$format") -quality "$quality"
