@@ -830,7 +830,7 @@ class Wanted:
 
 @runtime_checkable
 class GivesMany(Protocol):
-    """An `ObjectStore` that gives many objects in one step, where to ask for each alone takes longer than to give it."""
+    """An `ObjectStore` that gives many objects in one step: to ask for each takes longer than to give it."""
 
     async def fetch_files(self, wanted: Sequence[Wanted]) -> Sequence[str | None]:
         """

@@ -55,6 +55,9 @@ class PlainTeller:
             return "application/x-empty"
         return "image/png" if head.startswith(b"\x89PNG") else "text/plain"
 
+    async def tell_all(self, files: Sequence[tuple[bytes, int]]) -> Sequence[str]:
+        return [await self.tell(head, size=size) for head, size in files]
+
 
 def plain_contents(root: Path) -> Contents:
     """Contents that know no more than that."""

@@ -22,7 +22,7 @@ from pupload.domain.artifact import Artifact
 from pupload.domain.plan import PortPlan
 from pupload.domain.run import AttemptRef, Run
 from pupload.engine.clearing import opened
-from pupload.engine.contents import Contents, Taker, Told, consumers, producer
+from pupload.engine.contents import Contents, File, Taker, Told, consumers, producer
 from pupload.engine.lease import Lease
 from pupload.engine.objects import sha256_of, stored_before
 from pupload.engine.tasks import all_of
@@ -70,10 +70,6 @@ class Job:
     def key_of(self, place: int, name: str) -> str:
         """Where the item is kept."""
         return f"{self.key}/{itemnames.numbered(place, name)}"
-
-    def given(self, place: int, item: Left, told: Told) -> Given:
-        """The item's file, for its store."""
-        return Given(key=self.key_of(place, item.name), path=self.directory / item.name, content_type=told.content_type)
 
     def subject(self, item: Left) -> str:
         """What a sentence calls it."""
@@ -222,32 +218,28 @@ class Collecting:
 
     async def _take(self, job: Job, takers: Sequence[Taker], trip: Trip, kept: dict[int, Artifact]) -> None:
         """All of the trip are stored: together, where the store can."""
-        heads = await self._hands.do(_heads, job.directory, trip, self._contents.head_bytes)
-        together: list[tuple[int, Left, Told]] = []
-        for (place, item), head in zip(trip, heads, strict=True):
-            told = await self._tell(job, takers, item, head)
-            if told is None:
+        for place, item in trip:
+            if item.size is None:
                 kept[place] = await self._find(job, takers, place, item)
-            elif isinstance(job.store, TakesMany):
-                together.append((place, item, told))
-            else:
-                await self._lease.sure()
-                given = job.given(place, item, told)
-                stored = await job.store.put_file(given.key, given.path, content_type=given.content_type)
-                kept[place] = await self._artifact(job, place, item, stored, told)
-        if together and isinstance(job.store, TakesMany):
+        there = [(place, item) for place, item in trip if item.size is not None]
+        files = await self._hands.do(_files, job, there, self._contents.head_bytes) if there else []
+        for _, item in there:
+            self._check_size(job, item)
+        told = await self._contents.of_files(files, takers=takers)
+        given = [
+            Given(key=job.key_of(place, item.name), path=file.path, content_type=one.content_type)
+            for (place, item), file, one in zip(there, files, told, strict=True)
+        ]
+        if isinstance(job.store, TakesMany):
             await self._lease.sure()
-            found = await job.store.put_files([job.given(*one) for one in together])
-            for (place, item, told), stored in zip(together, found, strict=True):
-                kept[place] = await self._artifact(job, place, item, stored, told)
-
-    async def _tell(self, job: Job, takers: Sequence[Taker], item: Left, head: bytes) -> Told | None:
-        """What it is, if its file is still there."""
-        if item.size is None:
-            return None
-        self._check_size(job, item)
-        path, subject = job.directory / item.name, job.subject(item)
-        return await self._contents.of_file(path, head=head, size=item.size, subject=subject, takers=takers)
+            stored = await job.store.put_files(given) if given else ()
+            for (place, item), one, found in zip(there, told, stored, strict=True):
+                kept[place] = await self._artifact(job, place, item, found, one)
+            return
+        for (place, item), one, each in zip(there, told, given, strict=True):
+            await self._lease.sure()
+            found = await job.store.put_file(each.key, each.path, content_type=each.content_type)
+            kept[place] = await self._artifact(job, place, item, found, one)
 
     async def _find(self, job: Job, takers: Sequence[Taker], place: int, item: Left) -> Artifact:
         """An item that was stored before."""
@@ -305,13 +297,13 @@ def _trips(items: Items, kept: Iterable[int], head_bytes: int) -> Iterator[Trip]
         yield trip
 
 
-def _heads(directory: Path, trip: Trip, head_bytes: int) -> list[bytes]:
-    """How each of the files begins; blocking."""
+def _files(job: Job, trip: Trip, head_bytes: int) -> list[File]:
+    """The files that are there, each with how it begins; blocking."""
     found = []
     for _, item in trip:
-        if not item.size:
-            found.append(b"")
-            continue
-        with (directory / item.name).open("rb") as file:
-            found.append(file.read(head_bytes))
+        path, head = job.directory / item.name, b""
+        if item.size:
+            with path.open("rb") as file:
+                head = file.read(head_bytes)
+        found.append(File(path=path, head=head, size=item.size or 0, subject=job.subject(item)))
     return found

@@ -16,7 +16,7 @@ from pupload.domain import facts, mime
 from pupload.domain.facts import UNLIMITED, Facts, Limits
 from pupload.domain.plan import PortPlan
 from pupload.domain.run import Run
-from pupload.ports import Content, Inspector, Lends, ObjectStat, ObjectStore, TypeTeller
+from pupload.ports import Content, Inspected, Inspector, Lends, ObjectStat, ObjectStore, TypeTeller
 
 SCRATCH = "inspected"
 """The name of the folder, beside those of attempts, where objects have a second name while they are looked into."""
@@ -68,6 +68,18 @@ def producer(port: PortPlan) -> Taker:
     return Taker(name="", types=port.types, limits=port.limits)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file of this machine to which nobody writes any more."""
+
+    path: Path
+    head: bytes
+    """How it begins."""
+    size: int
+    subject: str
+    """What a sentence calls it."""
+
+
 class Contents:
     """Tells what files are, and refuses what somebody relies on that it is not."""
 
@@ -101,12 +113,24 @@ class Contents:
 
         Raises `errors.WrongType`, `errors.TwoTypes`, `errors.OverLimit`.
         """
+        (told,) = await self.of_files([File(path=path, head=head, size=size, subject=subject)], takers=takers)
+        return told
+
+    async def of_files(self, files: Sequence[File], *, takers: Iterable[Taker]) -> list[Told]:
+        """What each of them is, in the same order; raises as `of_file`, for one of them."""
         takers = tuple(takers)
-        kind = await self._type(head, size, subject, takers)
-        if not self._inspector.looks_into(kind):
-            return self._judged(kind, size, UNSEEN, subject, takers)
-        found = await self._inspector.look(path, content_type=kind, size=size)
-        return self._judged(kind, size, found, subject, takers)
+        kinds = await self._teller.tell_all([(file.head, file.size) for file in files])
+        asked = dict[int, Inspected]()
+        for place, (file, kind) in enumerate(zip(files, kinds, strict=True)):
+            _check_type(kind, file.subject, takers)
+            if self._inspector.looks_into(kind):
+                asked[place] = Inspected(content=file.path, content_type=kind, size=file.size)
+        looked = await self._inspector.look_all(list(asked.values())) if asked else ()
+        found = dict(zip(asked, looked, strict=True))
+        return [
+            self._judged(kind, file.size, found.get(place, UNSEEN), file.subject, takers)
+            for place, (file, kind) in enumerate(zip(files, kinds, strict=True))
+        ]
 
     async def of_object(
         self, store: ObjectStore, found: ObjectStat, *, head: bytes, subject: str, takers: Iterable[Taker]
@@ -122,10 +146,7 @@ class Contents:
 
     async def _type(self, head: bytes, size: int, subject: str, takers: Sequence[Taker]) -> str:
         found = await self._teller.tell(head, size=size)
-        for taker in takers:
-            if not mime.accepts(taker.types, found):
-                expected = " or ".join(taker.types) + (f" by {taker.name}" if taker.name else "")
-                raise errors.WrongType(subject=subject, found=found, expected=expected)
+        _check_type(found, subject, takers)
         return found
 
     @asynccontextmanager
@@ -161,3 +182,11 @@ class Contents:
         if reason is not None:
             raise errors.OverLimit(subject=subject, found=kind, reason=reason)
         return Told(content_type=kind, facts=found.facts if found.facts.known else None)
+
+
+def _check_type(found: str, subject: str, takers: Sequence[Taker]) -> None:
+    """Raises `errors.WrongType`."""
+    for taker in takers:
+        if not mime.accepts(taker.types, found):
+            expected = " or ".join(taker.types) + (f" by {taker.name}" if taker.name else "")
+            raise errors.WrongType(subject=subject, found=found, expected=expected)

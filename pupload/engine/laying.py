@@ -2,7 +2,8 @@
 The items of a collection, laid out for a node: a directory of files in the place where a single input has its file.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pupload.domain import collection, itemnames
@@ -14,28 +15,56 @@ from pupload.ports import Hands
 AT_ONCE = 16
 """Items on their way from their stores at the same time."""
 
+TOGETHER, GROUPS_AT_ONCE = 64, 2
+"""Items that a store is asked for at once, where it gives many, and how often: only one can make a file at a time."""
+
 Fetch = Callable[[Artifact, Path, bool], Awaitable[None]]
 """Brings an item to a path; whether nothing is there yet is known."""
 
+Group = Sequence[tuple[Artifact, Path]]
+"""Items of one store, and where they are to be, with nothing there yet."""
 
-async def lay_out(run: Run, whole: Artifact, directory: Path, *, fetch: Fetch, hands: Hands) -> None:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """How items are brought."""
+
+    fetch: Fetch
+    fetch_group: Callable[[Group], Awaitable[None]]
+    gives_many: Callable[[str], bool]
+    """Whether the store of this name does; from others items come one by one."""
+
+
+async def lay_out(run: Run, whole: Artifact, directory: Path, *, ways: Ways, hands: Hands) -> None:
     """
     The items of the collection are in the directory afterwards, and nothing else; what is none is its only item.
 
-    Raises what `fetch` raises.
+    Raises what the `ways` raise.
     """
     there = await hands.do(_made, directory)
     placed = list(collection.placed(whole, run.artifacts))
     names = itemnames.of_files(placed)
-    wanted = [(item, name) for (_, item), name in zip(placed, names, strict=True)]
+    wanted = [(item, directory / name) for (_, item), name in zip(placed, names, strict=True)]
+    many = {store for store in {item.store for item, _ in wanted} if ways.gives_many(store)}
+    together = [one for one in wanted if one[0].store in many and one[1].name not in there]
 
-    async def bring(one: tuple[Artifact, str]) -> None:
-        item, name = one
-        await fetch(item, directory / name, name not in there)
+    async def bring(one: tuple[Artifact, Path]) -> None:
+        item, path = one
+        await ways.fetch(item, path, path.name not in there)
 
-    await each_of(wanted, bring, at_once=AT_ONCE)
+    await each_of(list(_groups(together)), ways.fetch_group, at_once=GROUPS_AT_ONCE)
+    if len(together) < len(wanted):
+        brought = {path for _, path in together}
+        await each_of([one for one in wanted if one[1] not in brought], bring, at_once=AT_ONCE)
     if strange := there.difference(names):
         await hands.do(_remove, directory, strange)
+
+
+def _groups(wanted: Group) -> Iterator[Group]:
+    """As many at a time as a store is asked for at once."""
+    for store in sorted({item.store for item, _ in wanted}):
+        own = [one for one in wanted if one[0].store == store]
+        yield from (own[first : first + TOGETHER] for first in range(0, len(own), TOGETHER))
 
 
 def _made(directory: Path) -> frozenset[str]:

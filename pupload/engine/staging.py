@@ -31,7 +31,7 @@ from pupload.engine.hands import Threads
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.objects import sha256_of, stored_before, value_of
 from pupload.engine.tasks import all_of, each_of
-from pupload.ports import Clock, Hands, ObjectStat, ObjectStore, Stores
+from pupload.ports import Clock, GivesMany, Hands, ObjectStat, ObjectStore, Stores, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -218,9 +218,13 @@ class Staging:
         await all_of(
             self._fetch(run, found, folder.inputs / name, fresh=name not in there) for name, found in wanted.items()
         )
+        ways = laying.Ways(
+            fetch=partial(self._fetch, run),
+            fetch_group=partial(self._fetch_group, run),
+            gives_many=lambda store: isinstance(self.store(run, store), GivesMany),
+        )
         for name, whole in collections.items():
-            fetch = partial(self._fetch, run)
-            await laying.lay_out(run, whole, folder.inputs / name, fetch=fetch, hands=self.hands)
+            await laying.lay_out(run, whole, folder.inputs / name, ways=ways, hands=self.hands)
         return paths
 
     def urls(self, run: Run, node: NodePlan, ref: AttemptRef) -> dict[str, str]:
@@ -255,6 +259,19 @@ class Staging:
             await asyncio.to_thread(path.unlink)
             reason = f"its SHA-256 is {sha256}, recorded was {artifact.sha256}"
             raise errors.StoreIntegrity(edge=artifact.edge, store=artifact.store, reason=reason)
+
+    async def _fetch_group(self, run: Run, group: laying.Group) -> None:
+        """Items of one store that gives many."""
+        store = self.store(run, group[0][0].store)
+        assert isinstance(store, GivesMany)
+        wanted = [Wanted(key=item.key, path=path, if_etag=item.etag, size=item.size) for item, path in group]
+        try:
+            found = await store.fetch_files(wanted)
+        except (errors.ObjectAbsent, errors.PreconditionFailed):
+            found = ["?"] * len(group)
+        for (item, path), sha256 in zip(group, found, strict=True):
+            if sha256 is not None and sha256 != item.sha256:
+                await self._fetch(run, item, path, False)  # once more, alone: it tells whose item it is
 
     async def store_outputs(
         self,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import pytest
 from pupload import errors
 from pupload.domain import collection
 from pupload.domain.artifact import Artifact
-from pupload.engine import collecting
+from pupload.engine import collecting, laying
 from pupload.engine.outputs import Kept
+from pupload.ports import Wanted
 from tests.bench import PNG, TEXT
 from tests.builders import NOON, a_definition, a_port
 from tests.engine.test_staging import REF, Place, a_place
@@ -312,6 +313,24 @@ async def laid_out(root: Path, names: list[str | None], **options: Any) -> Place
     return place
 
 
+class GivesMany:
+    """A store that gives many objects at once, and remembers how many."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.given: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def fetch_files(self, wanted: Sequence[Wanted]) -> Sequence[str | None]:
+        self.given.append(len(wanted))
+        return [await self._real.fetch(one.key, one.path, if_etag=one.if_etag, size=one.size) for one in wanted]
+
+
+STORES = pytest.mark.parametrize("wrap", [lambda store: store, GivesMany], ids=["one by one", "many at once"])
+
+
 def files(place: Place) -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted(place.inside("in/image").iterdir())}
 
@@ -340,8 +359,9 @@ async def test_what_is_no_collection_is_one_of_one(tmp_path: Path) -> None:
     assert [path.name for path in place.inside("in/image").iterdir()] == ["photo.png"]
 
 
-async def test_what_an_earlier_start_brought_is_kept_and_what_it_began_is_removed(tmp_path: Path) -> None:
-    place = await laid_out(tmp_path, ["a", "b"])
+@STORES
+async def test_what_an_earlier_start_brought_is_kept_and_what_it_began_is_removed(tmp_path: Path, wrap: Any) -> None:
+    place = await laid_out(tmp_path, ["a", "b"], wrap=wrap)
     await place.fetch()
     inside = place.inside("in/image")
     (inside / "b").unlink()
@@ -352,8 +372,27 @@ async def test_what_an_earlier_start_brought_is_kept_and_what_it_began_is_remove
     assert files(place) == {"a": "a", "b": "b"}
 
 
-async def test_an_item_must_be_what_was_recorded(tmp_path: Path) -> None:
-    place = await laid_out(tmp_path, ["a", "b"])
-    await place.store.put_bytes("photo/000001", b"other", content_type="text/plain")
+async def test_a_store_that_gives_many_is_asked_for_many_at_once(tmp_path: Path) -> None:
+    store: list[GivesMany] = []
+
+    def wrap(real: Any) -> GivesMany:
+        store.append(GivesMany(real))
+        return store[0]
+
+    count = laying.TOGETHER * 2 + 3
+    place = await laid_out(tmp_path, [f"{number:04}" for number in range(count)], wrap=wrap)
+    await place.fetch()
+    assert files(place) == {f"{number:04}": f"{number:04}" for number in range(count)}
+    assert sorted(store[0].given) == [3, laying.TOGETHER, laying.TOGETHER]
+
+
+@STORES
+@pytest.mark.parametrize("gone", [False, True])
+async def test_an_item_must_be_what_was_recorded(tmp_path: Path, wrap: Any, gone: bool) -> None:
+    place = await laid_out(tmp_path, ["a", "b"], wrap=wrap)
+    if gone:
+        await place.store.delete("photo/000001")
+    else:
+        await place.store.put_bytes("photo/000001", b"other", content_type="text/plain")
     with pytest.raises(errors.StoreIntegrity, match=r"photo\.1"):
         await place.fetch()

@@ -1,7 +1,7 @@
 """Runs whose nodes pass collections on, from the start to the end of all that is kept of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from pupload.domain.retention import Terms
 from pupload.domain.run import NodeStatus, Run, Status
 from pupload.engine.arming import Budget
 from pupload.engine.retention import Keeping
-from pupload.ports import ContainerOrder
+from pupload.ports import ContainerOrder, Inspected
 from tests.bench import PNG, TEXT, Bench, a_bench, assemble
 from tests.builders import a_definition, a_flow, a_node, a_port, a_well
 from tests.engine.test_retention import DAY, is_gone, keys, later
@@ -180,6 +180,9 @@ async def test_a_bomb_among_the_items_is_refused_before_anybody_opens_it(tmp_pat
 
         async def look(self, content: Any, *, content_type: str, size: int) -> Inspection:
             return Inspection(facts=Facts(width=100_000, height=100_000))
+
+        async def look_all(self, files: Sequence[Inspected]) -> Sequence[Inspection]:
+            return [Inspection(facts=Facts(width=100_000, height=100_000)) for _ in files]
 
     async with a_bench(tmp_path) as plain:
         await plain.engine.close()

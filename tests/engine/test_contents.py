@@ -1,6 +1,7 @@
 """What files hold: told of what arrives and of what nodes make, and refused where it is more than somebody takes."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ class Says:
             self.away -= 1
             raise errors.InspectorUnavailable(reason="it is switched off")
         return self.inspection
+
+    async def look_all(self, files: Sequence[ports.Inspected]) -> Sequence[Inspection]:
+        return [await self.look(one.content, content_type=one.content_type, size=one.size) for one in files]
 
 
 def takes(**limits: Any) -> list[NodeDef]:

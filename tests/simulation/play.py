@@ -259,6 +259,9 @@ class _Teller:
     async def tell(self, head: bytes, *, size: int) -> str:
         return picture_or_text(head)
 
+    async def tell_all(self, files: Sequence[tuple[bytes, int]]) -> Sequence[str]:
+        return [picture_or_text(head) for head, _ in files]
+
 
 class _NoCatalogue:
     async def find(self, uses: str) -> nodedef.NodeDef | None:

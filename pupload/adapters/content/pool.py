@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,9 @@ FILES = 5000
 
 ANSWER_BYTES = 65536
 
+TOGETHER = 16
+"""Files that a process is asked about one after the other, before others have their turn."""
+
 
 class ContentInspector:
     """Looks into files in processes of its own."""
@@ -46,8 +50,18 @@ class ContentInspector:
         return looked_into(content_type)
 
     async def look(self, content: ports.Content, *, content_type: str, size: int) -> Inspection:
-        ask = partial(self._ask, content, content_type, size)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, ask)
+        (found,) = await self.look_all([ports.Inspected(content=content, content_type=content_type, size=size)])
+        return found
+
+    async def look_all(self, files: Sequence[ports.Inspected]) -> Sequence[Inspection]:
+        found: list[Inspection] = []
+        for first in range(0, len(files), TOGETHER):
+            ask = partial(self._ask_all, files[first : first + TOGETHER])
+            found += await asyncio.get_running_loop().run_in_executor(self._pool, ask)
+        return found
+
+    def _ask_all(self, files: Sequence[ports.Inspected]) -> list[Inspection]:
+        return [self._ask(file.content, file.content_type, file.size) for file in files]
 
     def _ask(self, content: ports.Content, content_type: str, size: int) -> Inspection:
         order = {"type": content_type, "size": size, "seconds": self._seconds, "test": self._misbehave}

@@ -7,8 +7,10 @@ another's data base refuses to work. libmagic is not safe to share between threa
 
 import asyncio
 import ctypes
+import mmap
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from pathlib import Path
 import pylibmagic
 
 from pupload import errors
+from pupload.adapters.magic import plain
 
 _MIME_TYPE = 0x0000010
 _NO_CHECK_COMPRESS = 0x0001000
@@ -41,6 +44,9 @@ Of so many short files the type is remembered. What is short is often the same (
 rule text, which takes the library longest, two milliseconds, for none of its rules matches.
 """
 
+TOGETHER = 16
+"""Files that a thread is given at once: a trip to it and back costs more than a picture does."""
+
 
 class MagicTeller:
     """Tells types in a small pool of threads: a file made to be slow holds up nothing else."""
@@ -56,36 +62,51 @@ class MagicTeller:
     def warm(self) -> None:
         """Loads the library and its data base beside whatever else goes on: the first file need not wait for it."""
         for _ in range(self._threads):
-            self._pool.submit(self._tell, b"warm")
+            self._pool.submit(self._tell, [b"warm"])
 
     async def tell(self, head: bytes, *, size: int) -> str:
-        if not size:
-            return "application/x-empty"
+        (found,) = await self.tell_all([(head, size)])
+        return found
+
+    async def tell_all(self, files: Sequence[tuple[bytes, int]]) -> Sequence[str]:
+        found = [self._known(head) if size else "application/x-empty" for head, size in files]
+        left = [number for number, kind in enumerate(found) if kind is None]
+        for first in range(0, len(left), TOGETHER):
+            some = left[first : first + TOGETHER]
+            heads = [files[number][0] for number in some]
+            kinds = await asyncio.get_running_loop().run_in_executor(self._pool, partial(self._tell, heads))
+            for number, head, kind in zip(some, heads, kinds, strict=True):
+                found[number] = kind
+                self._remember(head, kind)
+        return [kind or _UNKNOWN for kind in found]
+
+    def _known(self, head: bytes) -> str | None:
         if (known := self._short.get(head)) is not None:
             self._short.move_to_end(head)
-            return known
-        kind = await self._look(head)
+        return known
+
+    def _remember(self, head: bytes, kind: str) -> None:
         if len(head) <= SHORT_BYTES:
             self._short[head] = kind
             if len(self._short) > SHORT_KEPT:
                 self._short.popitem(last=False)
-        return kind
 
-    async def _look(self, head: bytes) -> str:
-        told = await asyncio.get_running_loop().run_in_executor(self._pool, partial(self._tell, head))
-        if told not in _VAGUE:
-            return told
-        return "video/mp2t" if _is_transport_stream(head) else _marked(head) or told
-
-    def _tell(self, head: bytes) -> str:
+    def _tell(self, heads: Sequence[bytes]) -> list[str]:
         cookie: _Cookie | None = getattr(self._own, "cookie", None)
         if cookie is None:
             cookie = self._own.cookie = _Cookie()
-        return cookie.tell(head[: self.head_bytes])
+        return [_better(cookie.tell(head[: self.head_bytes]), head) for head in heads]
 
     async def close(self) -> None:
         """Gives up the threads."""
         self._pool.shutdown(wait=False)
+
+
+def _better(told: str, head: bytes) -> str:
+    """What the library told, or what we know better."""
+    if told not in _VAGUE:
+        return told
+    return "video/mp2t" if _is_transport_stream(head) else _marked(head) or told
 
 
 def _marked(head: bytes) -> str | None:
@@ -106,16 +127,44 @@ class _Cookie:
         library.magic_open.restype = ctypes.c_void_p
         library.magic_open.argtypes = [ctypes.c_int]
         library.magic_load.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        library.magic_load_buffers.argtypes = [
+            ctypes.c_void_p,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_size_t),
+            ctypes.c_size_t,
+        ]
         library.magic_buffer.restype = ctypes.c_char_p
         library.magic_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
         self._library = library
         self._handle = library.magic_open(_FLAGS)
         if library.magic_load(self._handle, str(folder / "magic.mgc").encode()) != 0:
             raise errors.Misconfigured(reason="libmagic cannot load its data base; install pylibmagic anew")
+        self._for_plain = self._load(plain.without_expressions(folder / "magic.mgc"))
+
+    def _load(self, base: mmap.mmap | None) -> int | None:
+        """An instance with this data base; None without one."""
+        if base is None:
+            return None
+        handle: int = self._library.magic_open(_FLAGS)
+        self._base = (ctypes.c_char * len(base)).from_buffer(base)  # which has to stay where it is
+        places = (ctypes.c_void_p * 1)(ctypes.addressof(self._base))
+        sizes = (ctypes.c_size_t * 1)(len(base))
+        return handle if self._library.magic_load_buffers(handle, places, sizes, 1) == 0 else None
+
+    @property
+    def knows_plain(self) -> bool:
+        """Whether plain text is told quickly."""
+        return self._for_plain is not None
 
     def tell(self, head: bytes) -> str:
         """The media type, `application/octet-stream` where the library has no answer."""
-        told = self._library.magic_buffer(self._handle, head, len(head))
+        if self._for_plain is not None and plain.is_plain(head):
+            return self.by(self._for_plain, head)
+        return self.by(self._handle, head)
+
+    def by(self, handle: int, head: bytes) -> str:
+        """What this instance of the library tells."""
+        told = self._library.magic_buffer(handle, head, len(head))
         # A type never has blanks; an answer with any is an error message of a rule.
         text = told.decode("ascii", "replace").lower() if told else _UNKNOWN
         return _UNKNOWN if " " in text or "/" not in text else text

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections.abc import Sequence
 
 from pupload import ports
 from pupload.domain.facts import Facts, Inspection
@@ -19,6 +20,9 @@ class MemoryInspector:
             return Inspection(reason="its headers cannot be read")
         width, height = struct.unpack(">II", head[16:24])
         return Inspection(facts=Facts(width=width, height=height))
+
+    async def look_all(self, files: Sequence[ports.Inspected]) -> Sequence[Inspection]:
+        return [await self.look(one.content, content_type=one.content_type, size=one.size) for one in files]
 
 
 def _head(content: ports.Content) -> bytes:

@@ -92,6 +92,18 @@ class EmbeddedStore(client.S3Store):
             raise self._turn(refused, key, path) from refused
         return None
 
+    async def fetch_files(self, wanted: Sequence[ports.Wanted]) -> Sequence[str | None]:
+        """See `ports.GivesMany`."""
+        for one in wanted:
+            self._calls.path_of(one.key)
+        files = [{"key": one.key, "path": _absolute(one.path), "if_etag": one.if_etag} for one in wanted]
+        try:
+            await self._control.ask("/link-all", {"bucket": self.bucket.name, "files": files})
+        except (ControlSilent, ControlRefused):
+            # One by one: each tells what it is that cannot be.
+            return [await self.fetch(one.key, one.path, if_etag=one.if_etag, size=one.size) for one in wanted]
+        return [None for _ in wanted]
+
     async def _link(self, order: Mapping[str, str], path: Path) -> None:
         try:
             await self._control.ask("/link", order)

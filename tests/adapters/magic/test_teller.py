@@ -5,7 +5,7 @@ import gzip
 import io
 import threading
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -140,9 +140,9 @@ async def test_of_what_is_short_the_type_is_remembered_and_not_without_end(
     looked: list[bytes] = []
     tell = teller._tell
 
-    def counted(head: bytes) -> str:
-        looked.append(head)
-        return tell(head)
+    def counted(heads: Sequence[bytes]) -> list[str]:
+        looked.extend(heads)
+        return tell(heads)
 
     monkeypatch.setattr(teller, "_tell", counted)
     short, long = b"ok\n", b"words\n" * SHORT_BYTES

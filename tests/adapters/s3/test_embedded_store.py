@@ -203,6 +203,39 @@ async def test_of_many_files_each_tells_what_is_wrong_with_it(store: local.Embed
     assert [await store.read(one.key) for one in put] == [b"a", b"b", b"c"]
 
 
+def wanted(folder: Path, *keys: str, etag: str | None = None) -> list[ports.Wanted]:
+    """Objects that are to be files of their names."""
+    return [ports.Wanted(key=key, path=folder / key, if_etag=etag) for key in keys]
+
+
+@pytest.mark.parametrize("hears", [True, False])
+async def test_many_objects_become_files_at_once(
+    process: supervisor.EmbeddedProcess, store: local.EmbeddedStore, tmp_path: Path, hears: bool
+) -> None:
+    deaf = a_store(process, control=tmp_path / "no-such.sock")
+    assert isinstance(store, ports.GivesMany)
+    bodies = {"a": b"", "b": b"small", "c": BODY * 5}
+    for key, body in bodies.items():
+        await store.put_bytes(key, body, content_type="a/b")
+    (tmp_path / "b").write_bytes(b"left by an earlier attempt")
+    hashes = await (store if hears else deaf).fetch_files(wanted(tmp_path, *bodies))
+    assert hashes == [None if hears else sha256(body).hexdigest() for body in bodies.values()]
+    assert {key: (tmp_path / key).read_bytes() for key in bodies} == bodies
+    assert {(tmp_path / key).stat().st_mode & 0o777 for key in bodies} == {0o444}
+    await deaf.close()
+
+
+async def test_of_many_objects_the_one_that_is_lacking_or_another_is_told(
+    store: local.EmbeddedStore, tmp_path: Path
+) -> None:
+    await store.put_bytes("there", BODY, content_type="a/b")
+    with pytest.raises(errors.ObjectAbsent, match="nowhere"):
+        await store.fetch_files(wanted(tmp_path, "there", "nowhere"))
+    with pytest.raises(errors.PreconditionFailed):
+        await store.fetch_files(wanted(tmp_path, "there", etag="of-another"))
+    assert await store.fetch_files([]) == []
+
+
 async def test_a_path_that_cannot_be_is_refused_and_no_object_is_made(
     store: local.EmbeddedStore, tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 The engine's own door: a Unix socket that only our own user can open.
 
 `/arrivals` tells of every object as it comes in, `/seal` keeps one as it is, `/link` and `/adopt` pass bytes without
-copying them, `/adopt-all` takes many files at once, `/stats` counts.
+copying them, `/link-all` and `/adopt-all` those of many files at once, `/stats` counts.
 Errors are JSON: `{"code", "message"}` with a status that means what it says.
 """
 
@@ -39,6 +39,7 @@ def make(store: Store, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> web.A
             web.get("/arrivals", control.arrivals),
             web.post("/seal", control.seal),
             web.post("/link", control.link),
+            web.post("/link-all", control.link_all),
             web.post("/adopt", control.adopt),
             web.post("/adopt-all", control.adopt_all),
             web.get("/stats", control.stats),
@@ -97,19 +98,21 @@ class _Control:
         done = await links.link(self._store, order["bucket"], order["key"], Path(order["path"]), if_etag=if_etag)
         return _tell(done)
 
+    async def link_all(self, request: web.Request) -> web.Response:
+        bucket, checked = await _read_many(request, "key", "path")
+        targets = [links.Target(one["key"], Path(one["path"]), one.get("if_etag")) for one in checked]
+        await links.link_all(self._store, bucket, targets)
+        return web.json_response({"files": len(targets)})
+
     async def adopt(self, request: web.Request) -> web.Response:
         order = await _read(request, "bucket", "key", "path", "content_type")
         done = await links.adopt(self._store, order["bucket"], order["key"], Path(order["path"]), order["content_type"])
         return _tell(done)
 
     async def adopt_all(self, request: web.Request) -> web.Response:
-        given = await _parsed(request)
-        orders = given.pop("files", None) if isinstance(given, dict) else None
-        if not isinstance(orders, list):
-            raise Refusal("InvalidArgument", "files must be a list.")
-        checked = [_checked(each, "key", "path", "content_type") for each in orders]
+        bucket, checked = await _read_many(request, "key", "path", "content_type")
         files = [links.File(one["key"], Path(one["path"]), one["content_type"]) for one in checked]
-        done = await links.adopt_all(self._store, _checked(given, "bucket")["bucket"], files)
+        done = await links.adopt_all(self._store, bucket, files)
         return web.json_response({"files": [{**_told(one.stored, one.sha256), "linked": one.linked} for one in done]})
 
     async def stats(self, _request: web.Request) -> web.Response:
@@ -126,6 +129,15 @@ class _Control:
 
 async def _read(request: web.Request, *needed: str) -> dict[str, str]:
     return _checked(await _parsed(request), *needed)
+
+
+async def _read_many(request: web.Request, *needed: str) -> tuple[str, list[dict[str, str]]]:
+    """The bucket, and what is said of each file."""
+    given = await _parsed(request)
+    orders = given.pop("files", None) if isinstance(given, dict) else None
+    if not isinstance(orders, list):
+        raise Refusal("InvalidArgument", "files must be a list.")
+    return _checked(given, "bucket")["bucket"], [_checked(each, *needed) for each in orders]
 
 
 async def _parsed(request: web.Request) -> Any:

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pupload.adapters.s3.embedded import blobs, calls, rows
@@ -49,6 +50,32 @@ async def link(store: Store, bucket: str, key: str, path: Path, *, if_etag: str 
         sources = [(store.blobs.path(extent.blob), extent.size) for extent in stored.extents]
         linked = await store.in_thread(lambda: _place(path, sources, stored.data or b""))
     return Linked(stored, sha256, linked)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an object is to be, too."""
+
+    key: str
+    path: Path
+    if_etag: str | None
+
+
+async def link_all(store: Store, bucket: str, targets: Sequence[Target]) -> None:
+    """
+    As `link` for each. What lies in the index is written by one thread in one go.
+
+    Raises as `link`, for the first that cannot be; others may be at their paths then.
+    """
+    files: list[tuple[Path, bytes]] = []
+    for target in targets:
+        stored = store.index.look(partial(rows.must_find, bucket=bucket, key=target.key))
+        Conditions(match=target.if_etag).check_reading(stored)
+        if stored.extents:
+            await link(store, bucket, target.key, target.path, if_etag=stored.etag)
+        else:
+            files.append((target.path, stored.data or b""))
+    await store.in_turn(lambda: [_place(path, (), data) for path, data in files])
 
 
 async def adopt(store: Store, bucket: str, key: str, path: Path, content_type: str) -> Linked:
@@ -108,7 +135,7 @@ async def adopt_all(store: Store, bucket: str, files: Sequence[File]) -> list[Li
         async with store.room.promised(sum(new.size for new in small), on_disk=True):
             await store.commit(lambda change: [rows.put(change, new, Conditions()) for new in small])
         copied = [file.path for file, data in zip(files, taken, strict=True) if data is not None]
-        await store.in_thread(lambda: _unlink(copied))
+        await store.in_turn(lambda: _unlink(copied))
     done, kept = [], iter(small)
     for file, data in zip(files, taken, strict=True):
         if data is None:
@@ -190,16 +217,18 @@ def _place(path: Path, sources: Sequence[tuple[Path, int]], data: bytes) -> bool
 def _copy(path: Path, sources: Sequence[tuple[Path, int]], data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o400)
     try:
-        with blobs.refusing_when_full(), os.fdopen(descriptor, "wb") as target:
-            os.fchmod(target.fileno(), 0o444)
-            target.write(data)
-            target.flush()
+        with blobs.refusing_when_full():
+            os.fchmod(descriptor, 0o444)
+            while data:
+                data = data[os.write(descriptor, data) :]
             for source, size in sources:
                 with source.open("rb", buffering=0) as reader:
-                    blobs.copy_range(reader.fileno(), target.fileno(), 0, size)
+                    blobs.copy_range(reader.fileno(), descriptor, 0, size)
     except BaseException:
         path.unlink()
         raise
+    finally:
+        os.close(descriptor)
 
 
 def _look(path: Path) -> os.stat_result:
