@@ -388,16 +388,6 @@ class Ownership(Protocol):
 # ── Work that was done ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
-    """What is known of work that is about to be done."""
-
-    entry: memo.Entry | None
-    """The same work, done before; None where nobody did."""
-    kin: Sequence[memo.Entry] = ()
-    """Where there is none: the latest work of nodes of its type, latest first."""
-
-
 class Memo(Protocol):
     """
     Work that was done, to be used again, durably.
@@ -406,11 +396,14 @@ class Memo(Protocol):
     is remembered in one scope is not known in another.
     """
 
-    async def find(self, scope: str, key: str, *, uses: str, kin: int = 8) -> Remembered:
-        """The entry of this key; where there is none, up to so many others of the type `uses`."""
+    async def find(self, scope: str, key: str) -> memo.Entry | None:
+        """The entry of this key; None where nobody did that work, or it is not remembered any more."""
 
-    async def keep(self, scope: str, entry: memo.Entry) -> None:
-        """Remembers it, in place of an earlier one of its key. Nothing happens where its run is not there any more."""
+    async def kin(self, scope: str, uses: str, *, limit: int = 8) -> Sequence[memo.Entry]:
+        """The latest work of nodes of the type `uses`, latest first."""
+
+    async def keep(self, scope: str, entries: Sequence[memo.Entry]) -> None:
+        """Remembers them, each in place of an earlier one of its key, but those whose run is not there any more."""
 
     async def forget(self, scope: str, entry: memo.Entry) -> None:
         """It is not remembered any more. Nothing happens where another has come in its place."""

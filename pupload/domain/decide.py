@@ -9,7 +9,7 @@ Nothing is done here: `pupload.engine.driver` carries commands out.
 Every function is total: a report that comes late, twice or for something unknown changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -81,19 +81,28 @@ def decide(run: Run, report: events.Report, *, now: datetime, chance: float = 0.
     return decision
 
 
+Room = Callable[[NodeRun, Collection[str]], bool]
+"""
+Whether there is room for the node's attempt, which holds it from then on.
+
+The names are of nodes that come to their end by the same decision.
+"""
+
+
 def decide_all(
     run: Run,
     reports: Iterable[events.Report],
     *,
     now: datetime,
     chance: Callable[[], float],
-    room: Callable[[NodeRun], bool] | None = None,
+    room: Room | None = None,
 ) -> tuple[Decision, list[bool]]:
     """
     How the run is after all the reports, in their order; and for each whether it meant anything.
 
     The same as deciding on each in its turn, and saving all in one. Whoever gives `room` is asked for it for each
     attempt that is to start; where there is some the attempt is admitted in the same decision, which saves a commit.
+    It is told which nodes the decision completes: theirs is free as soon as this is saved.
     """
     turn = Turn(run, now)
     meant = []
@@ -108,12 +117,15 @@ def decide_all(
     return turn.decision(), meant
 
 
-def _admit(turn: Turn, room: Callable[[NodeRun], bool]) -> None:
+def _admit(turn: Turn, room: Room) -> None:
     """Admits the attempts that the decision starts and that there is room for."""
     starts = [order for order in turn.orders if isinstance(order, commands.StartNode)]
+    if not starts:
+        return
+    over = [name for name in turn.touched if turn.node(name).status is NodeStatus.COMPLETE]
     for order in starts:
         node = turn.node(order.node)
-        if node.status is NodeStatus.READY and not node.attempts[-1].stopping and room(node):
+        if node.status is NodeStatus.READY and not node.attempts[-1].stopping and room(node, over):
             reaction.react(turn, events.NodeAdmitted(node=order.node, attempt=order.attempt), chance=_no_chance)
 
 

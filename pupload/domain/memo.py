@@ -143,11 +143,13 @@ def differences(now: Iterable[Component], was: Iterable[Component]) -> tuple[Dif
 
 def missed(components: Iterable[Component], kin: Sequence[Entry]) -> Missed:
     """Which of the earlier ones, latest first, came nearest, and what is otherwise."""
-    components = tuple(components)
-    compared = [(differences(components, one.components), one) for one in kin]
-    if not compared:
+    if not kin:
         return Missed()
-    found, nearest = min(compared, key=lambda each: len(each[0]))
+    components = tuple(components)
+    here = frozenset((one.name, one.sha256) for one in components)
+    # Only the nearest is looked at closely: they are many, and this is asked of every node that has work to do.
+    nearest = min(kin, key=lambda one: len(here.symmetric_difference((it.name, it.sha256) for it in one.components)))
+    found = differences(components, nearest.components)
     return Missed(nearest=nearest.source, differences=found[:MOST_TOLD], more=max(len(found) - MOST_TOLD, 0))
 
 

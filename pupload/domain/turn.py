@@ -5,6 +5,7 @@ A `Turn` is the scratch pad of `pupload.domain.decide`: it collects the changes 
 state to the table of legal moves. It is made, used and thrown away within one call; what comes out is a value.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -52,6 +53,11 @@ class Turn:
         if self._nodes or self._artifacts or self._absent:
             self._fold()
         return self.head
+
+    @property
+    def touched(self) -> Collection[str]:
+        """Nodes whose state this changes, so far."""
+        return self._touched
 
     def node(self, node: str) -> NodeRun:
         """The node as it stands now."""

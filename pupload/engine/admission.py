@@ -10,7 +10,7 @@ What there is to give out may change (`pupload.engine.sharing`): other controlle
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -124,13 +124,34 @@ class Admission:
             self._hold(ref, tier)
         self._keepers[ref.id] = keeper
 
-    def take(self, ref: AttemptRef, tier: Tier, *, keeper: object) -> bool:
-        """Holds room for the attempt, where there is some and nobody waits; returns whether."""
-        if self._queues or not self._is_open() or not _fits(tier, self._free()):
+    def take(self, ref: AttemptRef, tier: Tier, *, keeper: object, instead: Iterable[AttemptRef] = ()) -> bool:
+        """
+        Holds room for the attempt, where there is some and nobody waits; returns whether.
+
+        Where there is none, it may have that of one of the attempts `instead`, which holds nothing any more then.
+        """
+        if self._queues or not self._is_open():
+            return False
+        if not _fits(tier, self._free()) and not self._free_for(tier, instead):
             return False
         self._hold(ref, tier)
         self._keepers[ref.id] = keeper
         return True
+
+    def _free_for(self, tier: Tier, instead: Iterable[AttemptRef]) -> bool:
+        """Whether there is room for it once one of them holds nothing any more, as is so afterwards."""
+        for one in instead:
+            held, keeper = self._holders.get(one.id), self._keepers.get(one.id)
+            # Not a larger one: others would get the rest before it is saved that it has ended.
+            if held is None or held.memory_bytes > tier.memory_bytes or held.cpus > tier.cpus or held.gpus:
+                continue
+            del self._holders[one.id], self._keepers[one.id]
+            self._known = None
+            if _fits(tier, self._free()):
+                return True
+            self._holders[one.id], self._keepers[one.id] = held, keeper
+            self._known = None
+        return False
 
     def release(self, ref: AttemptRef, *, keeper: object = None) -> None:
         """The attempt holds nothing any more, where this is its keeper; others may go."""

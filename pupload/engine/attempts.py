@@ -7,7 +7,7 @@ The same steps serve an attempt that was under way when the last controller died
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -117,26 +117,37 @@ class Attempts:
                 await self._cleaning.idle()
         await self._cleaning.close()
 
-    def reserve(self, run: Run, node: NodeRun) -> bool:
+    def reserve(self, run: Run, node: NodeRun, over: Collection[str] = ()) -> bool:
         """
         Holds room for the node's attempt where there is some at once; returns whether.
 
-        It is held until the attempt that was admitted is started, or `give_back`.
+        It is held until the attempt that was admitted is started, or `give_back`. Where there is none it may be that of
+        one of the nodes that are `over` by the same decision: their containers have ended.
         """
         planned = run.plan.nodes[node.id]
         ref = AttemptRef(run=run.id, node=node.id, number=len(node.attempts))
         if ref.id in self._reserved:
             return True  # it is decided once more, for nobody knows whether the first time was saved
         work = Work(ref, planned, phase=Phase.STAGING)
-        if ref.id in self._works or not self._admission.take(ref, orders.tier_of(planned, node), keeper=work):
+        if ref.id in self._works:
+            return False
+        instead = (AttemptRef(run=run.id, node=name, number=len(run.nodes[name].attempts)) for name in over)
+        if not self._admission.take(ref, orders.tier_of(planned, node), keeper=work, instead=instead):
             return False
         self._reserved[ref.id] = work
         return True
+
+    def foresee(self, run: Run, node: str, number: int) -> None:
+        """The attempt is about to be saved as one to start: where it has its room, what can be asked before is."""
+        work = self._reserved.get(AttemptRef(run=run.id, node=node, number=number).id)
+        if work is not None and work.foreseen is None:
+            work.foreseen = self._memory.foresee(run, work.node, work.ref)
 
     def give_back(self, run_id: str) -> None:
         """What is still reserved for the run is for nothing that it has."""
         for work in [one for one in self._reserved.values() if one.ref.run == run_id]:
             del self._reserved[work.ref.id]
+            work.forget()
             self._admission.release(work.ref, keeper=work)
 
     def start(self, run: Run, node: str, number: int) -> None:
@@ -168,6 +179,7 @@ class Attempts:
     def _let_go_of(self, work: Work) -> None:
         if self._works.get(work.ref.id) is work:
             del self._works[work.ref.id]
+        work.forget()
         self._admission.release(work.ref, keeper=work)
         self._arming.look()
 
@@ -255,7 +267,7 @@ class Attempts:
         with self._memory.learning(work.asked):
             meant = await self._driver.report(work.ref.run, end)
             if meant and work.asked is not None:
-                await self._memory.keep(run, work.node, work.asked, end)
+                self._memory.keep(run, work.node, work.asked, end)
         afterwards = self._see_to(run, work, end, meant=meant)
         self._keep_busy(work.ref, self._cleaning.start(afterwards, name=f"clean up {work.ref.id}"))
 
@@ -269,7 +281,8 @@ class Attempts:
 
     async def _done_before(self, run: Run, node: NodePlan, work: Work) -> events.NodeReused | None:
         """What the attempt's work came to when it was done before; nobody who wants it stopped keeps it from that."""
-        work.asked = await self._memory.ask(run, node, work.ref)
+        foreseen, work.foreseen = work.foreseen, None
+        work.asked = await self._memory.ask(run, node, work.ref, foreseen=foreseen)
         if work.asked is None or work.asked.reused is None:
             return None
         work.phase = Phase.STORING
@@ -360,9 +373,8 @@ class Attempts:
         Returns False, and it does not run, where the attempt is not wanted any more.
         """
         ref = work.ref
-        owner = orders.owner_of(node.user or self._limits.user)
         with work.bytes_moving(unless=work.stopped):
-            folder, paths = await self._stage(run, node, work, owner)
+            folder, paths = await self._stage(run, node, work)
         if work.admitting is not None and not await self._is_admitted(ref, work.admitting):
             return False
         if work.stopped:
@@ -371,7 +383,7 @@ class Attempts:
             await self._patiently(lambda: self._staging.prepare(run))
         urls, secrets = self._staging.urls(run, node, ref), None
         if node.secrets:
-            secrets = await self._patiently(lambda: self._handout.give(node, ref, owner=owner))
+            secrets = await self._patiently(lambda: self._handout.give(node, ref, owner=self._owner_of(node)))
         order = orders.container(
             run, node, ref, tier, folder, paths, image=work.image, limits=self._limits, urls=urls, secrets=secrets
         )
@@ -385,14 +397,12 @@ class Attempts:
         async with self._arming.making(ref):
             await self._patiently(start)
         # Told, not awaited: the container runs whether or not this is saved, and is found by its label if it is not.
-        missed = None if work.asked is None else work.asked.missed
+        missed = await self._memory.missed(node, work.asked)
         started = events.NodeStarted(node=ref.node, attempt=ref.number, image=work.image, missed=missed)
         self._driver.tell(ref.run, started)
         return True
 
-    async def _stage(
-        self, run: Run, node: NodePlan, work: Work, owner: tuple[int, int]
-    ) -> tuple[Folder, dict[str, str]]:
+    async def _stage(self, run: Run, node: NodePlan, work: Work) -> tuple[Folder, dict[str, str]]:
         """The attempt's directory with its inputs, and their paths inside the container; the image is at hand."""
         paths = dict[str, str]()
         resolving = asyncio.ensure_future(self._patiently(lambda: self._executor.resolve_image(node.image)))
@@ -405,7 +415,7 @@ class Attempts:
 
         try:
             work.container |= (claim := await self._arming.claim(work.ref)).container
-            folder = claim.folder or await self._staging.make_folder(work.ref, node, owner=owner)
+            folder = claim.folder or await self._staging.make_folder(work.ref, node, owner=self._owner_of(node))
             if resolving.done():  # as nearly always: the image is there
                 await resolve()
                 await fetch()
@@ -447,6 +457,9 @@ class Attempts:
             executor=self._executor,
             clock=self._clock,
         )
+
+    def _owner_of(self, node: NodePlan) -> tuple[int, int]:
+        return orders.owner_of(node.user or self._limits.user)
 
     def _pump(self, node: NodePlan, work: Work, mask: Callable[[str], str]) -> LogPump:
         ref = work.ref

@@ -56,8 +56,11 @@ SECOND_LOOK_SECONDS = 60.0
 Act = Callable[[Run, commands.Command], None]
 """Carries an order out, or starts to."""
 
-Reserve = Callable[[Run, NodeRun], bool]
-"""Holds room for a node's attempt, where there is some at once."""
+Reserve = Callable[[Run, NodeRun, Collection[str]], bool]
+"""Holds room for a node's attempt, where there is some at once: that of these nodes, which complete, counts."""
+
+Foresee = Callable[[Run, Sequence[commands.Command]], None]
+"""Told of a run as it will be, and the orders for it, while that is being saved: it may come to nothing."""
 
 OnEvent = Callable[[events.Event], None]
 """Told of every event once it is saved."""
@@ -102,6 +105,7 @@ class Driver:
         self._on_let_go: Callable[[str], None] = _nothing
         self._on_settled: Callable[[Run, Decision], None] = _nothing
         self._reserve: Reserve | None = None
+        self._foresee: Foresee = _nothing
         self._give_back: Callable[[str], None] = _nothing
         self._live: dict[str, Run] = {}
         self._finished: OrderedDict[str, Run] = OrderedDict()
@@ -121,6 +125,7 @@ class Driver:
         on_let_go: Callable[[str], None] | None = None,
         on_settled: Callable[[Run, Decision], None] | None = None,
         reserve: Reserve | None = None,
+        foresee: Foresee | None = None,
         give_back: Callable[[str], None] | None = None,
     ) -> None:
         """
@@ -128,7 +133,8 @@ class Driver:
 
         `on_taken_up` is told of a run that was saved by somebody else, before its orders are given; `on_let_go` of one
         (by its id) that is not ours any more; `on_settled` of every decision once it is saved and its orders are given.
-        `reserve` is asked for room for each attempt that is to start; `give_back` is told of a run (by its id) that it
+        `reserve` is asked for room for each attempt that is to start; `foresee` is told of what is about to be saved;
+        `give_back` is told of a run (by its id) that it
         has no attempt to start for which room was reserved and that was not ordered. It is told only where it is known
         what was saved: a commit whose answer was lost may hold, and then its attempts have their room.
         """
@@ -136,6 +142,7 @@ class Driver:
         self._on_taken_up, self._on_let_go = on_taken_up or _nothing, on_let_go or _nothing
         self._on_settled = on_settled or _nothing
         self._reserve, self._give_back = reserve, give_back or _nothing
+        self._foresee = foresee or _nothing
 
     def start(self) -> None:
         """Alarms ring from now on."""
@@ -353,6 +360,7 @@ class Driver:
             # Nothing to save; but an alarm that rang too early is set again.
             self._timers.set(run.id, await self._due(run, ()))
             return meant
+        self._foresee(decision.run, decision.commands)
         await self._settle(await self._save(run, decision), decision)
         return meant
 

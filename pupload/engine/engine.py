@@ -7,6 +7,7 @@ on the same database dies.
 """
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -162,6 +163,7 @@ class Engine:
             on_let_go=self._let_go,
             on_settled=self._settled,
             reserve=self._reserve,
+            foresee=self._foresee,
             give_back=self._give_back,
         )
 
@@ -312,8 +314,13 @@ class Engine:
         if any(not isinstance(event, events.NodeProgressed) for event in decision.events):
             self.arming.moved(run, decision.changed_nodes)
 
-    def _reserve(self, run: Run, node: NodeRun) -> bool:
-        return self.attempts.reserve(run, node)
+    def _reserve(self, run: Run, node: NodeRun, over: Collection[str]) -> bool:
+        return self.attempts.reserve(run, node, over)
+
+    def _foresee(self, run: Run, orders: Sequence[commands.Command]) -> None:
+        for order in orders:
+            if isinstance(order, commands.StartNode):
+                self.attempts.foresee(run, order.node, order.attempt)
 
     def _give_back(self, run_id: str) -> None:
         self.attempts.give_back(run_id)

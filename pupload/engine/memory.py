@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 
 from pupload import errors
@@ -24,12 +24,15 @@ from pupload.engine import orders
 from pupload.engine.contents import consumers
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.staging import INSIDE, Folder, Staging, input_name
-from pupload.engine.tasks import Tasks, each_of
+from pupload.engine.tasks import Tasks, each_of, ended
 from pupload.ports import Clock, ContainerOrder, Executor, Memo
 
 log = logging.getLogger(__name__)
 
 COPIES_AT_ONCE = 16
+
+KEEP_SECONDS = 0.05
+"""What was done is remembered within so long: together with what else was, and out of the way of what it lets begin."""
 
 USUAL_SECONDS = 30 * 86400.0
 """How long what nobody used is remembered."""
@@ -53,10 +56,19 @@ class Asked:
 
     key: str
     components: tuple[Component, ...]
-    missed: memo.Missed | None = None
-    """What came nearest; None where it was not told."""
+    found: memo.Entry | None = None
+    """Where it was done before."""
     reused: events.NodeReused | None = None
     """The work as it was found to be done: its artifacts are in their stores, and are the run's once it is told."""
+
+
+@dataclass(slots=True)
+class _Learning:
+    """Work of one key, whose end is being told, or remembered."""
+
+    over: "asyncio.Future[None]"
+    reports: int = 0
+    """By how many attempts it is being told."""
 
 
 class Memory:
@@ -88,8 +100,11 @@ class Memory:
         self._lease = lease or for_ever(clock)
         self._scope = scope
         self._seconds = seconds
-        self._learning: dict[str, asyncio.Future[None]] = {}
-        """By key: set when it is remembered, or will not be."""
+        self._learning: dict[str, _Learning] = {}
+        self._unkept: dict[str, memo.Entry] = {}
+        """By key: what is to be remembered together with what comes next."""
+        self._wanted = asyncio.Event()
+        """Somebody waits for what is to be remembered."""
         self._tasks = Tasks()
 
     def __len__(self) -> int:
@@ -102,6 +117,7 @@ class Memory:
 
     async def close(self) -> None:
         """Stops; what was copied for nobody is found by the next start."""
+        await self._keep_all()
         await self._tasks.close()
 
     async def tidy(self) -> None:
@@ -109,7 +125,15 @@ class Memory:
         if self._memo is not None:
             await self._memo.tidy(self._clock.now() - timedelta(seconds=self._seconds), most=MOST_ENTRIES)
 
-    async def ask(self, run: Run, node: NodePlan, ref: AttemptRef) -> Asked | None:
+    def foresee(self, run: Run, node: NodePlan, ref: AttemptRef) -> "asyncio.Task[Asked | None] | None":
+        """Looks already, for an `ask` that will come or not."""
+        if self._memo is None or memo.objection(node):
+            return None
+        return self._tasks.ask(self._look(run, node, ref), name=f"foresee {ref.id}")
+
+    async def ask(
+        self, run: Run, node: NodePlan, ref: AttemptRef, *, foreseen: "asyncio.Task[Asked | None] | None" = None
+    ) -> Asked | None:
         """
         Whether the attempt's work was done before. None where that is not asked of such a node, or cannot be told.
 
@@ -117,21 +141,38 @@ class Memory:
         """
         if self._memo is None or memo.objection(node):
             return None
+        asked = await (foreseen or self._look(run, node, ref))
+        if asked is not None and asked.found is None and asked.key in self._learning:
+            asked = await self._look(run, node, ref)
+        if asked is None or asked.found is None:
+            return asked
+        return replace(asked, reused=await self._use(run, node, ref, asked.found))
+
+    async def _look(self, run: Run, node: NodePlan, ref: AttemptRef) -> Asked | None:
+        assert self._memo is not None
         try:
             image = await self._executor.resolve_image(node.image)
             components = self.components(run, node, ref, image=image)
             key = memo.key(components)
             while (learning := self._learning.get(key)) is not None:
-                await asyncio.wait({learning})
-            found = await self._memo.find(self._scope, key, uses=node.uses)
+                self._wanted.set()
+                await asyncio.wait({learning.over})
+            return Asked(key=key, components=components, found=await self._memo.find(self._scope, key))
         except errors.PuploadError as error:
             log.info("whether the work of %s was done before cannot be told: %s", ref.id, error)
             return None
-        if found.entry is None:
-            return Asked(key=key, components=components, missed=memo.missed(components, found.kin))
-        reused = await self._use(run, node, ref, found.entry)
-        missed = None if reused else memo.Missed(nearest=found.entry.source)
-        return Asked(key=key, components=components, missed=missed, reused=reused)
+
+    async def missed(self, node: NodePlan, asked: Asked | None) -> memo.Missed | None:
+        """What came nearest to work that has to be done; None where it cannot be told."""
+        if self._memo is None or asked is None:
+            return None
+        if asked.found is not None:
+            return memo.Missed(nearest=asked.found.source)
+        try:
+            return memo.missed(asked.components, await self._memo.kin(self._scope, node.uses))
+        except errors.PuploadError as error:
+            log.info("what came nearest to the work of %s cannot be told: %s", node.id, error)
+            return None
 
     @contextmanager
     def learning(self, asked: Asked | None) -> Iterator[None]:
@@ -139,16 +180,24 @@ class Memory:
         if asked is None:
             yield
             return
-        learnt = self._learning[asked.key] = asyncio.get_running_loop().create_future()
+        learning = self._learning.setdefault(asked.key, _Learning(asyncio.get_running_loop().create_future()))
+        learning.reports += 1
         try:
             yield
         finally:
-            learnt.set_result(None)
-            if self._learning.get(asked.key) is learnt:
-                del self._learning[asked.key]
+            learning.reports -= 1
+            self._perhaps_learnt(asked.key)
 
-    async def keep(self, run: Run, node: NodePlan, asked: Asked, end: events.NodeSucceeded | events.NodeReused) -> None:
-        """Remembers the work, whose artifacts are the run's."""
+    def _perhaps_learnt(self, key: str) -> None:
+        if key not in self._unkept and not self._learning[key].reports:
+            self._learning.pop(key).over.set_result(None)
+
+    def keep(self, run: Run, node: NodePlan, asked: Asked, end: events.NodeSucceeded | events.NodeReused) -> None:
+        """
+        Remembers the work, whose artifacts are the run's: soon, with that of others; at once, when somebody asks.
+
+        To be called while it is being learnt.
+        """
         if self._memo is None or len(end.artifacts) > memo.MOST_OUTPUTS:
             return
         now = self._clock.now()
@@ -162,10 +211,35 @@ class Memory:
             made=tuple(_made(node, end.artifacts)),
             at=now,
         )
+        if not self._unkept:
+            self._tasks.start(self._keep_soon(), name="remember work")
+        self._unkept[entry.key] = entry
+
+    async def _keep_soon(self) -> None:
+        """What comes together is kept in one commit, and not while what comes next is begun."""
+        while self._unkept:
+            self._wanted.clear()
+            waiting = asyncio.ensure_future(self._clock.sleep(KEEP_SECONDS))
+            wanted = asyncio.ensure_future(self._wanted.wait())
+            try:
+                await asyncio.wait({waiting, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await ended(waiting)
+                await ended(wanted)
+            await self._keep_all()
+
+    async def _keep_all(self) -> None:
+        entries = dict(self._unkept)
         try:
-            await self._memo.keep(self._scope, entry)
+            if self._memo is not None and entries:
+                await self._memo.keep(self._scope, list(entries.values()))
         except errors.PuploadError as error:
-            log.info("the work of node %s of %s is not remembered: %s", node.id, run.id, error)
+            log.info("the work of %d nodes is not remembered: %s", len(entries), error)
+        finally:
+            for key, entry in entries.items():
+                if self._unkept.get(key) is entry:
+                    del self._unkept[key]
+                    self._perhaps_learnt(key)
 
     async def withdraw(self, run: Run, reused: events.NodeReused, *, but: Collection[tuple[str, str]]) -> None:
         """What was copied is gone afterwards: not those whose store and key are told, nor keys that wells name."""

@@ -37,6 +37,8 @@ class Work:
     """They were."""
     admitting: "asyncio.Future[bool] | None" = None
     """Whether it is still wanted, now that there is room; None where the run knew before that it has it."""
+    foreseen: "asyncio.Task[Asked | None] | None" = None
+    """Asks already whether its work was done before."""
     asked: Asked | None = None
     """Whether its work was done before; None where nobody asked."""
     outputs: Outputs | None = None
@@ -53,6 +55,12 @@ class Work:
     made: Folder | None = None
     """Its directory, where it was made just now."""
     kept: Kept = field(default_factory=Kept)
+
+    def forget(self) -> None:
+        """What was asked ahead is nobody's concern any more."""
+        if self.foreseen is not None:
+            self.foreseen.cancel()
+            self.foreseen = None
 
     def break_off(self) -> None:
         """Ends its task where bytes are on their way, once."""

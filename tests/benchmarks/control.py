@@ -390,7 +390,10 @@ def _hangs(order: ContainerOrder) -> containers.Outcome:
 
 
 def _writes(order: ContainerOrder) -> containers.Outcome:
-    (order.outputs / "resized").write_bytes(b"some words")
+    # As little as can be: on a real engine it is another process that does it.
+    file = os.open(f"{order.outputs}/resized", os.O_WRONLY | os.O_CREAT, 0o644)
+    os.write(file, b"some words")
+    os.close(file)
     return containers.Outcome()
 
 

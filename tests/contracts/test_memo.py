@@ -34,71 +34,71 @@ async def with_runs(state: Bench, *names: str) -> None:
 
 async def test_what_was_done_reads_back_after_a_restart(state: Bench) -> None:
     await with_runs(state)
-    await state.memo.keep("", an_entry())
+    await state.memo.keep("", [an_entry()])
     await state.again()
-    assert (await state.memo.find("", "k1", uses="pupload/resize")).entry == an_entry()
+    assert await state.memo.find("", "k1") == an_entry()
 
 
 async def test_what_nobody_did_has_kin_latest_first(state: Bench) -> None:
     await with_runs(state)
     for number in range(5):
-        await state.memo.keep("", an_entry(f"k{number}", at=number))
-    await state.memo.keep("", an_entry("other", uses="pupload/crop", at=9))
-    found = await state.memo.find("", "nothing", uses="pupload/resize", kin=3)
-    assert found.entry is None
-    assert [one.key for one in found.kin] == ["k4", "k3", "k2"]
+        await state.memo.keep("", [an_entry(f"k{number}", at=number)])
+    await state.memo.keep("", [an_entry("other", uses="pupload/crop", at=9)])
+    assert await state.memo.find("", "nothing") is None
+    found = await state.memo.kin("", "pupload/resize", limit=3)
+    assert [one.key for one in found] == ["k4", "k3", "k2"]
 
 
 async def test_what_one_scope_did_is_not_known_in_another(state: Bench) -> None:
     await with_runs(state)
-    await state.memo.keep("anna", an_entry())
-    found = await state.memo.find("bert", "k1", uses="pupload/resize")
-    assert (found.entry, list(found.kin)) == (None, [])
+    await state.memo.keep("anna", [an_entry()])
+    assert await state.memo.find("bert", "k1") is None
+    assert list(await state.memo.kin("bert", "pupload/resize")) == []
 
 
 async def test_the_latest_takes_the_place_of_an_earlier_one(state: Bench) -> None:
     await with_runs(state, "run_a", "run_b")
-    await state.memo.keep("", an_entry())
+    await state.memo.keep("", [an_entry()])
     later = an_entry(run_id="run_b", at=5)
-    await state.memo.keep("", later)
-    assert (await state.memo.find("", "k1", uses="pupload/resize")).entry == later
+    await state.memo.keep("", [later])
+    assert await state.memo.find("", "k1") == later
 
 
 async def test_it_goes_with_its_run(state: Bench) -> None:
     await with_runs(state, "run_a", "run_b")
-    await state.memo.keep("", an_entry())
-    await state.memo.keep("", an_entry("k2", run_id="run_b"))
+    await state.memo.keep("", [an_entry()])
+    await state.memo.keep("", [an_entry("k2", run_id="run_b")])
     await state.runs.delete("run_a")
-    found = await state.memo.find("", "k1", uses="pupload/resize")
-    assert found.entry is None
-    assert [one.key for one in found.kin] == ["k2"]
+    assert await state.memo.find("", "k1") is None
+    found = await state.memo.kin("", "pupload/resize")
+    assert [one.key for one in found] == ["k2"]
 
 
 async def test_nothing_is_remembered_of_a_run_that_is_gone(state: Bench) -> None:
-    await state.memo.keep("", an_entry(run_id="run_nobody"))
-    assert (await state.memo.find("", "k1", uses="pupload/resize")).entry is None
+    await state.memo.keep("", [an_entry(run_id="run_nobody")])
+    assert await state.memo.find("", "k1") is None
 
 
 async def test_it_is_forgotten_unless_another_came_in_its_place(state: Bench) -> None:
     await with_runs(state, "run_a", "run_b")
     later = an_entry(run_id="run_b")
-    await state.memo.keep("", later)
+    await state.memo.keep("", [later])
     await state.memo.forget("", an_entry())
-    assert (await state.memo.find("", "k1", uses="pupload/resize")).entry == later
+    assert await state.memo.find("", "k1") == later
     await state.memo.forget("", later)
-    assert (await state.memo.find("", "k1", uses="pupload/resize")).entry is None
+    assert await state.memo.find("", "k1") is None
 
 
 async def test_the_old_and_the_many_are_forgotten(state: Bench) -> None:
     await with_runs(state)
     for number in range(6):
-        await state.memo.keep("", an_entry(f"k{number}", at=number))
+        await state.memo.keep("", [an_entry(f"k{number}", at=number)])
     await state.memo.tidy(NOON + timedelta(seconds=2), most=10)
-    found = await state.memo.find("", "", uses="pupload/resize")
-    assert [one.key for one in found.kin] == ["k5", "k4", "k3", "k2"]
+    found = await state.memo.kin("", "pupload/resize")
+    assert [one.key for one in found] == ["k5", "k4", "k3", "k2"]
     await state.memo.tidy(NOON, most=3)
-    found = await state.memo.find("", "", uses="pupload/resize")
-    assert [one.key for one in found.kin] == ["k5", "k4", "k3"]
+    found = await state.memo.kin("", "pupload/resize")
+    assert [one.key for one in found] == ["k5", "k4", "k3"]
 
 
 async def test_a_node_that_missed_reads_back(state: Bench) -> None:

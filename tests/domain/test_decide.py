@@ -1,5 +1,6 @@
 """What happens next in a run, one claim at a time."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -382,8 +383,8 @@ def sealed(run: Run, *, room: Any) -> Decision:
 def test_where_there_is_room_an_attempt_is_admitted_in_the_decision_that_makes_it_ready() -> None:
     asked = []
 
-    def room(node: Any) -> bool:
-        asked.append((node.id, len(node.attempts)))
+    def room(node: Any, over: Collection[str]) -> bool:
+        asked.append((node.id, len(node.attempts), *over))
         return True
 
     run = begun(a_plan(a_flow(*a_chain(2))))
@@ -396,9 +397,22 @@ def test_where_there_is_room_an_attempt_is_admitted_in_the_decision_that_makes_i
     ]
 
 
+def test_it_is_told_whose_room_is_free_once_this_is_saved() -> None:
+    asked = []
+
+    def room(node: Any, over: Collection[str]) -> bool:
+        asked.append((node.id, sorted(over)))
+        return False
+
+    run = sealed(begun(a_plan(a_flow(*a_chain(2)))), room=lambda *_: True).run
+    end = events.NodeSucceeded(node="n0", attempt=1, exit_code=0, artifacts=(an_artifact("e1"),))
+    decide_all(run, [end], now=NOON, chance=lambda: 0.5, room=room)
+    assert asked == [("n1", ["n0"])]
+
+
 def test_where_there_is_none_it_waits() -> None:
     run = begun(a_plan(a_flow(*a_chain(2))))
-    assert sealed(run, room=lambda _: False) == sealed(run, room=None)
+    assert sealed(run, room=lambda *_: False) == sealed(run, room=None)
 
 
 def test_nothing_is_admitted_to_a_run_that_is_to_end() -> None:
@@ -407,5 +421,5 @@ def test_nothing_is_admitted_to_a_run_that_is_to_end() -> None:
         events.UploadSealed(edge="e0", artifact=an_artifact("e0")),
         events.CancelRequested(mode="kill"),
     ]
-    decision, _ = decide_all(run, reports, now=NOON, chance=lambda: 0.5, room=lambda _: pytest.fail("asked"))
+    decision, _ = decide_all(run, reports, now=NOON, chance=lambda: 0.5, room=lambda *_: pytest.fail("asked"))
     assert not [event for event in decision.events if isinstance(event, events.NodeAdmitted)]

@@ -221,6 +221,36 @@ async def test_a_held_place_is_had_at_once_and_counts() -> None:
         assert crowd.inside[-1] == "c.n.1"
 
 
+async def test_who_comes_to_its_end_hands_its_room_on() -> None:
+    admission, one, other = Admission(a_room(attempts=1)), object(), object()
+    assert admission.take(a_ref("a"), a_tier(4), keeper=one)
+    assert not admission.take(a_ref("b"), a_tier(4), keeper=other)
+    assert not admission.take(a_ref("b"), a_tier(3), keeper=other, instead=[a_ref("a")]), "the rest would be others'"
+    assert list(admission.holders) == ["a.n.1"]
+    assert admission.take(a_ref("b"), a_tier(4), keeper=other, instead=[a_ref("nobody"), a_ref("a")])
+    assert list(admission.holders) == ["b.n.1"]
+    admission.release(a_ref("a"), keeper=one)
+    assert list(admission.holders) == ["b.n.1"], "it was handed on"
+
+
+async def test_nobody_hands_on_what_is_not_enough() -> None:
+    admission = Admission(a_room(memory_bytes=10))
+    for name in ("a", "b"):
+        assert admission.take(a_ref(name), a_tier(5), keeper=None)
+    assert not admission.take(a_ref("c"), a_tier(6), keeper=None, instead=[a_ref("a"), a_ref("b")])
+    assert list(admission.holders) == ["a.n.1", "b.n.1"]
+
+
+async def test_where_somebody_waits_nothing_is_handed_on() -> None:
+    async with a_crowd(attempts=1) as crowd:
+        crowd.come(a_ref("a"), a_tier())
+        crowd.come(a_ref("b"), a_tier())
+        await settled()
+        assert not crowd.admission.take(a_ref("c"), a_tier(), keeper=None, instead=[a_ref("a")])
+        await crowd.leave(a_ref("a"))
+        assert crowd.inside[-1] == "b.n.1"
+
+
 async def test_thousands_at_a_full_house_cost_little() -> None:
     looked_at = 0
 

@@ -212,7 +212,7 @@ async def test_a_database_that_forgot_keeps_nobody_from_running(tmp_path: Path) 
         bench.image(IMAGE, copies("image", "resized"))
         await once(bench)
 
-        async def away(*_: object, **__: object) -> ports.Remembered:
+        async def away(*_: object, **__: object) -> memo.Entry | None:
             raise errors.DatabaseUnavailable(reason="for a test")
 
         memory = bench.world.memo
@@ -404,3 +404,56 @@ async def test_of_a_collection_only_what_is_new_is_done(tmp_path: Path) -> None:
 
 def collection_of(run: Run, edge: str) -> list[artifact.Artifact]:
     return list(collection.items(run.artifacts[edge], run.artifacts))
+
+
+async def test_what_is_done_together_is_remembered_together_and_soon(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        memory = Faulty(bench.world.memo)
+        async with changed(bench, memo=memory) as bench:
+            bench.image(IMAGE, copies("image", "resized"))
+            runs = [await bench.start(a_flow(a_node(flags={"width": str(each)}))) for each in range(5)]
+            for run in runs:
+                await bench.upload(run, "resize-in", PNG)
+            await bench.until(lambda: not bench.engine.driver.live, step=0.0)
+            assert "keep" not in memory.calls, "what these let begin comes first"
+            await bench.clock.run_for(1)
+            assert memory.calls.count("keep") == 1
+            assert (await once(bench, a_flow(a_node(flags={"width": "3"})))).nodes["resize"].reused
+
+
+async def test_what_is_not_remembered_yet_is_when_the_engine_is_closed(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        run = await bench.start(a_flow())
+        await bench.upload(run, "resize-in", PNG)
+        await bench.until(lambda: not bench.engine.driver.live, step=0.0)
+        bench = await bench.restarted()
+        assert (await once(bench)).nodes["resize"].reused
+
+
+async def test_the_same_work_done_twice_at_once_is_remembered_and_nobody_waits_for_ever(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized", seconds=5))
+        runs = [await bench.start(a_flow()) for _ in range(3)]
+        for run in runs:
+            await bench.upload(run, "resize-in", PNG)
+        await bench.until(lambda: len(bench.executor.starts) == 3, step=0.0)
+        for run in runs:
+            assert not (await bench.ended(run)).nodes["resize"].reused
+        assert (await once(bench)).nodes["resize"].reused
+
+
+async def test_it_is_asked_while_that_the_node_begins_is_being_saved(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        kept, memory, gate = Faulty(bench.world.runs), Faulty(bench.world.memo), Gate()
+        async with changed(bench, runs=kept, memo=memory) as bench:
+            bench.image(IMAGE, copies("image", "resized"))
+            run = await bench.start(a_flow())
+            kept.before["save"] = gate
+            await bench.upload(run, "resize-in", PNG)
+            await gate.reached.wait()
+            await bench.until(lambda: "find" in memory.calls)
+            assert not bench.executor.starts
+            gate.opened.set()
+            assert (await bench.ended(run)).status is Status.COMPLETE
+            assert memory.calls.count("find") == 1, "once is enough"

@@ -1,13 +1,14 @@
 """Work that was done, in the database."""
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects import postgresql
 
-from pupload import errors, ports
+from pupload import errors
 from pupload.adapters.db import codec, statements
 from pupload.adapters.db.session import Readers, Session, Writer
 from pupload.adapters.db.tables import memos
@@ -43,33 +44,36 @@ class Memos:
         self._writer = writer
         self._readers = readers
 
-    async def find(self, scope: str, key: str, *, uses: str, kin: int = 8) -> ports.Remembered:
+    async def find(self, scope: str, key: str) -> memo.Entry | None:
         """See `ports.Memo.find`. What cannot be read was never remembered."""
+        values = {"in_scope": scope, "of_key": key}
+        found = await self._readers.do(lambda session: _read(session, _FIND, values))
+        return found[0] if found else None
 
-        def find(session: Session) -> ports.Remembered:
-            found = _read(session, _FIND, {"in_scope": scope, "of_key": key})
-            if found:
-                return ports.Remembered(entry=found[0])
-            return ports.Remembered(
-                entry=None, kin=_read(session, _KIN, {"in_scope": scope, "type": uses, "limit": kin})
-            )
+    async def kin(self, scope: str, uses: str, *, limit: int = 8) -> Sequence[memo.Entry]:
+        """See `ports.Memo.kin`."""
+        values = {"in_scope": scope, "type": uses, "limit": limit}
+        return await self._readers.do(lambda session: _read(session, _KIN, values))
 
-        return await self._readers.do(find)
-
-    async def keep(self, scope: str, entry: memo.Entry) -> None:
+    async def keep(self, scope: str, entries: Sequence[memo.Entry]) -> None:
         """See `ports.Memo.keep`."""
-        row = {
-            "scope": scope,
-            "key": entry.key,
-            "uses": entry.uses,
-            "run_id": entry.run,
-            "at": codec.micros(entry.at),
-            "blob": codec.MEMO.encode(entry),
-        }
+        rows = [
+            {
+                "scope": scope,
+                "key": entry.key,
+                "uses": entry.uses,
+                "run_id": entry.run,
+                "at": codec.micros(entry.at),
+                "blob": codec.MEMO.encode(entry),
+            }
+            # In one order, so that two that keep the same wait for each other and not crosswise.
+            for entry in sorted(entries, key=lambda one: (one.run, one.key))
+        ]
 
         def keep(session: Session) -> None:
-            if session.run(statements.LOCK_RUN, {"run": entry.run}).fetchone() is not None:
-                session.run(_KEEP, row)
+            for row in rows:
+                if session.run(statements.LOCK_RUN, {"run": row["run_id"]}).fetchone() is not None:
+                    session.run(_KEEP, row)
 
         await self._writer.do(keep)
 

@@ -1,10 +1,9 @@
 """Work that was done, in memory."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from pupload import ports
 from pupload.domain import memo
 
 
@@ -15,21 +14,23 @@ class Memos:
         self._has_run = has_run
         self._kept: dict[tuple[str, str], memo.Entry] = {}
 
-    async def find(self, scope: str, key: str, *, uses: str, kin: int = 8) -> ports.Remembered:
+    async def find(self, scope: str, key: str) -> memo.Entry | None:
         """See `ports.Memo.find`."""
         await asyncio.sleep(0)
-        there = self._there()
-        if (found := there.get((scope, key))) is not None:
-            return ports.Remembered(entry=found)
-        others = [one for (where, _), one in there.items() if where == scope and one.uses == uses]
-        others.sort(key=lambda one: one.at, reverse=True)
-        return ports.Remembered(entry=None, kin=others[:kin])
+        return self._there().get((scope, key))
 
-    async def keep(self, scope: str, entry: memo.Entry) -> None:
+    async def kin(self, scope: str, uses: str, *, limit: int = 8) -> Sequence[memo.Entry]:
+        """See `ports.Memo.kin`."""
+        await asyncio.sleep(0)
+        found = [one for (where, _), one in self._there().items() if where == scope and one.uses == uses]
+        return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
+
+    async def keep(self, scope: str, entries: Sequence[memo.Entry]) -> None:
         """See `ports.Memo.keep`."""
         await asyncio.sleep(0)
-        if self._has_run(entry.run):
-            self._kept[scope, entry.key] = entry
+        for entry in entries:
+            if self._has_run(entry.run):
+                self._kept[scope, entry.key] = entry
 
     async def forget(self, scope: str, entry: memo.Entry) -> None:
         """See `ports.Memo.forget`."""
