@@ -56,6 +56,11 @@ def number(name: str, default: int, least: int, most: int) -> int:
     return int(value)
 
 
+def optional(name: str, least: int, most: int) -> int | None:
+    """A flag that is a whole number within bounds, or not set."""
+    return number(name, least, least, most) if flag(name) else None
+
+
 def decimal(name: str, default: float, least: float, most: float) -> float:
     """A flag that is a number within bounds."""
     value = flag(name, str(default))

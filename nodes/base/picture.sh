@@ -14,6 +14,7 @@ PICTURE_MOST_PIXELS=120000000
 PICTURE_MOST_EDGE=32000
 # Of one animation; picture-policy.xml allows no longer list.
 PICTURE_MOST_FRAMES=1000
+PICTURE_NONE='the input is not a picture in one of the formats JPEG, PNG, WebP, TIFF, GIF, HEIC, AVIF'
 
 # Scratch files belong to the one place that can be written; pixels may take three quarters of the memory.
 MAGICK_MEMORY_LIMIT=$(($(memory_limit) * 3 / 4))
@@ -45,6 +46,27 @@ picture_explain() {
     esac
 }
 
+# picture_unread CODE SAID: the same for what ExifTool complained of.
+picture_unread() {
+    case $1:$2 in
+    124:*) die 65 "reading the metadata took longer than two minutes: the $from picture was made to be slow" ;;
+    *emory*) die 71 "the metadata do not fit into the memory of this tier; try a larger one, or do not trust the picture" ;;
+    *'pace left'* | *'ile too large'*) die 70 "could not write the result: $2" ;;
+    *"Can't locate"*) die 65 "the metadata hold a file of a kind that this node does not read" ;;
+    *) die 65 "the $from picture cannot be read: it is damaged or not complete ($2)" ;;
+    esac
+}
+
+# picture_metadata FILE: sets from and gives the picture a name that ExifTool believes, /tmp/picture.FORMAT; it runs with no more
+# memory than pixels would have, for compressed metadata may become very large.
+picture_metadata() {
+    from=$(picture_format "$1")
+    [ -n "$from" ] || die 65 "$PICTURE_NONE"
+    ln -sf "$1" "/tmp/picture.$from"
+    # shellcheck disable=SC3045 # Debian's sh has it
+    ulimit -v $((MAGICK_MEMORY_LIMIT / 1024))
+}
+
 picture_too_large() {
     die 71 "this ${columns:-?}x${rows:-?} $from picture does not fit into the memory of this tier; try a larger one"
 }
@@ -55,7 +77,7 @@ picture_too_large() {
 # shellcheck disable=SC2034 # for whoever sources this
 picture_header() {
     from=$(picture_format "$1")
-    [ -n "$from" ] || die 65 "the input is not a picture in one of the formats JPEG, PNG, WebP, TIFF, GIF, HEIC, AVIF"
+    [ -n "$from" ] || die 65 "$PICTURE_NONE"
     columns='' rows=''
     header_said=$(identify-im6.q16 -quiet -ping -format '%w %h %[orientation] %[colorspace] %A\n' "$from:${1}[0]" 2>&1) ||
         picture_explain "$header_said"

@@ -208,6 +208,8 @@ def test_no_other_format_is_in_the_images() -> None:
         coders = house.inside(name, find).split()
         more = ["rgb"] if name == "compare" else []
         assert sorted(coders) == sorted(["gif", "heic", "jpeg", "png", "tiff", "webp", *more]), name
+        policy = house.inside(name, "cat /etc/ImageMagick-6/policy.xml")
+        assert policy == Path("nodes/base/picture-policy.xml").read_text(), name
     for name in READING:
         readers = house.inside(name, "ls /usr/share/perl5/Image/ExifTool").split()
         assert not {"DjVu.pm", "PDF.pm", "PostScript.pm", "ZIP.pm", "Flash.pm", "EXE.pm", "Matroska.pm"} & set(readers)

@@ -4,7 +4,7 @@ Each node type does with its samples what `sample/cases.yaml` in its folder says
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,20 @@ def test_a_folder_is_whole(name: str) -> None:
     assert "FROM ${BASE} AS base\n" in dockerfile or not rest
     assert "/usr/local/lib/pupload/node." not in packages
     assert re.search(r"^USER 65534:65534$", dockerfile, re.MULTILINE)
+
+
+def _functions(paths: Iterable[Path]) -> set[tuple[str, str]]:
+    """What files in shell, Python and Perl define at their outermost level, by language."""
+    found = re.compile(r"^(?:def (\w+)\(|sub (\w+) \{|(\w+)\(\) \{)", re.MULTILINE)
+    texts = [(path.suffix, path.read_text()) for path in paths if path.suffix in (".py", ".sh", ".pl")]
+    return {(language, name) for language, text in texts for names in found.findall(text) for name in names if name}
+
+
+def test_no_node_type_defines_anew_what_all_of_them_share() -> None:
+    shared = _functions(Path("nodes/base").glob("*.*"))
+    assert {(".sh", "die"), (".py", "die"), (".py", "passphrase"), (".sh", "pdf_pages"), (".pl", "lean")} <= shared
+    for name in house.names():
+        assert _functions((house.FOLDERS / name).glob("*.*")) & shared == set(), name
 
 
 @pytest.mark.parametrize("name", house.names())

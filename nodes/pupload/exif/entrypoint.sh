@@ -26,13 +26,7 @@ fi
 if boolean numbers "${FLAG_NUMBERS:-}"; then set -- "$@" -n; fi
 
 input INPUT_IMAGE "$source"
-from=$(picture_format "$source")
-[ -n "$from" ] || die 65 "the input is not a picture in one of the formats JPEG, PNG, WebP, TIFF, GIF, HEIC, AVIF"
-# ExifTool believes a name first: it gets one that is ours.
-ln -sf "$source" "/tmp/picture.$from"
-# Compressed metadata may become very large.
-# shellcheck disable=SC3045 # Debian's sh has it
-ulimit -v $((MAGICK_MEMORY_LIMIT / 1024))
+picture_metadata "$source"
 code=0
 timeout 120 exiftool -config '' -q -q -m -fast -json -g "$@" "/tmp/picture.$from" >/tmp/metadata.json 2>/tmp/said || code=$?
 # Of a list of one, the one; and not under the name that we gave it.
@@ -41,11 +35,6 @@ error=$(sed -n 's/^    "Error": "\(.*\)",\{0,1\}$/\1/p' "$target")
 if [ "$code" != 0 ] || [ -n "$error" ] || [ ! -s "$target" ]; then
     rm -f "$target"
     reason=$(tail -n 1 /tmp/said | sed 's/ - \/tmp.*//;s/ at \/usr.*//')
-    case $code:$reason in
-    124:*) die 65 "reading the metadata took longer than two minutes: the $from picture was made to be slow" ;;
-    *emory*) die 71 "the metadata do not fit into the memory of this tier; try a larger one, or do not trust the picture" ;;
-    *"Can't locate"*) die 65 "the metadata hold a file of a kind that this node does not read" ;;
-    *) die 65 "the $from picture cannot be read: it is damaged or not complete (${error:-$reason})" ;;
-    esac
+    picture_unread "$code" "${error:-$reason}"
 fi
 say "Metadata read: $(grep -c '^    ' "$target") values from a $from picture" 1

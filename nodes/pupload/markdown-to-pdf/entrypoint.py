@@ -1,4 +1,4 @@
-#!/usr/bin/python3 -I
+#!/usr/bin/python3
 """
 Markdown as PDF.
 
@@ -20,7 +20,6 @@ import base64
 import binascii
 import contextlib
 import io
-import json
 import logging
 import os
 import re
@@ -32,6 +31,8 @@ import urllib.parse
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
+
+import node
 
 MOST_BYTES = 4_000_000
 MOST_HTML_BYTES = 40_000_000
@@ -61,76 +62,33 @@ PICTURES = {
 # ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def plain(text: str) -> str:
-    return re.sub(r"[^ !#-\[\]-~]", "", text)[:300]
-
-
-def say(message: str, progress: float) -> None:
-    print(json.dumps({"level": "INFO", "message": plain(message), "progress": progress}), flush=True)
-
-
-def warn(message: str) -> None:
-    print(json.dumps({"level": "WARN", "message": plain(message)}), file=sys.stderr, flush=True)
-
-
-def die(code: int, message: str) -> NoReturn:
-    print(json.dumps({"level": "ERROR", "message": plain(message)}), file=sys.stderr, flush=True)
-    # Not sys.exit: what is being laid out may take its time to be cleared away.
-    os._exit(code)
+def end(code: int, message: str) -> NoReturn:
+    """Ends at once, and not by an exception: what is being laid out may take its time to be cleared away."""
+    sys.stderr = sys.__stderr__
+    try:
+        node.die(code, message)
+    finally:
+        os._exit(code)
 
 
 # ── What is asked ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def path(variable: str) -> Path:
-    value = os.environ.get(variable, "")
-    if not value:
-        die(64, f"{variable} is not set: this image runs as a node of a flow and expects the path there")
-    if not re.fullmatch(r"/[A-Za-z0-9._/-]+", value):
-        die(64, f"{variable} must be an absolute path of letters, digits, '.', '_', '-'")
-    return Path(value)
-
-
-def number(flag: str, least: int, most: int, default: int) -> int:
-    value = os.environ.get("FLAG_" + flag.upper(), "") or str(default)
-    if not re.fullmatch(r"0|[1-9][0-9]{0,8}", value) or not least <= int(value) <= most:
-        die(64, f"flag {flag} must be a whole number from {least} to {most}, not '{value}'")
-    return int(value)
-
-
-def choice(flag: str, *allowed: str) -> str:
-    value = os.environ.get("FLAG_" + flag.upper(), "") or allowed[0]
-    if value not in allowed:
-        die(64, f"flag {flag} must be one of {' '.join(allowed)}, not '{value}'")
-    return value
-
-
-def memory_limit() -> int:
-    """The bytes that this container may use."""
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(file).read_text().strip()
-        except OSError:
-            continue
-        return int(text) if text.isdigit() and len(text) < 14 else 2 << 30
-    return 2 << 30
-
-
 def read(source: Path) -> str:
     """The Markdown, if it is text."""
     if not source.is_file() or not os.access(source, os.R_OK):
-        die(65, f"there is no readable file at {source}")
+        end(node.WRONG_INPUT, f"there is no readable file at {source}")
     if source.stat().st_size > MOST_BYTES:
-        die(65, f"the text is larger than {MOST_BYTES // 1_000_000} MB; split it")
+        end(node.WRONG_INPUT, f"the text is larger than {MOST_BYTES // 1_000_000} MB; split it")
     data = source.read_bytes()
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        die(65, "the input is not text in UTF-8")
+        end(node.WRONG_INPUT, "the input is not text in UTF-8")
     if "\0" in text:
-        die(65, "the input is not text: it holds zero bytes")
+        end(node.WRONG_INPUT, "the input is not text: it holds zero bytes")
     if re.search(rf"^(?:[ \t]*(?:>|[-*+]|\d{{1,9}}[.)])){{{MOST_DEPTH}}}", text, re.MULTILINE):
-        die(65, f"the text nests quotations or lists more than {MOST_DEPTH} deep")
+        end(node.WRONG_INPUT, f"the text nests quotations or lists more than {MOST_DEPTH} deep")
     return text
 
 
@@ -154,14 +112,14 @@ def html(text: str, *, dialect: str, title: str, language: str, contents: bool, 
         made, said = ended.communicate(text.encode(), SECONDS_TO_PARSE)
     except subprocess.TimeoutExpired:
         ended.kill()
-        die(65, f"reading the text took longer than {SECONDS_TO_PARSE} s: simplify it, or split it")
+        end(node.WRONG_INPUT, f"reading the text took longer than {SECONDS_TO_PARSE} s: simplify it, or split it")
     if ended.returncode == 251 or ended.returncode < 0:
-        die(71, "the text takes more memory than this tier has; try a larger one")
+        end(node.TOO_LARGE, "the text takes more memory than this tier has; try a larger one")
     if ended.returncode:
         reason = said.decode("utf-8", "replace").strip().splitlines()[:1]
-        die(65, f"the text cannot be read as {dialect}: {''.join(reason)}")
+        end(node.WRONG_INPUT, f"the text cannot be read as {dialect}: {''.join(reason)}")
     if len(made) > MOST_HTML_BYTES:
-        die(65, "the text becomes too much when it is laid out; split it")
+        end(node.WRONG_INPUT, "the text becomes too much when it is laid out; split it")
     # Without a title pandoc takes the file's name, which is none.
     page = made.decode()
     heading = re.search(r"<h[1-6][^>]*>(.{1,300}?)</h[1-6]>", page)
@@ -217,23 +175,23 @@ def laid_out(page: str, target: Path, *, paper: str, margin: int, size: int) -> 
 
 
 def late(*_: Any) -> NoReturn:
-    die(65, f"laying the text out took longer than {SECONDS_TO_LAY_OUT} s: simplify it, or split it")
+    end(node.WRONG_INPUT, f"laying the text out took longer than {SECONDS_TO_LAY_OUT} s: simplify it, or split it")
 
 
 def main() -> None:
-    source, target = path("INPUT_TEXT"), path("OUTPUT_PDF")
-    dialect, paper = choice("dialect", *DIALECTS), choice("paper", *PAPERS)
-    margin, size = number("margin", 0, 60, 20), number("size", 6, 24, 11)
-    contents = choice("contents", "false", "true", "0", "1") in ("true", "1")
-    title, language = os.environ.get("FLAG_TITLE", ""), os.environ.get("FLAG_LANGUAGE", "") or "en"
+    source, target = node.place("INPUT_TEXT"), node.place("OUTPUT_PDF")
+    dialect, paper = node.choice("dialect", "markdown", *DIALECTS), node.choice("paper", "a4", *PAPERS)
+    margin, size = node.number("margin", 20, 0, 60), node.number("size", 11, 6, 24)
+    contents = node.boolean("contents")
+    title, language = node.flag("title"), node.flag("language", "en")
     if len(title) > 300 or not title.isprintable():
-        die(64, "flag title must be one line of at most 300 characters")
+        end(node.WRONG_FLAG, "flag title must be one line of at most 300 characters")
     if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", language):
-        die(64, f"flag language must be a language's code such as en, de, or pt-BR, not '{language}'")
-    text, memory = read(source), memory_limit()
-    say("Reading the text", 0.1)
+        end(node.WRONG_FLAG, f"flag language must be a language's code such as en, de, or pt-BR, not '{language}'")
+    text, memory = read(source), node.memory_limit()
+    node.say("Reading the text", 0.1)
     page = html(text, dialect=dialect, title=title, language=language, contents=contents, memory=memory)
-    say("Laying it out", 0.3)
+    node.say("Laying it out", 0.3)
     os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = "/tmp"
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     sys.setrecursionlimit(4000)
@@ -244,15 +202,17 @@ def main() -> None:
         with contextlib.redirect_stderr(io.StringIO()):
             pages = laid_out(page, target, paper=paper, margin=margin, size=size)
     except MemoryError:
-        die(71, "the text takes more memory than this tier has; try a larger one")
+        end(node.TOO_LARGE, "the text takes more memory than this tier has; try a larger one")
     except RecursionError:
-        die(65, "the text is nested too deeply to be laid out")
+        end(node.WRONG_INPUT, "the text is nested too deeply to be laid out")
     except Exception as error:  # noqa: BLE001 (whatever a stranger's text makes a large library trip over)
         target.unlink(missing_ok=True)
-        die(65, f"the text cannot be laid out ({type(error).__name__})")
+        end(node.WRONG_INPUT, f"the text cannot be laid out ({type(error).__name__})")
     if refused:
-        warn(f"{len(refused)} pictures or styles are left out: only those in the text itself (data: URLs) are shown")
-    say(f"A PDF of {pages} pages, {target.stat().st_size} bytes", 1)
+        node.warn(
+            f"{len(refused)} pictures or styles are left out: only those in the text itself (data: URLs) are shown"
+        )
+    node.say(f"A PDF of {pages} pages, {target.stat().st_size} bytes", 1)
 
 
 if __name__ == "__main__":

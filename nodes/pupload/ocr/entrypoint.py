@@ -1,4 +1,4 @@
-#!/usr/bin/python3 -I
+#!/usr/bin/python3
 """
 Reads the text in a picture, or in the pages of a PDF.
 
@@ -14,18 +14,17 @@ Tesseract takes a file that is no picture for a list of files to read: so the fo
 and the size is read from the header before anything is decoded. Exit codes are those of node.sh.
 """
 
-import json
 import os
 import re
 import resource
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+
+import node
 
 MOST_PAGES = 500
 MOST_PAGES_TO_LOOK_AT = 20_000
@@ -51,67 +50,6 @@ class Page:
     height: int
     picture: Callable[[], Path]
     index: int = 0
-
-
-# ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def plain(text: str) -> str:
-    return re.sub(r"[^ !#-\[\]-~]", "", text)[:300]
-
-
-def say(message: str, progress: float) -> None:
-    print(json.dumps({"level": "INFO", "message": plain(message), "progress": round(progress, 3)}), flush=True)
-
-
-def warn(message: str) -> None:
-    print(json.dumps({"level": "WARN", "message": plain(message)}), file=sys.stderr, flush=True)
-
-
-def die(code: int, message: str) -> NoReturn:
-    print(json.dumps({"level": "ERROR", "message": plain(message)}), file=sys.stderr, flush=True)
-    sys.exit(code)
-
-
-# ── What is asked ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def path(variable: str, *, required: bool = True) -> Path | None:
-    value = os.environ.get(variable, "")
-    if not value:
-        if not required:
-            return None
-        die(64, f"{variable} is not set: this image runs as a node of a flow and expects the path there")
-    if not re.fullmatch(r"/[A-Za-z0-9._/-]+", value):
-        die(64, f"{variable} must be an absolute path of letters, digits, '.', '_', '-'")
-    return Path(value)
-
-
-def number(flag: str, least: int, most: int) -> int | None:
-    value = os.environ.get("FLAG_" + flag.upper(), "")
-    if not value:
-        return None
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", value) or not least <= int(value) <= most:
-        die(64, f"flag {flag} must be a whole number from {least} to {most}, not '{value}'")
-    return int(value)
-
-
-def choice(flag: str, *allowed: str) -> str:
-    value = os.environ.get("FLAG_" + flag.upper(), "") or allowed[0]
-    if value not in allowed:
-        die(64, f"flag {flag} must be one of {' '.join(allowed)}, not '{value}'")
-    return value
-
-
-def memory_limit() -> int:
-    """The bytes that this container may use."""
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(file).read_text().strip()
-        except OSError:
-            continue
-        return int(text) if text.isdigit() and len(text) < 14 else 2 << 30
-    return 2 << 30
 
 
 # ── What the file is ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,18 +141,21 @@ def pages_of(source: Path, dpi: int) -> Sequence[Page]:
         return list(pdf(source, dpi))
     found = list(sizes(data))
     if not found:
-        die(65, DAMAGED if data[:3] in (b"\xff\xd8\xff", b"\x89PN", b"GIF", b"II*", b"MM\0", b"RIF") else NEITHER)
+        node.die(
+            node.WRONG_INPUT,
+            DAMAGED if data[:3] in (b"\xff\xd8\xff", b"\x89PN", b"GIF", b"II*", b"MM\0", b"RIF") else NEITHER,
+        )
     if any(0 in size for size in found):
-        die(65, DAMAGED)
+        node.die(node.WRONG_INPUT, DAMAGED)
     return [Page(width=w, height=h, picture=lambda: source, index=at) for at, (w, h) in enumerate(found)]
 
 
 def pdf(source: Path, dpi: int) -> Iterator[Page]:
     status, told, said = tool(SECONDS_TO_LOOK, "pdfinfo", "-f", "1", "-l", str(MOST_PAGES_TO_LOOK_AT), str(source))
     if "ncorrect password" in said:
-        die(65, "the PDF opens only with a password; save it without one and try again")
+        node.die(node.WRONG_INPUT, "the PDF opens only with a password; save it without one and try again")
     if status:
-        die(65, "the PDF cannot be read: it is damaged, not complete, or made to keep a reader busy")
+        node.die(node.WRONG_INPUT, "the PDF cannot be read: it is damaged, not complete, or made to keep a reader busy")
     lines = re.findall(r"^(?:Page +(\d+) size|Page size): +([0-9.e+]+) x ([0-9.e+]+) pts", told, re.MULTILINE)
     for page, wide, high in lines:
         name = WORK / f"{page or 1}"
@@ -224,12 +165,15 @@ def pdf(source: Path, dpi: int) -> Iterator[Page]:
             status, _, _ = tool(SECONDS_A_PAGE, "pdftoppm", *how, str(source), str(name))
             made = name.with_suffix(".png")
             if status or not made.is_file():
-                die(65, f"page {page} of the PDF cannot be drawn: it is damaged, or too much for this tier")
+                node.die(
+                    node.WRONG_INPUT,
+                    f"page {page} of the PDF cannot be drawn: it is damaged, or too much for this tier",
+                )
             return made
 
         yield Page(width=round(float(wide) * dpi / 72 + 0.5), height=round(float(high) * dpi / 72 + 0.5), picture=drawn)
     if not lines:
-        die(65, "the PDF has no pages that can be read")
+        node.die(node.WRONG_INPUT, "the PDF has no pages that can be read")
 
 
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -260,19 +204,6 @@ def tool(seconds: int, *command: str) -> tuple[int, str, str]:
     return code, heard[0], heard[1]
 
 
-def processors() -> int:
-    """How many the container may use."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            folder = Path("/sys/fs/cgroup/cpu")
-            quota, period = ((folder / f"cpu.cfs_{each}_us").read_text().strip() for each in ("quota", "period"))
-        except OSError:
-            return 1
-    return max(1, -(-int(quota) // int(period))) if quota.isdigit() else os.cpu_count() or 1
-
-
 def read_page(page: Page, number_of_it: int, languages: str, layout: str, wanted: Sequence[str]) -> Path:
     """The beginning of the names of what was made: with .txt and .pdf they are there."""
     picture, base = page.picture(), WORK / f"page-{number_of_it:04}"
@@ -284,53 +215,60 @@ def read_page(page: Page, number_of_it: int, languages: str, layout: str, wanted
     if picture.parent == WORK:
         picture.unlink()
     if status == 124:
-        die(65, f"reading page {number_of_it} took longer than {SECONDS_A_PAGE} s: try fewer dpi or a smaller picture")
+        node.die(
+            node.WRONG_INPUT,
+            f"reading page {number_of_it} took longer than {SECONDS_A_PAGE} s: try fewer dpi or a smaller picture",
+        )
     if status in (-9, -6) or "bad_alloc" in said:
-        die(71, f"page {number_of_it} takes more memory than this tier has; try a larger one, or fewer dpi")
+        node.die(
+            node.TOO_LARGE, f"page {number_of_it} takes more memory than this tier has; try a larger one, or fewer dpi"
+        )
     if status or not all(base.with_suffix("." + each).is_file() for each in wanted):
-        die(65, f"page {number_of_it} cannot be read: it is damaged or not complete")
+        node.die(node.WRONG_INPUT, f"page {number_of_it} cannot be read: it is damaged or not complete")
     return base
 
 
 def bounded(pages: Sequence[Page], memory: int) -> Sequence[tuple[int, Page]]:
     """The pages that are asked for, with their numbers, none of them too large."""
-    first, last = number("first", 1, 999_999) or 1, number("last", 1, 999_999) or len(pages)
+    first, last = node.number("first", 1, 1, 999_999), node.optional("last", 1, 999_999) or len(pages)
     if first > last:
-        die(64, f"flag first ({first}) must not be above flag last ({last})")
+        node.die(node.WRONG_FLAG, f"flag first ({first}) must not be above flag last ({last})")
     if first > len(pages):
-        die(64, f"flag first is {first}, and there are only {len(pages)} pages")
+        node.die(node.WRONG_FLAG, f"flag first is {first}, and there are only {len(pages)} pages")
     chosen = list(enumerate(pages, 1))[first - 1 : last]
     if len(chosen) > MOST_PAGES:
-        die(65, f"there are more than {MOST_PAGES} pages; choose with the flags first and last")
+        node.die(node.WRONG_INPUT, f"there are more than {MOST_PAGES} pages; choose with the flags first and last")
     for at, page in chosen:
         size = f"page {at} has {page.width} x {page.height} pixels"
         if max(page.width, page.height) > MOST_EDGE or page.width * page.height > MOST_PIXELS:
-            die(65, f"{size}; the most is {MOST_EDGE} an edge and {MOST_PIXELS // 1_000_000} million in all")
+            node.die(
+                node.WRONG_INPUT,
+                f"{size}; the most is {MOST_EDGE} an edge and {MOST_PIXELS // 1_000_000} million in all",
+            )
         if page.width * page.height * BYTES_A_PIXEL > memory:
-            die(71, f"{size}, which takes more memory than this tier has; try a larger one, or fewer dpi")
+            node.die(
+                node.TOO_LARGE, f"{size}, which takes more memory than this tier has; try a larger one, or fewer dpi"
+            )
     return chosen
 
 
 def side_by_side(chosen: Sequence[tuple[int, Page]], memory: int) -> int:
     """How many pages are read at the same time: one for each processor, as far as the memory goes."""
     largest = max(page.width * page.height for _, page in chosen) * BYTES_A_PIXEL + BYTES_OF_LANGUAGES
-    return max(1, min(processors(), memory // largest))
+    return max(1, min(node.processors(), memory // largest))
 
 
 def main() -> None:
-    source, text, searchable = (
-        path("INPUT_PICTURE"),
-        path("OUTPUT_TEXT", required=False),
-        path("OUTPUT_PDF", required=False),
-    )
+    node.place("INPUT_PICTURE")
+    text, searchable = (node.place(each) if os.environ.get(each) else None for each in ("OUTPUT_TEXT", "OUTPUT_PDF"))
     if not text and not searchable:
-        die(64, "neither OUTPUT_TEXT nor OUTPUT_PDF is set: bind the output text, pdf, or both")
-    languages, layout = choice("languages", "eng+deu", "eng", "deu", "deu+eng"), choice("layout", *LAYOUTS)
-    dpi = number("dpi", 70, 600) or 300
+        node.die(node.WRONG_FLAG, "neither OUTPUT_TEXT nor OUTPUT_PDF is set: bind the output text, pdf, or both")
+    languages = node.choice("languages", "eng+deu", "eng+deu", "eng", "deu", "deu+eng")
+    layout = node.choice("layout", "auto", *LAYOUTS)
+    dpi = node.number("dpi", 300, 70, 600)
     for flag in ("first", "last"):
-        number(flag, 1, 999_999)
-    if source is None or not source.is_file() or not os.access(source, os.R_OK):
-        die(65, f"there is no readable file at {source}")
+        node.optional(flag, 1, 999_999)
+    source = node.source("INPUT_PICTURE")
     # What is made on the way may be large, and /tmp is memory.
     with tempfile.TemporaryDirectory(prefix=".ocr-", dir=(text or searchable or source).parent) as place:
         WORK.symlink_to(place)
@@ -340,11 +278,11 @@ def main() -> None:
 def read_all(
     source: Path, text: Path | None, searchable: Path | None, *, languages: str, layout: str, dpi: int
 ) -> None:
-    memory = memory_limit()
+    memory = node.memory_limit()
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     chosen = bounded(pages_of(source, dpi), memory)
     wanted = [kind for kind, output in (("txt", text), ("pdf", searchable)) if output]
-    say(f"Reading {len(chosen)} pages in {languages}", 0)
+    node.say(f"Reading {len(chosen)} pages in {languages}", 0)
     bases, letters = [], 0
     with ThreadPoolExecutor(side_by_side(chosen, memory)) as pool:
         reading = [pool.submit(read_page, page, at, languages, layout, wanted) for at, page in chosen]
@@ -356,16 +294,16 @@ def read_all(
                 for each in reading:
                     each.cancel()
                 raise
-            say(f"Page {at} read", done / (len(chosen) + 1))
+            node.say(f"Page {at} read", done / (len(chosen) + 1))
     if text:
         pieces = [base.with_suffix(".txt").read_bytes().rstrip(b"\f\n") + b"\n" for base in bases]
         letters = sum(len(piece.strip()) for piece in pieces)
         text.write_bytes(b"\f".join(pieces))
         if not letters:
-            warn("no text was found in these pages")
+            node.warn("no text was found in these pages")
     if searchable:
         united(bases, searchable)
-    say(f"{len(chosen)} pages read" + (f", {letters} bytes of text" if text else ""), 1)
+    node.say(f"{len(chosen)} pages read" + (f", {letters} bytes of text" if text else ""), 1)
 
 
 def united(bases: Sequence[Path], target: Path) -> None:
@@ -377,7 +315,7 @@ def united(bases: Sequence[Path], target: Path) -> None:
     status, _, _ = tool(SECONDS_A_PAGE, "pdfunite", *parts, str(target))
     if status or not target.is_file():
         target.unlink(missing_ok=True)
-        die(70, "the pages could not be put together as one PDF")
+        node.die(node.FAILED, "the pages could not be put together as one PDF")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-#!/usr/bin/python3 -I
+#!/usr/bin/python3
 """
 An office document as PDF.
 
@@ -21,14 +21,14 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 from xml.etree import ElementTree as ET
+
+import node
 
 MOST_PARTS = 20_000
 MOST_BYTES = 600_000_000
@@ -73,66 +73,21 @@ STREAMS += (("PowerPoint Document", "ppt"),)
 PDFA = {"no": 0, "1b": 1, "2b": 2, "3b": 3}
 
 
-# ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def plain(text: str) -> str:
-    return re.sub(r"[^ !#-\[\]-~]", "", text)[:300]
-
-
-def say(message: str, progress: float) -> None:
-    print(json.dumps({"level": "INFO", "message": plain(message), "progress": progress}), flush=True)
-
-
-def warn(message: str) -> None:
-    print(json.dumps({"level": "WARN", "message": plain(message)}), file=sys.stderr, flush=True)
-
-
-def die(code: int, message: str) -> NoReturn:
-    print(json.dumps({"level": "ERROR", "message": plain(message)}), file=sys.stderr, flush=True)
-    sys.exit(code)
-
-
 # ── What is asked ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def path(variable: str) -> Path:
-    value = os.environ.get(variable, "")
-    if not value:
-        die(64, f"{variable} is not set: this image runs as a node of a flow and expects the path there")
-    if not re.fullmatch(r"/[A-Za-z0-9._/-]+", value):
-        die(64, f"{variable} must be an absolute path of letters, digits, '.', '_', '-'")
-    return Path(value)
-
-
-def number(flag: str, least: int, most: int) -> int | None:
-    value = os.environ.get("FLAG_" + flag.upper(), "")
-    if not value:
-        return None
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", value) or not least <= int(value) <= most:
-        die(64, f"flag {flag} must be a whole number from {least} to {most}, not '{value}'")
-    return int(value)
-
-
-def choice(flag: str, *allowed: str) -> str:
-    value = os.environ.get("FLAG_" + flag.upper(), "") or allowed[0]
-    if value not in allowed:
-        die(64, f"flag {flag} must be one of {' '.join(allowed)}, not '{value}'")
-    return value
 
 
 def options(kind: str) -> str:
     """What the PDF is to be, as the writing filter reads it."""
-    first, last = number("first", 1, 999_999), number("last", 1, 999_999)
+    first, last = node.optional("first", 1, 999_999), node.optional("last", 1, 999_999)
     if first and last and first > last:
-        die(64, f"flag first ({first}) must not be above flag last ({last})")
+        node.die(node.WRONG_FLAG, f"flag first ({first}) must not be above flag last ({last})")
     asked: dict[str, tuple[str, object]] = {
-        "Quality": ("long", number("quality", 1, 100) or 90),
-        "SelectPdfVersion": ("long", PDFA[choice("pdfa", *PDFA)]),
+        "Quality": ("long", node.number("quality", 90, 1, 100)),
+        "SelectPdfVersion": ("long", PDFA[node.choice("pdfa", "no", *PDFA)]),
     }
     if first or last:
         asked["PageRange"] = ("string", f"{first or 1}-{last or ''}")
-    if choice("sheet", "pages", "one") == "one" and kind in ("xlsx", "ods", "xls"):
+    if node.choice("sheet", "pages", "pages", "one") == "one" and kind in ("xlsx", "ods", "xls"):
         asked["SinglePageSheets"] = ("boolean", True)
     return json.dumps({name: {"type": of, "value": str(value).lower()} for name, (of, value) in asked.items()})
 
@@ -152,13 +107,13 @@ def taken_in(source: Path) -> tuple[str, Path]:
         try:
             return repacked(source)
         except (zipfile.BadZipFile, zlib.error, ET.ParseError, NotImplementedError, EOFError, ValueError):
-            die(65, DAMAGED)
+            node.die(node.WRONG_INPUT, DAMAGED)
     if head == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
         kind = compound(source)
     elif head.startswith(b"{\\rtf"):
         kind = "rtf"
     else:
-        die(65, NEITHER)
+        node.die(node.WRONG_INPUT, NEITHER)
     there = WORK / f"document.{kind}"
     there.symlink_to(source)
     return kind, there
@@ -167,10 +122,10 @@ def taken_in(source: Path) -> tuple[str, Path]:
 def compound(source: Path) -> str:
     """Which of the old formats it is: its directory names the streams."""
     names = set(compound_names(source.read_bytes()[:MOST_BYTES]))
-    for stream, kind in STREAMS:
-        if stream in names:
-            return kind or die(65, LOCKED)
-    die(65, NEITHER)
+    kind = next((kind for stream, kind in STREAMS if stream in names), None)
+    if not kind:
+        node.die(node.WRONG_INPUT, NEITHER if kind is None else LOCKED)
+    return kind
 
 
 def compound_names(data: bytes) -> Iterator[str]:
@@ -217,7 +172,7 @@ def repacked(source: Path) -> tuple[str, Path]:
                 if clean is not None:
                     new.writestr(name, clean, zipfile.ZIP_STORED if name == "mimetype" else None)
     if left_out:
-        warn("macros or links to files elsewhere were left out of the document")
+        node.warn("macros or links to files elsewhere were left out of the document")
     return kind, there
 
 
@@ -225,12 +180,15 @@ def bounded(package: zipfile.ZipFile, size: int) -> Mapping[str, zipfile.ZipInfo
     """Its parts by name, if they promise to be neither too many nor too much."""
     parts = {part.filename: part for part in package.infolist() if not part.is_dir()}
     if len(package.infolist()) > MOST_PARTS:
-        die(65, f"the document is made of more than {MOST_PARTS} parts")
+        node.die(node.WRONG_INPUT, f"the document is made of more than {MOST_PARTS} parts")
     total = sum(part.file_size for part in parts.values())
     if total > MOST_BYTES or (total > RATIO_COUNTS_FROM and total > size * MOST_RATIO):
-        die(65, f"the document unpacks to {total // 1_000_000} MB from {size // 1000} kB, which no real document does")
+        node.die(
+            node.WRONG_INPUT,
+            f"the document unpacks to {total // 1_000_000} MB from {size // 1000} kB, which no real document does",
+        )
     if any(part.flag_bits & 1 for part in parts.values()):
-        die(65, LOCKED)
+        node.die(node.WRONG_INPUT, LOCKED)
     return parts
 
 
@@ -240,7 +198,7 @@ def inflated(package: zipfile.ZipFile, part: zipfile.ZipInfo, budget: int) -> by
     with package.open(part) as file:
         data = file.read(most + 1)
     if len(data) > most:
-        die(65, "the document unpacks to more than any real document does")
+        node.die(node.WRONG_INPUT, "the document unpacks to more than any real document does")
     return data
 
 
@@ -250,14 +208,15 @@ def package_kind(package: zipfile.ZipFile, parts: Mapping[str, zipfile.ZipInfo])
         for pattern, kind in MAIN_PARTS:
             if re.search(pattern, types):
                 return kind
+    kind = ""
     if "mimetype" in parts and "content.xml" in parts:
         kind = OPEN_DOCUMENT.get(inflated(package, parts["mimetype"], 1000).strip(), "")
         manifest = parts.get("META-INF/manifest.xml")
         if manifest and b"encryption-data" in inflated(package, manifest, 50_000_000):
-            die(65, LOCKED)
-        if kind:
-            return kind
-    die(65, NEITHER)
+            node.die(node.WRONG_INPUT, LOCKED)
+    if not kind:
+        node.die(node.WRONG_INPUT, NEITHER)
+    return kind
 
 
 STRANGE = re.compile(r"[\\\0-\x1f:]|^/|(^|/)\.\.(/|$)")
@@ -279,9 +238,9 @@ def cleaned(name: str, data: bytes) -> bytes | None:
         return data
     said = WRITTEN_IN.match(data)
     if b"\0" in data[:64] or (said and said[1].lower() not in ASCII_WITHIN):
-        die(65, f"{name} of the document is written in an encoding that no office writes")
+        node.die(node.WRONG_INPUT, f"{name} of the document is written in an encoding that no office writes")
     if b"<!ENTITY" in data:
-        die(65, "the document defines entities, which no real document does")
+        node.die(node.WRONG_INPUT, "the document defines entities, which no real document does")
     if name.endswith(".rels"):
         return without_links(data)
     if name.endswith(("content.xml", "styles.xml")):
@@ -322,7 +281,7 @@ def converted(document: Path, kind: str) -> Path:
         *(f"--infilter={reads}", "--convert-to", f"pdf:{writes}:{options(kind)}", "--outdir", str(out), str(document)),
     ]
     surroundings = {"HOME": "/tmp", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "SAL_USE_VCLPLUGIN": "svp"}
-    say(f"Converting a {kind} document", 0.1)
+    node.say(f"Converting a {kind} document", 0.1)
     resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_PDF_BYTES, MOST_PDF_BYTES))
     shutil.copytree(
         "/usr/local/share/pupload/profile", "/tmp/profile", copy_function=shutil.copyfile, dirs_exist_ok=True
@@ -333,16 +292,16 @@ def converted(document: Path, kind: str) -> Path:
         if code == AGAIN:
             code = soffice(command, surroundings)
     if code == -signal.SIGKILL:
-        die(71, "the document takes more memory than this tier has; try a larger one")
+        node.die(node.TOO_LARGE, "the document takes more memory than this tier has; try a larger one")
     if code in (126, 127):
-        die(70, "LibreOffice does not start in this image; build it anew")
+        node.die(node.FAILED, "LibreOffice does not start in this image; build it anew")
     if code == -signal.SIGXFSZ:
-        die(65, f"the PDF would be larger than {MOST_PDF_BYTES // 1_000_000} MB")
+        node.die(node.WRONG_INPUT, f"the PDF would be larger than {MOST_PDF_BYTES // 1_000_000} MB")
     made = out / "document.pdf"
     if not made.is_file() or not made.stat().st_size:
         first = os.environ.get("FLAG_FIRST")
         hint = f", or has no page {first}" if first else ""
-        die(65, f"the {kind} document cannot be opened: it is damaged, or needs a password{hint}")
+        node.die(node.WRONG_INPUT, f"the {kind} document cannot be opened: it is damaged, or needs a password{hint}")
     return made
 
 
@@ -360,14 +319,17 @@ def soffice(command: Sequence[str], surroundings: Mapping[str, str]) -> int:
         return started.wait(SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(started.pid, signal.SIGKILL)
-        die(65, f"the document took longer than {SECONDS} s: choose fewer pages with the flags first and last")
+        node.die(
+            node.WRONG_INPUT,
+            f"the document took longer than {SECONDS} s: choose fewer pages with the flags first and last",
+        )
 
 
 def main() -> None:
-    source, target = path("INPUT_DOCUMENT"), path("OUTPUT_PDF")
+    node.place("INPUT_DOCUMENT")
+    target = node.place("OUTPUT_PDF")
     options("docx")
-    if not source.is_file() or not os.access(source, os.R_OK):
-        die(65, f"there is no readable file at {source}")
+    source = node.source("INPUT_DOCUMENT")
     # What is made on the way may be large, and /tmp is memory.
     with tempfile.TemporaryDirectory(prefix=".office-", dir=target.parent) as place:
         WORK.symlink_to(place)
@@ -376,7 +338,7 @@ def main() -> None:
         with made.open("rb") as pdf, target.open("wb") as file:
             while piece := pdf.read(1 << 20):
                 file.write(piece)
-        say(f"The {kind} document is a PDF of {target.stat().st_size} bytes", 1)
+        node.say(f"The {kind} document is a PDF of {target.stat().st_size} bytes", 1)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@
 set -eu
 # shellcheck source=nodes/base/node.sh
 . /usr/local/lib/pupload/node.sh
+# shellcheck source=nodes/base/pdf.sh
+. /usr/local/lib/pupload/pdf.sh
 
 MOST_FILES=1000
 MOST_PAGES=20000
@@ -27,30 +29,17 @@ choice active "${FLAG_ACTIVE:-remove}" remove keep
 finish='--object-streams=generate'
 if boolean linearize "${FLAG_LINEARIZE:-}"; then finish="$finish --linearize"; fi
 
-export HOME=/tmp LC_ALL=C
-said=/tmp/said
+export LC_ALL=C
 joined=$merged.joined
 trap 'rm -f "$joined"' EXIT
-# shellcheck disable=SC3045 # dash knows it
-ulimit -v $(($(memory_limit) * 7 / 8192))
-
-# explain STATUS WHAT: what qpdf complained of, in words for the person whose file it is. Its status 3 is a warning only.
-explain() {
-    case $1:$(head -c 4000 "$said" | tr '\n' ' ') in
-    124:* | 137:*) die 65 "reading $2 takes too long: it is damaged, or made to keep a reader busy" ;;
-    134:* | *'ut of memory'* | *bad_alloc*) die 71 "$2 does not fit into the memory of this tier; try a larger one" ;;
-    *'o space left'*) die 70 "there is no room left to write the result" ;;
-    *'nvalid password'*) die 65 "$2 opens only with a password; save it without one and try again" ;;
-    *) die 65 "$2 cannot be read: it is damaged or not complete" ;;
-    esac
-}
 
 # tool SECONDS WHAT ARGUMENT...: qpdf, for at most so long.
 tool() {
     tool_seconds=$1 tool_what=$2 tool_status=0
     shift 2
-    timeout -k 5 "$tool_seconds" qpdf "$@" 2>"$said" </dev/null || tool_status=$?
-    case $tool_status in 0 | 3) ;; *) explain $tool_status "$tool_what" ;; esac
+    timeout -k 5 "$tool_seconds" qpdf "$@" 2>"$pdf_said" </dev/null || tool_status=$?
+    # 3 is a warning only.
+    case $tool_status in 0 | 3) ;; *) pdf_explain $tool_status "$tool_what" ;; esac
 }
 
 # Each under a name of ours, which no tool reads a meaning into; a link costs nothing.
@@ -68,10 +57,7 @@ say "Merging $count files" 0
 pages=0 checked=0
 for part in /tmp/parts/*; do
     name=$(basename "$(readlink "$part")") checked=$((checked + 1))
-    case $(starts "$part" 5) in
-    255044462d) ;;
-    *) die 65 "$name is not a PDF" ;;
-    esac
+    pdf_told "$part" "$name"
     tool $SECONDS_A_FILE "$name" --show-npages "$part" >/tmp/count
     has=$(head -c 12 /tmp/count)
     case $has in '' | 0 | *[!0-9]* | ????????*) die 65 "$name has no number of pages that makes sense: it is damaged" ;; esac

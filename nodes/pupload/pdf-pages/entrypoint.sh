@@ -13,6 +13,8 @@
 set -eu
 # shellcheck source=nodes/base/node.sh
 . /usr/local/lib/pupload/node.sh
+# shellcheck source=nodes/base/pdf.sh
+. /usr/local/lib/pupload/pdf.sh
 
 MOST_PAGES=1000
 MOST_PIXELS=150000000
@@ -37,52 +39,12 @@ esac
 if boolean gray "${FLAG_GRAY:-}"; then how="$how -gray"; fi
 if [ -n "$longest" ]; then how="$how -scale-to $longest"; else how="$how -r $dpi"; fi
 input INPUT_DOCUMENT "$document"
-case $(starts "$document" 5) in
-255044462d) ;;
-*) die 65 "the input is not a PDF" ;;
-esac
-
-export HOME=/tmp
-said=/tmp/said
-memory=$(memory_limit)
-# Memory that cannot be had ends in a sentence and not in a kill.
-# shellcheck disable=SC3045 # dash knows it
-ulimit -v $((memory * 7 / 8192))
-
-# explain STATUS: what the reader complained of, in words for the person whose file it is.
-explain() {
-    rm -f "$folder"/*
-    case $1:$(head -c 4000 "$said" | tr '\n' ' ') in
-    124:* | 137:*) die 65 "${now:-reading the PDF} takes too long: it is damaged, or made to keep a reader busy" ;;
-    134:* | *'ut of memory'* | *bad_alloc*) die 71 "${now:-reading the PDF} takes more memory than this tier has; try a larger one, or fewer dpi" ;;
-    *'No space left'*) die 70 "there is no room left for the pages' pictures" ;;
-    *'ncorrect password'*) die 65 "the PDF opens only with a password; save it without one and try again" ;;
-    *) die 65 "${now:-reading the PDF} failed: it is damaged or not complete" ;;
-    esac
-}
-
-# facts FIRST LAST: what the file says of itself and of these pages, the reader's complaints apart and within bounds.
-facts() {
-    status=0
-    (ulimit -f 8192 && exec timeout -k 5 $SECONDS_TO_READ pdfinfo -f "$1" -l "$2" "$document") >/tmp/facts 2>"$said" </dev/null || status=$?
-}
-
-facts 1 1
-pages=$(sed -n 's/^Pages: *\([0-9][0-9]*\)$/\1/p' /tmp/facts | tail -n 1)
-if [ $status != 0 ] || [ -z "$pages" ]; then explain $status; fi
-# Longer numbers are beyond the shell's arithmetic, and beyond any document.
-case $pages in ???????*) pages=999999 ;; esac
-[ "$pages" -ge 1 ] || die 65 "the PDF has no pages"
-first=${FLAG_FIRST:-1} last=${FLAG_LAST:-$pages}
-[ "$first" -le "$pages" ] || die 64 "flag first is $first, and the PDF has only $pages pages"
-[ "$last" -le "$pages" ] || last=$pages
-[ "$first" -le "$last" ] || die 64 "flag first ($first) must not be above flag last ($last)"
-count=$((last - first + 1))
-[ $count -le $MOST_PAGES ] || die 65 "these are $count pages; the most this node takes at once is $MOST_PAGES: choose with the flags first and last"
+pdf_told "$document" "the input"
+pdf_pages "$document" $MOST_PAGES $SECONDS_TO_READ
 
 # Sizes before a pixel is drawn. Both edges in pixels, rounded up as the renderer does; nothing where a size is no number.
-facts "$first" "$last"
-[ $status = 0 ] || explain $status
+pdf_facts "$document" "$first" "$last" $SECONDS_TO_READ
+[ $pdf_status = 0 ] || pdf_explain $pdf_status "the PDF"
 awk -v dpi="$dpi" -v longest="$longest" '
     /^Page +[0-9]+ size:/ && $4 + 0 > 0 && $6 + 0 > 0 && $4 + 0 < 1e9 && $6 + 0 < 1e9 {
         scale = longest ? longest / ($4 > $6 ? $4 : $6) : dpi / 72
@@ -96,7 +58,7 @@ while read -r page wide high; do
         die 65 "page $page would be $wide x $high pixels; the most is $MOST_EDGE an edge and $((MOST_PIXELS / 1000000)) million in all: ask for fewer dpi, or set the flag longest"
     fi
     # Drawn with four bytes a pixel, and about as much again for what is laid over it.
-    [ $((wide * high * 6)) -le "$memory" ] ||
+    [ $((wide * high * 6)) -le "$pdf_memory" ] ||
         die 71 "page $page would be $wide x $high pixels, which takes more memory than this tier has; try a larger one, or fewer dpi"
 done </tmp/sizes
 [ $done = $count ] || die 65 "the PDF is damaged: $((count - done)) of its $count pages have no size that makes sense"
@@ -104,10 +66,13 @@ done </tmp/sizes
 say "Drawing $count of $pages pages" 0
 page=$first
 while [ "$page" -le "$last" ]; do
-    name=$folder/$(printf %04d "$page") now="drawing page $page" status=0
+    name=$folder/$(printf %04d "$page") status=0
     # shellcheck disable=SC2086 # options made above of checked parts
-    timeout -k 5 $SECONDS_A_PAGE pdftoppm -q $how -cropbox -singlefile -f "$page" -l "$page" "$document" "$name" >/dev/null 2>"$said" </dev/null || status=$?
-    if [ $status != 0 ] || [ ! -s "$name.$extension" ]; then explain $status; fi
+    timeout -k 5 $SECONDS_A_PAGE pdftoppm -q $how -cropbox -singlefile -f "$page" -l "$page" "$document" "$name" >/dev/null 2>"$pdf_said" </dev/null || status=$?
+    if [ $status != 0 ] || [ ! -s "$name.$extension" ]; then
+        rm -f "$folder"/*
+        pdf_explain $status "the PDF" "drawing page $page" "fewer dpi"
+    fi
     done=$((page - first + 1))
     say "Page $page of $pages drawn" "$(awk -v done=$done -v count=$count 'BEGIN { printf "%.3f", done / count }')"
     page=$((page + 1))

@@ -11,13 +11,13 @@ must be one query; what would change, attach, copy or install anything is anothe
 """
 
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
 
 import duckdb
 import node
+import tables
 
 TABLES = ("input", "input_2", "input_3", "input_4")
 WRITTEN = {
@@ -31,7 +31,7 @@ WRITTEN = {
 def main() -> None:
     """Does what the flags say."""
     written = WRITTEN[node.choice("format", "csv", *WRITTEN)]
-    options = csv_options()
+    options = tables.csv_options()
     question = node.flag("query")
     if not question.strip():
         node.die(node.WRONG_FLAG, "flag query must be a query such as SELECT * FROM input")
@@ -43,10 +43,10 @@ def main() -> None:
     output = node.place("OUTPUT_RESULT")
     # Beside the output: what does not fit into memory goes to disk, and /tmp is memory.
     spill = output.parent / ".spill"
-    with duckdb.connect(":memory:", config=shut_in(spill)) as database:
+    with duckdb.connect(":memory:", config=tables.shut_in(spill)) as database:
         for table, path in inputs.items():
             make_table(database, table, path, options)
-        shut(database, [*inputs.values(), output])
+        tables.shut(database, [*inputs.values(), output])
         question = one_query(database, question)
         try:
             # The line break ends a comment at the question's end.
@@ -57,57 +57,6 @@ def main() -> None:
             explain(error)
     shutil.rmtree(spill, ignore_errors=True)
     node.say(f"{rows[0] if rows else 0} rows, {output.stat().st_size} bytes", 1)
-
-
-def csv_options() -> str:
-    """How a CSV is to be read, as far as flags say; DuckDB finds out the rest."""
-    header = node.choice("header", "auto", "auto", "true", "false")
-    encoding = node.choice("encoding", "utf-8", "utf-8", "utf-16", "latin-1")
-    delimiter = node.flag("delimiter").replace("\\t", "\t")
-    if len(delimiter) > 1 or delimiter in ("'", '"', "\n", "\r"):
-        node.die(node.WRONG_FLAG, f"flag delimiter must be one character, or \\t, not '{delimiter}'")
-    given = [f"encoding = '{encoding}'", "sample_size = 200000", "skip = 0"]
-    given += [] if header == "auto" else [f"header = {header}"]
-    given += [f"delim = '{delimiter}'"] if delimiter else []
-    return ", ".join(given)
-
-
-def delimiter_of(head: bytes, options: str) -> str:
-    """
-    What separates the fields of the first line, as an option; nothing where a flag has said it.
-
-    Left to itself, DuckDB looks for the reading with most columns, and leaves out lines in front that do not fit it.
-    """
-    if "delim = " in options:
-        return ""
-    encoding = next((each for each in ("utf-16", "latin-1") if each in options), "utf-8")
-    lines = [
-        line for line in head.decode(encoding, "replace").splitlines() if line.strip() and not line.startswith("#")
-    ]
-    bare = re.sub(r'"[^"]*"', "", lines[0]) if lines else ""
-    return ", delim = '{}'".format(max(",;\t|", key=bare.count))
-
-
-def shut_in(spill: Path) -> dict[str, str]:
-    """The settings that a database here begins with."""
-    return {
-        "memory_limit": f"{node.memory_limit() * 6 // 10 >> 20}MiB",
-        "threads": str(node.processors()),
-        "temp_directory": str(spill),
-        "max_temp_directory_size": "8GiB",
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-        "allow_community_extensions": "false",
-        "python_enable_replacements": "false",
-    }
-
-
-def shut(database: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
-    """From here on no file but these, no extension, and no way back."""
-    allowed = ", ".join(f"'{path}'" for path in paths)
-    database.execute(f"SET allowed_paths = [{allowed}]")
-    database.execute("SET enable_external_access = false")
-    database.execute("SET lock_configuration = true")
 
 
 def make_table(database: duckdb.DuckDBPyConnection, table: str, path: Path, options: str) -> None:
@@ -124,11 +73,11 @@ def make_table(database: duckdb.DuckDBPyConnection, table: str, path: Path, opti
     elif start in (b"{", b"["):
         reader = f"read_json('{path}', maximum_object_size = {64 << 20})"
     else:
-        reader = f"read_csv('{path}', {options}{delimiter_of(head, options)})"
+        reader = f"read_csv('{path}', {options}{tables.delimiter_of(head, options)})"
     try:
         database.execute(f"CREATE VIEW {table} AS SELECT * FROM {reader}")  # noqa: S608 (all checked)
     except duckdb.Error as error:
-        node.die(node.WRONG_INPUT, f"{table} cannot be read as a table: {first_line(error)}")
+        node.die(node.WRONG_INPUT, f"{table} cannot be read as a table: {tables.first_line(error)}")
 
 
 def one_query(database: duckdb.DuckDBPyConnection, question: str) -> str:
@@ -136,7 +85,7 @@ def one_query(database: duckdb.DuckDBPyConnection, question: str) -> str:
     try:
         statements = database.extract_statements(question)
     except duckdb.Error as error:
-        node.die(node.WRONG_FLAG, f"flag query is not right: {first_line(error)}")
+        node.die(node.WRONG_FLAG, f"flag query is not right: {tables.first_line(error)}")
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT or not statements[0].query.strip():
         node.die(node.WRONG_FLAG, "flag query must be one query (SELECT, WITH, FROM or VALUES), and nothing else")
     return statements[0].query.strip().rstrip(";").rstrip()
@@ -144,7 +93,7 @@ def one_query(database: duckdb.DuckDBPyConnection, question: str) -> str:
 
 def explain(error: duckdb.Error) -> None:
     """Ends the node with what the error means for whoever asked."""
-    reason = first_line(error)
+    reason = tables.first_line(error)
     if isinstance(error, duckdb.OutOfMemoryException):
         node.die(
             node.TOO_LARGE, "the query needs more memory or disk than this tier has; try a larger one, or ask for less"
@@ -158,11 +107,6 @@ def explain(error: duckdb.Error) -> None:
     if isinstance(error, duckdb.IOException):
         node.die(node.FAILED, f"the result could not be written: {reason}")
     node.die(node.WRONG_INPUT, f"the query does not fit what is in the input: {reason}")
-
-
-def first_line(error: Exception) -> str:
-    """The gist of what DuckDB says, which quotes the query at length."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 if __name__ == "__main__":

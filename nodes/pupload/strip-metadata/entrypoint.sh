@@ -22,24 +22,12 @@ turn=
 if boolean orientation "${FLAG_ORIENTATION:-true}"; then turn=1; fi
 
 input INPUT_IMAGE "$source"
-from=$(picture_format "$source")
-[ -n "$from" ] || die 65 "the input is not a picture in one of the formats JPEG, PNG, WebP, TIFF, GIF, HEIC, AVIF"
-# ExifTool believes a name first: it gets one that is ours.
-ln -sf "$source" "/tmp/picture.$from"
-# Compressed metadata may become very large.
-# shellcheck disable=SC3045 # Debian's sh has it
-ulimit -v $((MAGICK_MEMORY_LIMIT / 1024))
+picture_metadata "$source"
 
 explain() {
     reason=$(tail -n 1 /tmp/said | sed 's/ - \/[a-z].*//;s/ at \/usr.*//')
     rm -f "$target"
-    case $1:$reason in
-    124:*) die 65 "reading the metadata took longer than two minutes: the $from picture was made to be slow" ;;
-    *emory*) die 71 "the metadata do not fit into the memory of this tier; try a larger one, or do not trust the picture" ;;
-    *'pace left'* | *'too large'*) die 70 "could not write the result: $reason" ;;
-    *"Can't locate"*) die 65 "the metadata hold a file of a kind that this node does not read" ;;
-    *) die 65 "the $from picture cannot be read: it is damaged or not complete ($reason)" ;;
-    esac
+    picture_unread "$1" "$reason"
 }
 
 exif() { timeout 120 exiftool -config '' -q -q "$@" 2>/tmp/said || explain "$?"; }
