@@ -54,3 +54,4 @@ def test_a_bug_is_noticed(bug: Put) -> None:
     told = played("--bug", bug.__name__, "--start", str(BUGS[bug]), "--seeds", "200", "--most", "1")
     assert told.returncode == 1, f"{bug.__doc__}\n{told.stdout}{told.stderr}"
     assert "again: PYTHONHASHSEED=0" in told.stdout
+    assert "TypeError" not in told.stdout, f"it is put in where things are otherwise by now\n{told.stdout}"
