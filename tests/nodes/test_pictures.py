@@ -401,6 +401,29 @@ def test_a_profile_passes_from_each_format_into_a_png(tmp_path: Path) -> None:
         assert pictures.profile(outcome.file("converted")) == pictures.ICC, format_
 
 
+def test_a_profile_is_taken_out_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    said = pictures.with_profile(PHOTO)
+    formats = ("jpeg", "png", "webp", "avif", "tiff")
+    made = batch.run("convert", tmp_path, {each: a_case("convert", said, format=each) for each in formats})
+    cases = {
+        f"{format_} {profile}": a_case("strip-metadata", outcome.file("converted"), profile=profile)
+        for format_, outcome in made.items()
+        for profile in ("true", "false")
+    }
+    for what, outcome in batch.run("strip-metadata", tmp_path, cases).items():
+        assert outcome.exit_code == 0, (what, outcome.complaint)
+        assert pictures.profile(outcome.file("stripped")) == (pictures.ICC if what.endswith("true") else b""), what
+
+
+def test_a_profile_of_colours_does_not_spoil_a_picture_without_any(tmp_path: Path) -> None:
+    grey = pictures.grey_png(16, 16, (b"\0" + bytes(range(0, 256, 16))) * 16)
+    jpeg = house.run("convert", tmp_path, {"image": grey}, flags={"format": "jpeg"}).file("converted")
+    cases = {each: a_case("convert", pictures.with_profile(jpeg), format=each) for each in ("png", "webp", "tiff")}
+    for format_, outcome in batch.run("convert", tmp_path, cases).items():
+        assert outcome.exit_code == 0, outcome.complaint
+        assert house.picture(outcome.file("converted")) == (f"image/{format_}", 16, 16)
+
+
 # ── What moves ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 MOVING = pictures.moving_gif(((200, 0, 0), (0, 200, 0), (0, 0, 200)), width=60, height=40, lasts=(20, 5, 30), loops=2)
