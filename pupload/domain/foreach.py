@@ -8,7 +8,7 @@ they made are collections, and it has succeeded or failed as a whole.
 What has not had its turn has no node yet, so that a large collection costs no more than what moves.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pupload.domain import collection, events, reaction, values
 from pupload.domain.artifact import Artifact
@@ -53,7 +53,8 @@ def _expand(turn: Turn, node: NodeRun, spared: Spared) -> None:
         name = collection.item(node.id, place)
         turn.add(NodeRun(id=name, status=NodeStatus.COMPLETE, reused=True, progress=1.0))
         reaction.take_outputs(turn, name, made)
-    expanded = turn.change(node, status=NodeStatus.RUNNING, items=Items(total=total, complete=len(spared)))
+    items = Items(total=total, complete=len(spared), begun_at=turn.now)
+    expanded = turn.change(node, status=NodeStatus.RUNNING, items=items)
     _advance(turn, expanded, each)
 
 
@@ -125,6 +126,8 @@ def _advance(turn: Turn, node: NodeRun, each: Each) -> None:
         items = values.replace(items, skipped=items.skipped + items.total - items.begun, begun=items.total)
     else:
         items = _begin(turn, node.id, items, each)
+    if items.ended == items.total:
+        items = values.replace(items, ended_at=turn.now)
     node = turn.change(node, items=items)
     if items.ended == items.total:
         _end(turn, node, items, each)
@@ -183,6 +186,29 @@ def _gather(turn: Turn, node: NodeRun, items: Items) -> None:
         )
     )
     reaction.take_outputs(turn, node.id, made)
+
+
+def standing(run: Run, name: str) -> NodeRun | None:
+    """The node as it stands, one for an item also before its turn; None where there is none, and will be none."""
+    if (node := run.nodes.get(name)) is not None:
+        return node
+    whole, place = collection.part_of(name) or ("", 0)
+    node = run.nodes.get(whole)
+    if node is None or node.items is None or node.status is not NodeStatus.RUNNING:
+        return None
+    return NodeRun(id=name) if node.items.begun <= place < node.items.total else None
+
+
+def turns(run: Run, name: str) -> Iterator[str]:
+    """The nodes for items of this one that have not had their turn, in the order of their turns."""
+    node, each = run.nodes[name], run.plan.nodes[name].each
+    if node.items is None or each is None or node.status is not NodeStatus.RUNNING:
+        return
+    for place in range(node.items.begun, node.items.total):
+        if each.collection and collection.item(each.edge, place) not in run.artifacts:
+            continue
+        if (item := collection.item(name, place)) not in run.nodes:
+            yield item
 
 
 def is_last(run: Run, node: str, *, at_least: int) -> bool:

@@ -172,6 +172,10 @@ class Items:
     """How many places there was nothing at."""
     failure: str = ""
     """The `Failure` of the first that failed."""
+    begun_at: datetime | None = None
+    """When the first had its turn."""
+    ended_at: datetime | None = None
+    """When the last was over."""
 
     @property
     def ended(self) -> int:

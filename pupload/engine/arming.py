@@ -23,8 +23,8 @@ from typing import Self
 from pupload import errors
 from pupload.domain import soonest
 from pupload.domain.plan import NodePlan
-from pupload.domain.run import AttemptRef, NodeRun, NodeStatus, Run, Status
-from pupload.engine import orders
+from pupload.domain.run import AttemptRef, Run, Status
+from pupload.engine import orders, prospects
 from pupload.engine.admission import Admission
 from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
@@ -83,6 +83,8 @@ class _Place:
     """A container that waits, is being armed, or is being removed."""
 
     ref: AttemptRef
+    hangs_on: frozenset[str]
+    """Nodes whose changes may tell that it is not needed."""
     task: "asyncio.Task[None] | None" = None
     """What is done about it now."""
     waits: bool = False
@@ -214,8 +216,9 @@ class Arming:
             if run.status.terminal:
                 self._inherited.discard(run.id)
             return
-        for node, place in list(outlook.places.items()) if outlook else ():
-            if (changed is None or node in changed) and not _may_need(run.nodes[node], place.ref):
+        for place in list(outlook.places.values()) if outlook else ():
+            concerned = changed is None or not place.hangs_on.isdisjoint(changed)
+            if concerned and not prospects.may_need(run, place.ref):
                 self._dismiss(place)
         if not self._on:
             return
@@ -367,7 +370,8 @@ class Arming:
         outlook = self._outlooks[run.id]
         if (chosen := self._choose(run, outlook)) is not None:
             node, image = chosen
-            place = _Place(AttemptRef(run=run.id, node=node.id, number=1))
+            ref = AttemptRef(run=run.id, node=node.id, number=1)
+            place = _Place(ref, prospects.depends_on(run, node.id))
             self._places[place.ref.id] = outlook.places[node.id] = place
             self._making += 1
             place.task = self._works.start(self._arm(run, node, image, place), name=f"arm {place.ref.id}")
@@ -390,8 +394,8 @@ class Arming:
             node = run.plan.nodes[outlook.ahead.popleft()]
             ref = AttemptRef(run=run.id, node=node.id, number=1)
             free = node.id not in outlook.places and ref.id not in self._claimed and ref.id not in self._kept_off
-            idle = run.nodes[node.id].status is NodeStatus.IDLE
-            if idle and free and node.image not in outlook.refused and _can_wait(node):
+            good = node.image not in outlook.refused and prospects.can_wait(node)
+            if free and good and prospects.is_idle(run, node.id):
                 if image := self._images.id_of(node.image):
                     return node, image
                 self._images.find(node.image, run.id)
@@ -458,9 +462,7 @@ class Arming:
             await self._staging.remove_folder(ref)
         place.cleared.set()
         folder = await self._staging.make_folder(ref, node, owner=orders.owner_of(node.user or self._limits.user))
-        order = orders.container(
-            run, node, ref, orders.tier_of(node, run.nodes[node.id]), folder, {}, image=image, limits=self._limits
-        )
+        order = orders.container(run, node, ref, node.tier, folder, {}, image=image, limits=self._limits)
         # Nothing may come between: whoever was frozen in the meantime finds its lease over.
         await self._lease.sure()
         place.folder = folder
@@ -535,21 +537,3 @@ class Arming:
         self._moving.pop(run_id, None)
         self._waiting.pop(run_id, None)
         self._hungry.pop(run_id, None)
-
-
-def _may_need(node: NodeRun, ref: AttemptRef) -> bool:
-    """Whether the attempt may still come, or has come and not ended."""
-    if node.status is NodeStatus.IDLE:
-        return True
-    last = node.last
-    return (
-        node.status in (NodeStatus.READY, NodeStatus.RUNNING)
-        and last is not None
-        and last.number == ref.number
-        and last.finished_at is None
-    )
-
-
-def _can_wait(node: NodePlan) -> bool:
-    """Whether the node's container can be made before its attempt: what is made for the attempt is not in it."""
-    return not node.secrets and node.transfer != "urls" and not node.tier.gpus and not node.devices

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from pupload import errors
-from pupload.domain import commands, ids
+from pupload.domain import commands, foreach, ids
 from pupload.domain.run import AttemptRef, NodeStatus, Run
 from pupload.engine.arming import Arming
 from pupload.engine.attempts import Attempts
@@ -163,7 +163,7 @@ class Sweep:
         """Whether another controller on this engine may have armed the container for what is to come in its run."""
         run = await seen.find(ref.run)
         here = {other.id for other in self._others() if other.engine == self._me.engine}
-        node = run.nodes.get(ref.node) if run is not None and run.owner in here else None
+        node = foreach.standing(run, ref.node) if run is not None and run.owner in here else None
         return node is not None and node.status in (NodeStatus.IDLE, NodeStatus.READY)
 
     async def _sweep_folders(self, seen: "_Seen") -> None:

@@ -111,8 +111,9 @@ class Told:
 
     @property
     def items(self) -> Items:
+        """How many there are of each kind; not when."""
         assert self.shrink.items is not None
-        return self.shrink.items
+        return replace(self.shrink.items, begun_at=None, ended_at=None)
 
     def statuses(self) -> dict[int, NodeStatus]:
         named = {name.removeprefix("shrink."): node.status for name, node in self.run.nodes.items()}
@@ -147,6 +148,18 @@ def test_a_node_whose_items_are_there_has_a_node_for_each() -> None:
     assert told.statuses() == {0: READY, 1: READY, 2: READY}
     assert told.orders == [commands.StartNode(node=f"shrink.{place}", attempt=1) for place in range(3)]
     assert events.NodeExpanded(node="shrink", items=3) in told.last.events
+
+
+def test_when_the_first_item_had_its_turn_and_the_last_was_over_is_known() -> None:
+    told = Told(a_packing_plan(concurrency=1)).split_into(2)
+    told.now += timedelta(seconds=5)
+    told.succeed(0)
+    assert told.shrink.items is not None
+    assert (told.shrink.items.begun_at, told.shrink.items.ended_at) == (NOON, None)
+    told.now += timedelta(seconds=5)
+    told.succeed(1)
+    assert told.shrink.items is not None
+    assert (told.shrink.items.begun_at, told.shrink.items.ended_at) == (NOON, NOON + timedelta(seconds=10))
 
 
 def test_so_many_run_at_once_as_it_says_in_their_order() -> None:

@@ -6,7 +6,7 @@ from pupload.domain import artifact, events
 from pupload.domain.decide import begin, decide
 from pupload.domain.flow import ForEach, Node
 from pupload.domain.run import Run
-from pupload.domain.soonest import LOOK_AHEAD, MANY, from_outside, soonest
+from pupload.domain.soonest import LOOK_AHEAD, MANY, TURNS, from_outside, soonest
 from tests.builders import NOON, a_chain, a_definition, a_flow, a_node, a_plan, a_port
 
 
@@ -119,3 +119,48 @@ def test_nobody_is_near_who_waits_for_items_that_had_no_turn() -> None:
     ):
         run = decide(run, report, now=NOON).run
     assert found(run) == ["pack"]
+
+
+def fanned_out(total: int, *, concurrency: int) -> Run:
+    """The items of a node have begun to have their turn, and none of them runs yet."""
+    definitions = [a_definition("p/split", outputs=[a_port("out", many=True)])]
+    flow = a_flow(
+        a_node("split", uses="p/split", inputs={}, outputs={"out": "photos"}),
+        a_node(
+            "shrink",
+            inputs={"image": "photos"},
+            outputs={"resized": "small"},
+            for_each=ForEach(input="image", concurrency=concurrency),
+        ),
+    )
+    run = begin("run_1", a_plan(flow, definitions), now=NOON).run
+    made = (replace(an_artifact("photos"), items=total), *(an_artifact(f"photos.{place}") for place in range(total)))
+    for report in (
+        events.NodeAdmitted(node="split", attempt=1),
+        events.NodeSucceeded(node="split", attempt=1, exit_code=0, artifacts=made),
+        events.NodeAdmitted(node="shrink.0", attempt=1),
+    ):
+        run = decide(run, report, now=NOON).run
+    return run
+
+
+def started(run: Run) -> Run:
+    """The first of them runs."""
+    return decide(run, events.NodeStarted(node="shrink.0", attempt=1, image="sha256:1"), now=NOON).run
+
+
+def test_of_items_those_that_have_their_turn_next_come_first_once_one_runs() -> None:
+    run = fanned_out(9, concurrency=1)
+    assert found(run) == [], "what was done before needs no container"
+    assert found(started(run)) == [f"shrink.{place}" for place in range(1, 1 + TURNS)]
+
+
+def test_places_where_nothing_lies_have_no_turn() -> None:
+    run = started(fanned_out(4, concurrency=1))
+    there = {edge: made for edge, made in run.artifacts.items() if edge != "photos.2"}
+    assert found(replace(run, artifacts=there)) == ["shrink.1", "shrink.3"]
+
+
+def test_with_many_items_under_way_the_next_have_time() -> None:
+    assert found(started(fanned_out(9, concurrency=TURNS - 1))) == [f"shrink.{place}" for place in range(3, 7)]
+    assert found(started(fanned_out(9, concurrency=TURNS))) == []

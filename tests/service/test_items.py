@@ -36,6 +36,8 @@ async def test_a_status_has_counts_and_no_items(packed: Any) -> None:
     found = await shown(bench, run_id)
     assert [*found.NodeState] == ["split", "shrink", "pack"]
     counted = found.NodeState["shrink"].Items
+    times = [found.NodeState[node] for node in ("split", "shrink", "pack")]
+    assert times[0].FinishedAt <= times[1].StartedAt <= times[1].FinishedAt <= times[2].StartedAt
     assert (counted.Total, counted.Complete, counted.Error, counted.Running, counted.Waiting) == (12, 11, 1, 0, 0)
     assert {*found.Artifacts} == {"photos", "small", "list"}
     assert (found.Artifacts["small"].Items, found.Artifacts["small"].GetURL) == (12, "")

@@ -1,5 +1,6 @@
 """Nodes that run once for each item of a collection, in the words of the wire."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -39,6 +40,14 @@ def not_begun(this: run.Run, node: str) -> run.NodeRun:
     whole, _ = collection.part_of(node) or ("", 0)
     over = this.nodes[whole].status.terminal
     return run.NodeRun(id=node, status=run.NodeStatus.SKIPPED if over else run.NodeStatus.IDLE)
+
+
+def times(this: run.NodeRun) -> tuple[datetime | None, datetime | None]:
+    """When the node's first container ran, or its first item had its turn, and when all was over."""
+    if this.items is not None:
+        return this.items.begun_at, this.items.ended_at
+    started = (attempt.executing_at for attempt in this.attempts if attempt.executing_at)
+    return next(started, None), this.last.finished_at if this.last and this.status.terminal else None
 
 
 def write_items(this: run.Items | None) -> models.Items | msgspec.UnsetType:

@@ -244,15 +244,15 @@ def _warnings(this: run.Run) -> Iterable[str]:
 def _node_state(view: views.RunView, node: str) -> models.NodeState:
     state, planned = view.run.nodes.get(node) or repeating.not_begun(view.run, node), view.run.plan.nodes[node]
     last = state.last
-    started = (attempt.executing_at for attempt in state.attempts if attempt.executing_at)
+    began, ended = repeating.times(state)
     return models.NodeState(
         Status=state.status.value,
         Logs=[_log(record.line) for record in view.logs.get(node, ())],
         Error=state.error,
         Attempt=_attempt(state, planned.max_attempts),
         MaxAttempts=planned.max_attempts,
-        StartedAt=next(started, None),
-        FinishedAt=last.finished_at if last and state.status.terminal else None,
+        StartedAt=began,
+        FinishedAt=ended,
         ExitCode=last.exit_code if last else None,
         Progress=state.progress,
         Items=repeating.write_items(state.items),

@@ -159,6 +159,12 @@ def test_an_artifact_of_before_there_were_facts_has_none() -> None:
     assert codec.ARTIFACT.decode(old, "it") == dataclasses.replace(an_artifact(), facts=None)
 
 
+def test_items_of_before_they_had_times_have_none() -> None:
+    old = {"id": "n", "status": "RUNNING", "items": {"total": 3, "begun": 2, "complete": 1}}
+    node = codec.NODE.decode(bytes([codec.SHAPE]) + codec.pack(old), "node")
+    assert node.items == run.Items(total=3, begun=2, complete=1, begun_at=None, ended_at=None)
+
+
 def test_nodes_and_events_of_before_there_was_memory_have_none() -> None:
     old = {"id": "n", "status": "COMPLETE", "attempts": [{"number": 1, "ready_at": NOON}], "reused": False}
     node = codec.NODE.decode(bytes([codec.SHAPE]) + codec.pack(old), "node")
