@@ -29,7 +29,7 @@ Put = Callable[[pytest.MonkeyPatch], None]
 def start_before_commit(patch: pytest.MonkeyPatch) -> None:
     """An attempt goes ahead while its admission is on its way to the database."""
 
-    async def hasty(self: Any, ref: Any) -> bool:
+    async def hasty(self: Any, ref: Any, told: Any) -> bool:
         self._driver.tell(ref.run, events.NodeAdmitted(node=ref.node, attempt=ref.number))
         return True
 

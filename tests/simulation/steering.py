@@ -66,5 +66,5 @@ def _definition(chance: random.Random, name: str, inputs: int) -> NodeDef:
         outputs=(Port(name="out0"),),
         tier="c-nano",
         max_attempts=chance.choice((1, 2, 3)),
-        timeout="30m",
+        timeout="24h",  # so long handlers may take together: whether there is room for them must not decide
     )
