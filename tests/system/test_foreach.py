@@ -1,9 +1,12 @@
 """Nodes that run once for each item, on the real engine: split, worked on item by item, packed again."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pupload.client import Client
 from tests.system import flows
+from tests.system.server import Server
+from tests.system.test_armed import armed, until
 
 Json = dict[str, Any]
 
@@ -45,3 +48,29 @@ async def test_an_item_that_fails_fails_the_run(client: Client) -> None:
     assert run["Error"].startswith("node upper: item 1 (line-11): exit code 7")
     assert run["NodeState"]["upper"]["Items"]["Skipped"] == 1
     assert run["NodeState"]["pack"]["Status"] == "SKIPPED"
+
+
+async def test_a_server_killed_while_containers_wait_for_items_goes_on_and_leaves_none(
+    own_server: Callable[..., Server],
+) -> None:
+    server = own_server()
+    order = line_by_line(Concurrency=1)
+    held = f'if grep -q one "$INPUT_LINE"; then {flows.HOLD} fi; '
+    order["NodeDefs"][1] = flows.a_script(
+        "upper", held + UPPER, Inputs=[{"Name": "line"}], Outputs=[{"Name": "out"}], MaxAttempts=1
+    )
+    async with server.client() as client:
+        run = await client.start(order)
+        await flows.put(run, "text", b"one\ntwo\nthree\nfour\nfive\nsix\n")
+        await flows.until_line(client, run, "held", node="upper.0")
+        await armed(server, 4)
+        server.kill()
+        server.start()
+        await flows.let_go(server, run, "upper.0")
+        done = await client.wait(run["ID"])
+        assert done["Status"] == "COMPLETE", done["Error"]
+        assert (await flows.get(done, "packed")).decode().split() == ["ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX"]
+        state = done["NodeState"]["upper"]
+        assert done["StartedAt"] < state["StartedAt"] < state["FinishedAt"] <= done["FinishedAt"]
+        await client.purge(run["ID"])
+        await until(lambda: server.left().keys() <= {"processes"}, "something is left")
