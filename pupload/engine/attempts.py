@@ -7,7 +7,7 @@ The same steps serve an attempt that was under way when the last controller died
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -16,7 +16,7 @@ from typing import TypeVar
 from pupload import errors
 from pupload.domain import events
 from pupload.domain.plan import NodePlan
-from pupload.domain.run import Attempt, AttemptRef, Failure, NodeRun, NodeStatus, Run
+from pupload.domain.run import Attempt, AttemptRef, Failure, NodeStatus, Run
 from pupload.domain.tiers import Tier
 from pupload.domain.watermark import Level
 from pupload.engine import orders, verdict
@@ -31,6 +31,7 @@ from pupload.engine.logs import LogPump
 from pupload.engine.memory import Memory
 from pupload.engine.outputs import Outputs
 from pupload.engine.patience import patiently
+from pupload.engine.reservations import Reservations
 from pupload.engine.staging import Folder, Staging
 from pupload.engine.tasks import Tasks, all_of, ended
 from pupload.engine.work import Phase, Work
@@ -83,8 +84,7 @@ class Attempts:
         self._handout = handout
         self._lookout = Lookout(clock)
         self._works: dict[str, Work] = {}
-        self._reserved: dict[str, Work] = {}
-        """By attempt: those that have room, and are to be started once it is saved that they are admitted."""
+        self.reservations = Reservations(admission=admission, memory=memory, is_begun=self.has_id)
         self._tasks = Tasks()
         self._cleaning = Tasks()
         self._busy: dict[str, set[asyncio.Task[None]]] = {}
@@ -117,39 +117,6 @@ class Attempts:
                 await self._cleaning.idle()
         await self._cleaning.close()
 
-    def reserve(self, run: Run, node: NodeRun, over: Collection[str] = ()) -> bool:
-        """
-        Holds room for the node's attempt where there is some at once; returns whether.
-
-        It is held until the attempt that was admitted is started, or `give_back`. Where there is none it may be that of
-        one of the nodes that are `over` by the same decision: their containers have ended.
-        """
-        planned = run.plan.nodes[node.id]
-        ref = AttemptRef(run=run.id, node=node.id, number=len(node.attempts))
-        if ref.id in self._reserved:
-            return True  # it is decided once more, for nobody knows whether the first time was saved
-        work = Work(ref, planned, phase=Phase.STAGING)
-        if ref.id in self._works:
-            return False
-        instead = (AttemptRef(run=run.id, node=name, number=len(run.nodes[name].attempts)) for name in over)
-        if not self._admission.take(ref, orders.tier_of(planned, node), keeper=work, instead=instead):
-            return False
-        self._reserved[ref.id] = work
-        return True
-
-    def foresee(self, run: Run, node: str, number: int) -> None:
-        """The attempt is about to be saved as one to start: where it has its room, what can be asked before is."""
-        work = self._reserved.get(AttemptRef(run=run.id, node=node, number=number).id)
-        if work is not None and work.foreseen is None:
-            work.foreseen = self._memory.foresee(run, work.node, work.ref)
-
-    def give_back(self, run_id: str) -> None:
-        """What is still reserved for the run is for nothing that it has."""
-        for work in [one for one in self._reserved.values() if one.ref.run == run_id]:
-            del self._reserved[work.ref.id]
-            work.forget()
-            self._admission.release(work.ref, keeper=work)
-
     def start(self, run: Run, node: str, number: int) -> None:
         """Makes the attempt, once however often it is asked for."""
         ref = AttemptRef(run=run.id, node=node, number=number)
@@ -158,7 +125,7 @@ class Attempts:
         admitted = run.nodes[node].attempts[number - 1].admitted_at is not None
         # An earlier start may have made its container without getting to say so.
         phase, planned = Phase.STAGING if admitted else Phase.QUEUED, run.plan.nodes[node]
-        work = self._reserved.pop(ref.id, None) or Work(ref, planned, phase=phase, container=admitted, adopted=admitted)
+        work = self.reservations.begun(ref) or Work(ref, planned, phase=phase, container=admitted, adopted=admitted)
         if admitted:
             # At once, not when its task comes to it: nobody who waits may be given this room before.
             self._admission.hold(ref, orders.tier_of(planned, run.nodes[node]), keeper=work)
@@ -170,7 +137,7 @@ class Attempts:
 
     def let_go(self, run_id: str) -> None:
         """The run is another's: nothing is done for its attempts any more. Containers and directories stay as is."""
-        self.give_back(run_id)
+        self.reservations.give_back(run_id)
         for work in [one for one in self._works.values() if one.ref.run == run_id]:
             self._let_go_of(work)
             if work.task is not None:

@@ -315,15 +315,15 @@ class Engine:
             self.arming.moved(run, decision.changed_nodes)
 
     def _reserve(self, run: Run, node: NodeRun, over: Collection[str]) -> bool:
-        return self.attempts.reserve(run, node, over)
+        return self.attempts.reservations.reserve(run, node, over)
 
     def _foresee(self, run: Run, orders: Sequence[commands.Command]) -> None:
         for order in orders:
             if isinstance(order, commands.StartNode):
-                self.attempts.foresee(run, order.node, order.attempt)
+                self.attempts.reservations.foresee(run, order.node, order.attempt)
 
     def _give_back(self, run_id: str) -> None:
-        self.attempts.give_back(run_id)
+        self.attempts.reservations.give_back(run_id)
 
     def _let_go(self, run_id: str) -> None:
         self.uploads.let_go(run_id)

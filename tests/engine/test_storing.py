@@ -209,7 +209,7 @@ async def test_what_is_not_wanted_by_the_time_there_is_room_leaves_nothing(tmp_p
             await bench.engine.driver.take_up([run.id])
             executor.before["resolve_image"] = gate
             driver.ask = nothing_meant  # type: ignore[method-assign]
-            bench.engine.attempts.reserve = lambda *_: False  # type: ignore[method-assign]  # there is none at once
+            bench.engine.attempts.reservations.reserve = lambda *_: False  # type: ignore[method-assign]  # there is none at once
             await bench.upload(run, "resize-in", PNG)
             await bench.until(gate.reached.is_set)
             driver.look = over  # type: ignore[method-assign]

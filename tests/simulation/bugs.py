@@ -17,6 +17,7 @@ from pupload.engine import (
     lease,
     logs,
     memory,
+    reservations,
     sharing,
     staging,
     sweeping,
@@ -75,8 +76,10 @@ def room_twice(patch: pytest.MonkeyPatch) -> None:
 
 def room_handed_on_too_soon(patch: pytest.MonkeyPatch) -> None:
     """A node has the room of another of its run, which goes on."""
-    careful = attempts.Attempts.reserve
-    patch.setattr(attempts.Attempts, "reserve", lambda self, run, node, over: careful(self, run, node, run.nodes))
+    careful = reservations.Reservations.reserve
+    patch.setattr(
+        reservations.Reservations, "reserve", lambda self, run, node, over: careful(self, run, node, run.nodes)
+    )
 
 
 def logs_again(patch: pytest.MonkeyPatch) -> None:
