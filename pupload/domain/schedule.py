@@ -1,0 +1,217 @@
+"""
+Schedules: when runs of a saved flow are to be started, and which of those moments count.
+
+A moment at which a run is to be started is a fire. When fires are due, it is decided once, in one commit, which of
+them count (`take_up`): those are pending from then on, and the schedule's next fire lies ahead. Then each pending fire
+is seen to, in order, and leaves the schedule with what came of it. A run is started with a key made of its fire, so
+whatever happens between, no fire is lost and none is run twice.
+
+Which moments a cron expression means is told by `ports.Calendar`; here it is a function, `Following`.
+"""
+
+import enum
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from pupload.domain import ids
+
+PREFIX = "sched_"
+
+ON_TIME_SECONDS = 60.0
+"""A fire that is seen to so long after its moment is not late."""
+
+CLAIM_SECONDS = 30.0
+"""For so long others leave a schedule alone whose pending fires somebody sees to."""
+
+MOST_PENDING = 1440
+"""Fires that count at once, the latest: a day of minutes."""
+
+LEAST_INTERVAL_SECONDS = 1
+MOST_SECONDS = 366 * 86400
+"""Of an interval, and of a catch-up window."""
+
+DAY_SECONDS = 86400
+
+Following = Callable[[datetime], datetime | None]
+"""The first fire after a moment; None where there is none any more."""
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class CatchUp(enum.StrEnum):
+    """What becomes of fires that were missed, for there was no server."""
+
+    NONE = "none"
+    ONE = "one"
+    """One run in place of all that were missed within the window: that of the latest fire."""
+    ALL = "all"
+    """A run for each that was missed within the window, in order."""
+
+
+class Overlap(enum.StrEnum):
+    """What becomes of a fire when the run before it is still under way."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    """It waits until that has ended."""
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When runs of a saved flow are to be started."""
+
+    id: str
+    """`sched_` and a ULID."""
+    flow_id: str
+    cron: str = ""
+    """Five fields; empty where there is an interval."""
+    interval_seconds: int = 0
+    """Counted from `created_at`; 0 where there is a cron expression."""
+    timezone: str = "UTC"
+    """In which the cron expression is meant; a name of the IANA data base."""
+    enabled: bool = True
+    paused_until: datetime | None = None
+    """Fires before it do not count."""
+    catch_up: CatchUp = CatchUp.ONE
+    window_seconds: int = DAY_SECONDS
+    """How late a fire may be caught up at most."""
+    overlap: Overlap = Overlap.SKIP
+    params: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime
+    next_at: datetime | None = None
+    """The next fire; None where there is none (any more)."""
+    pending: tuple[datetime, ...] = ()
+    """Fires that count and were not seen to, in order."""
+    look_at: datetime | None = None
+    """When somebody has to see to the schedule; None: never."""
+    last_at: datetime | None = None
+    """The last fire that counted and was seen to, whatever came of it."""
+    last_run: str = ""
+    """The run that was last started."""
+    last_error: str = ""
+    """Why the last fire started no run; empty where it did."""
+    version: int = 0
+    """Grows with every save."""
+
+
+def schedule_id(run_id: str) -> str:
+    """The schedule's id of the same bits."""
+    return PREFIX + run_id.removeprefix(ids.PREFIX)
+
+
+def canonical_id(text: str) -> str | None:
+    """The text in canonical form; None where it can name no schedule. Takes a bare ULID, too."""
+    bare = text.removeprefix(PREFIX)
+    found = None if bare.startswith(ids.PREFIX) else ids.canonical_run_id(bare)
+    return None if found is None else schedule_id(found)
+
+
+def key_of(this: Schedule, fire: datetime) -> str:
+    """The idempotency key of the fire's run."""
+    return f"sched:{this.id}:{fire:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def of_interval(this: Schedule) -> Following:
+    """The fires of a schedule with an interval."""
+    step, start = timedelta(seconds=this.interval_seconds), this.created_at
+
+    def following(after: datetime) -> datetime | None:
+        try:
+            return start + max((after - start) // step + 1, 1) * step
+        except OverflowError:
+            return None
+
+    return following
+
+
+# ── What is decided ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def set_going(this: Schedule, now: datetime, following: Following) -> Schedule:
+    """The schedule from now on: nothing is pending, and the next fire lies ahead; none where it is not enabled."""
+    next_at = _next(this, now, following) if this.enabled else None
+    return replace(this, next_at=next_at, pending=(), look_at=next_at)
+
+
+def take_up(this: Schedule, now: datetime, following: Following) -> Schedule:
+    """
+    The schedule with the fires pending that are due by `now` and count, and the next one ahead.
+
+    Where any are pending, others are to leave it alone for a while (`look_at`): whoever saves this sees to them.
+    """
+    counting = _counting(this, now, following)
+    pending = (*this.pending, *counting)[-MOST_PENDING:]
+    next_at = this.next_at
+    if next_at is not None and next_at <= now:
+        next_at = _next(this, now, following)
+    look_at = now + timedelta(seconds=CLAIM_SECONDS) if pending else next_at
+    return replace(this, next_at=next_at, pending=pending, look_at=look_at)
+
+
+def seen_to(this: Schedule, fire: datetime, *, run: str = "", error: str = "") -> Schedule:
+    """The schedule without this pending fire, which came to a run, or to none for this reason."""
+    pending = tuple(each for each in this.pending if each != fire)
+    return replace(this, pending=pending, last_at=fire, last_run=run or this.last_run, last_error=error)
+
+
+def rested(this: Schedule, *, again_at: datetime) -> Schedule:
+    """The schedule that nobody sees to for now: looked at for its next fire, or `again_at` where any are pending."""
+    moments = [moment for moment in (this.next_at, again_at if this.pending else None) if moment is not None]
+    return replace(this, look_at=min(moments, default=None))
+
+
+def is_too_late(this: Schedule, fire: datetime, now: datetime) -> bool:
+    """Whether the fire is beyond what may be caught up."""
+    return now - fire > timedelta(seconds=max(float(this.window_seconds), ON_TIME_SECONDS))
+
+
+def upcoming(this: Schedule, now: datetime, following: Following, *, count: int) -> tuple[datetime, ...]:
+    """The next fires of the schedule, were it enabled."""
+    found, at = [], _next(this, now, following)
+    while at is not None and len(found) < count:
+        found.append(at)
+        at = following(at)
+    return tuple(found)
+
+
+def _counting(this: Schedule, now: datetime, following: Following) -> tuple[datetime, ...]:
+    """The fires that are due by `now` and count, in order."""
+    if this.next_at is None or this.next_at > now:
+        return ()
+    on_time = now - timedelta(seconds=ON_TIME_SECONDS)
+    window = now - timedelta(seconds=this.window_seconds)
+    start = max(this.next_at, on_time if this.catch_up is CatchUp.NONE else min(window, on_time))
+    if this.paused_until is not None:
+        start = max(start, this.paused_until)
+    due = _latest(start, now, following)
+    if this.catch_up is CatchUp.ONE and due and due[0] < on_time:
+        return due[-1:]
+    return due
+
+
+def _latest(start: datetime, now: datetime, following: Following) -> tuple[datetime, ...]:
+    """The fires from `start` to `now`; where they are very many, the latest."""
+    while True:
+        found = tuple(_walk(start, now, following))
+        if len(found) <= MOST_PENDING:
+            return found
+        start += (now - start) / 2
+
+
+def _walk(start: datetime, now: datetime, following: Following) -> Iterator[datetime]:
+    """Those from `start` to `now`, at most one more than may count at once."""
+    at = following(start - _MICROSECOND)
+    for _ in range(MOST_PENDING + 1):
+        if at is None or at > now:
+            return
+        yield at
+        at = following(at)
+
+
+def _next(this: Schedule, now: datetime, following: Following) -> datetime | None:
+    """The first fire after `now` that is not paused."""
+    if this.paused_until is not None and this.paused_until > now:
+        return following(this.paused_until - _MICROSECOND)
+    return following(now)
