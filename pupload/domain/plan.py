@@ -197,6 +197,15 @@ def _of_item(node: NodePlan, each: Each, name: str, place: int) -> NodePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """The saved flow that a run is of."""
+
+    flow: str
+    """The id."""
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All of a run that never changes."""
 
@@ -229,6 +238,10 @@ class Plan:
     """Ids of the nodes that run when all others have ended; no edge names them among its consumers."""
     conditional: bool = False
     """Whether any node has a condition: some may be left out."""
+    provenance: Provenance | None = None
+    """None: it is of no saved flow."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What whoever started it wants to know it by."""
 
     def __post_init__(self) -> None:
         nodes, edges = self.nodes, self.edges

@@ -62,6 +62,8 @@ def make_plan(
     mishaps: int = 10,
     params: Mapping[str, str] | None = None,
     warnings: Sequence[str] = (),
+    provenance: plan.Provenance | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> plan.Plan:
     """
     What will run. `flow` has no errors (`validation.validate` found none under the same `limits`).
@@ -89,6 +91,8 @@ def make_plan(
         handlers=handlers.of(flow),
         conditional=any(node.when for node in flow.nodes),
         definitions=tuple([nodedef.bare(kind.definition) for kind in types.values()]),
+        provenance=provenance,
+        labels=labels or {},
     )
 
 

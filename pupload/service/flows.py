@@ -1,0 +1,303 @@
+"""Saved flows: kept with every version they had, and run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from pupload import errors
+from pupload.domain import arguments, saved
+from pupload.domain.plan import Provenance
+from pupload.engine.engine import Engine
+from pupload.ports import SavedPage
+from pupload.service.runs import Runs
+from pupload.service.views import Order, RunView
+
+MAX_PAGE = 1000
+"""Flows or versions in one answer."""
+
+MOST_LABELS = 64
+MOST_LABEL = 256
+"""Labels of a run, and letters in each and its value."""
+
+MOST_WORDS = 4096
+"""Letters of a description or a message."""
+MOST_TAGS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A flow that is to be saved. What is None stays as it was, or is as new flows have it."""
+
+    content: saved.Content
+    description: str | None = None
+    tags: tuple[str, ...] | None = None
+    enabled: bool | None = None
+    label: str | None = None
+    """Of the version, where this is a new one."""
+    message: str = ""
+    """What is said of the version."""
+    origin: str = ""
+    """Where the content was found."""
+    if_version: int | None = None
+    """The version that it is a change of; None: whatever it is, 0: none at all."""
+    warnings: tuple[str, ...] = field(default=())
+    """What the surface noticed while reading."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowView:
+    """A saved flow, and one of its versions with its content."""
+
+    flow: saved.SavedFlow
+    version: saved.FlowVersion
+    content: saved.Content
+    warnings: Sequence[str] = ()
+    """About what was saved just now."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What a run takes, as JSON Schema."""
+        return arguments.schema(self.content.flow)
+
+
+class Flows:
+    """
+    What can be asked about saved flows.
+
+    Wherever a flow is asked for, its id does, `namespace/name`, or the name alone of one in the default namespace;
+    every such method raises `errors.UnknownSavedFlow`.
+    """
+
+    def __init__(self, *, engine: Engine, runs: Runs) -> None:
+        self._flows = engine.world.saved
+        self._runs = runs
+        self._clock = engine.world.clock
+        self._ids = engine.world.ids
+
+    async def find(self, flow: str) -> saved.SavedFlow:
+        """The flow of this id or name."""
+        flow_id = saved.canonical_id(flow)
+        if flow_id is not None:
+            return await self._flows.get(flow_id)
+        namespace, name = saved.split(flow)
+        if saved.objection(namespace, name):
+            raise errors.UnknownSavedFlow(flow=flow[: saved.MOST_NAME])
+        return await self._flows.find(namespace, name)
+
+    async def get(self, flow: str, *, version: int | None = None) -> FlowView:
+        """The flow with one of its versions, else the latest. Raises `errors.UnknownVersion`."""
+        found = await self.find(flow)
+        about, content = await self._flows.version(found.id, found.version if version is None else version)
+        return FlowView(flow=found, version=about, content=content)
+
+    async def list(
+        self,
+        *,
+        namespace: str | None = None,
+        source: str | None = None,
+        text: str = "",
+        enabled: bool | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> SavedPage:
+        """Those that match all that is given, by namespace and name; `limit` is at most 1 000."""
+        return await self._flows.list(
+            namespace=None if namespace is None else namespace.strip("/"),
+            source=source,
+            text=text,
+            enabled=enabled,
+            limit=min(max(limit, 0), MAX_PAGE),
+            offset=max(offset, 0),
+        )
+
+    async def versions(self, flow: str, *, limit: int = 100, offset: int = 0) -> Sequence[saved.FlowVersion]:
+        """The latest first; `limit` is at most 1 000."""
+        found = await self.find(flow)
+        return await self._flows.versions(found.id, limit=min(max(limit, 0), MAX_PAGE), offset=max(offset, 0))
+
+    async def diff(self, flow: str, old: int, new: int) -> Sequence[saved.Change]:
+        """What is otherwise in the version `new`. Raises `errors.UnknownVersion`."""
+        found = await self.find(flow)
+        _, before = await self._flows.version(found.id, old)
+        _, after = await self._flows.version(found.id, new)
+        return saved.diff(before, after)
+
+    # ── Changing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def save(self, flow: str, draft: Draft, *, source: str = saved.API) -> FlowView:
+        """
+        The flow, new or with what the draft says: a new version where its content is not that of the latest.
+
+        Raises `errors.Invalid` with all findings, `errors.Malformed` for a name that none can have,
+        `errors.Conflict` where the flow is another source's, or another version than the draft is a change of, and
+        `errors.FlowChanged` where somebody else was quicker. Nothing is saved then.
+        """
+        _check_words(draft)
+        before = await self._before(flow)
+        if before is not None:
+            _check_source(before, source)
+        there = 0 if before is None else before.version
+        if draft.if_version not in (None, there):
+            raise errors.Conflict(reason=f"flow {flow} is at version {there}, not {draft.if_version}")
+        warnings = await self._judge(draft)
+        if before is None:
+            return replace(await self._create(flow, draft, source), warnings=warnings)
+        return replace(await self._change(before, draft), warnings=warnings)
+
+    async def rollback(self, flow: str, version: int, *, message: str = "") -> FlowView:
+        """
+        The content of that version is the latest again, as a version of its own. Raises as `save` does.
+
+        It is judged as it would be now: what is not allowed any more does not come back.
+        """
+        found = await self.find(flow)
+        about, content = await self._flows.version(found.id, version)
+        said = message or f"back to version {about.number}"
+        return await self.save(found.id, Draft(content=content, message=said, origin=f"version {about.number}"))
+
+    async def enable(self, flow: str, *, enabled: bool = True) -> saved.SavedFlow:
+        """Runs of it may be started, or not. Raises `errors.Conflict` where the flow is another source's."""
+        found = await self.find(flow)
+        _check_source(found, saved.API)
+        if found.enabled == enabled:
+            return found
+        changed = replace(found, enabled=enabled, revision=found.revision + 1, updated_at=self._clock.now())
+        await self._flows.put(changed)
+        return changed
+
+    async def remove(self, flow: str) -> None:
+        """
+        The flow and its versions are gone. Runs of it go on, and can be looked at: they have all they need.
+
+        Raises `errors.Conflict` where the flow is another source's.
+        """
+        found = await self.find(flow)
+        _check_source(found, saved.API)
+        await self._flows.remove(found.id)
+
+    # ── Running ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(
+        self,
+        flow: str,
+        *,
+        version: int | None = None,
+        params: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunView:
+        """
+        A new run of the flow, of that version or the latest; or the run of it that was started with this key before.
+
+        Raises `errors.Conflict` where the flow is not enabled, `errors.UnknownVersion`, and as `Runs.start` does.
+        """
+        _check_labels(labels or {})
+        view = await self.get(flow, version=version)
+        if not view.flow.enabled:
+            raise errors.Conflict(reason=f"flow {view.flow.full_name} is not enabled")
+        order = Order(
+            flow=view.content.flow,
+            definitions=view.content.definitions,
+            params=params or {},
+            provenance=Provenance(flow=view.flow.id, version=view.version.number),
+            labels=labels or {},
+        )
+        key = None if idempotency_key is None else f"flow {view.flow.id} {idempotency_key}"
+        return await self._runs.start(order, idempotency_key=key)
+
+    # ── Parts ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _before(self, flow: str) -> saved.SavedFlow | None:
+        """The flow as it is, None where there is none and it may be called so."""
+        if saved.canonical_id(flow) is not None:
+            return await self.find(flow)  # an id is given by us: there is none to be made up
+        namespace, name = saved.split(flow)
+        if objection := saved.objection(namespace, name):
+            raise errors.Malformed(reason=objection)
+        try:
+            return await self._flows.find(namespace, name)
+        except errors.UnknownSavedFlow:
+            return None
+
+    async def _judge(self, draft: Draft) -> tuple[str, ...]:
+        """What is remarkable about the content. Raises `errors.Invalid` with all findings."""
+        order = Order(flow=draft.content.flow, definitions=draft.content.definitions)
+        found = await self._runs.validate(order, given=False)
+        if any(finding.is_error for finding in found):
+            raise errors.Invalid(what="flow", findings=tuple(found))
+        return (*draft.warnings, *(f"{finding.code} {finding.description}" for finding in found))
+
+    async def _create(self, flow: str, draft: Draft, source: str) -> FlowView:
+        namespace, name = saved.split(flow)
+        now = self._clock.now()
+        new = saved.SavedFlow(
+            id=saved.new_id(self._ids.new_run_id()),
+            namespace=namespace,
+            name=name,
+            description=draft.description or "",
+            tags=draft.tags or (),
+            source=source,
+            enabled=draft.enabled is not False,
+            label=draft.label or saved.FIRST_LABEL,
+            created_at=now,
+            updated_at=now,
+        )
+        version = _version(new, draft, now)
+        await self._flows.put(new, version, draft.content)
+        return FlowView(flow=new, version=version, content=draft.content)
+
+    async def _change(self, before: saved.SavedFlow, draft: Draft) -> FlowView:
+        """The flow with what the draft says; it is left alone where that is how it is."""
+        version, content = await self._flows.version(before.id, before.version)
+        said = replace(
+            before,
+            description=before.description if draft.description is None else draft.description,
+            tags=before.tags if draft.tags is None else draft.tags,
+            enabled=before.enabled if draft.enabled is None else draft.enabled,
+        )
+        same = content == draft.content and draft.label in (None, before.label)
+        if same and said == before:
+            return FlowView(flow=before, version=version, content=content)
+        now = self._clock.now()
+        changed = replace(said, revision=before.revision + 1, updated_at=now)
+        if same:
+            await self._flows.put(changed)
+            return FlowView(flow=changed, version=version, content=content)
+        label = draft.label or saved.next_label(before.label)
+        changed = replace(changed, version=before.version + 1, label=label)
+        version = _version(changed, draft, now)
+        await self._flows.put(changed, version, draft.content)
+        return FlowView(flow=changed, version=version, content=draft.content)
+
+
+def _version(this: saved.SavedFlow, draft: Draft, now: datetime) -> saved.FlowVersion:
+    return saved.FlowVersion(
+        flow=this.id, number=this.version, label=this.label, at=now, message=draft.message, origin=draft.origin
+    )
+
+
+def _check_source(found: saved.SavedFlow, source: str) -> None:
+    if found.source == source:
+        return
+    where = "through the API" if found.source == saved.API else f"in source {found.source}"
+    raise errors.Conflict(reason=f"flow {found.full_name} is kept {where}: change it there")
+
+
+def _check_words(draft: Draft) -> None:
+    """Raises `errors.Malformed` for more words than anybody reads."""
+    said = {"Description": draft.description or "", "Message": draft.message}
+    for name, text in said.items():
+        if len(text) > MOST_WORDS:
+            raise errors.Malformed(reason=f"{name} has {MOST_WORDS} letters at most")
+    if any(len(text) > MOST_LABEL for text in (draft.label or "", *(draft.tags or ()))):
+        raise errors.Malformed(reason=f"Label and each of Tags have {MOST_LABEL} letters at most")
+    if len(draft.tags or ()) > MOST_TAGS:
+        raise errors.Malformed(reason=f"a flow has {MOST_TAGS} tags at most")
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    """Raises `errors.Malformed` for more than anybody needs."""
+    if len(labels) > MOST_LABELS or any(max(len(name), len(value)) > MOST_LABEL for name, value in labels.items()):
+        reason = f"a run has {MOST_LABELS} labels at most, with {MOST_LABEL} letters at most in each name and value"
+        raise errors.Malformed(reason=reason)
