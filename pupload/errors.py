@@ -94,12 +94,28 @@ class UnknownSecret(Unknown):
     """secret {name} does not exist"""
 
 
+class UnknownSchedule(Unknown):
+    """schedule {name} does not exist"""
+
+
 class UnknownFlow(Unknown):
     """Flow {flow} does not exist in project {project}"""
 
 
+class UnknownSavedFlow(Unknown):
+    """Flow {flow} is not saved here"""
+
+
+class UnknownVersion(Unknown):
+    """Flow {flow} has no version {number}"""
+
+
 class UnknownDelivery(Unknown):
     """Callback {delivery} of run {run} does not exist."""
+
+
+class NoPreview(Unknown):
+    """no preview available: {reason}"""
 
 
 class NotAwaited(Refused):
@@ -114,8 +130,20 @@ class NotOver(Conflict):
     """run {run} is {status}: only a run that has ended can be purged; cancel it first"""
 
 
+class NameTaken(Conflict):
+    """there is a flow {flow} already"""
+
+
+class FlowChanged(Conflict):
+    """flow {flow} was changed by somebody else since: look at it, and save it again"""
+
+
 class NotResumable(Conflict):
     """run {run} cannot be resumed any more: {reason}"""
+
+
+class CursorExpired(Refused):
+    """What came after {place} is not known any more: look at the runs as they stand, and begin anew."""
 
 
 class Forbidden(Refused):
@@ -131,6 +159,10 @@ class TooLarge(Refused):
 
 class TryLater(PuploadError):
     """Not now: {reason}"""
+
+
+class FellBehind(TryLater):
+    """what happens is told faster than it is taken: go on after {place}"""
 
 
 class StoreUnavailable(TryLater):

@@ -91,7 +91,7 @@ class Server:
         """The URL of the one database for all who have it to themselves while they run; new tables are slow to make."""
         if not await self.say("SELECT FROM pg_database WHERE datname = 'emptied'"):
             await self.say("CREATE DATABASE emptied TEMPLATE template0 STRATEGY wal_log")
-        for table in ("runs", "projects", "secrets", "controllers", "meta"):
+        for table in ("runs", "feed", "projects", "saved_flows", "schedules", "secrets", "controllers", "meta"):
             if await self.say("SELECT FROM pg_tables WHERE tablename = $1", table, database="emptied"):
                 await self.say(f"DELETE FROM {table}", database="emptied")
         return self.url("emptied")

@@ -6,13 +6,14 @@ them count (`take_up`): those are pending from then on, and the schedule's next 
 is seen to, in order, and leaves the schedule with what came of it. A run is started with a key made of its fire, so
 whatever happens between, no fire is lost and none is run twice.
 
-Which moments a cron expression means is told by `ports.Calendar`; here it is a function, `Following`.
+Which moments a cron expression means is told by `Calendar`; here it is a function, `Following`.
 """
 
 import enum
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from pupload.domain import ids
 
@@ -124,6 +125,51 @@ def of_interval(this: Schedule) -> Following:
             return None
 
     return following
+
+
+# ── What is asked of the world ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Calendar(Protocol):
+    """Which moments a cron expression means, in a time zone. Local arithmetic."""
+
+    def check(self, cron: str, timezone: str) -> None:
+        """Raises `errors.Malformed` for what is no expression of five fields, or no time zone."""
+
+    def following(self, cron: str, timezone: str, after: datetime) -> datetime | None:
+        """The first of them after the moment, in UTC; None where there is none any more. Raises as `check` does."""
+
+
+class Schedules(Protocol):
+    """
+    When runs of saved flows are to be started, durably.
+
+    Several controllers may see to the same schedules. Whoever does saves first that it does (`take_up`): of
+    those who do so at once, one succeeds.
+    """
+
+    async def put(self, this: Schedule) -> Schedule | None:
+        """
+        Saves it in place of the one with the same version, or as a new one where that is 0. Returns it with its new
+        version.
+
+        None, and nothing is saved, when somebody else saved it since, or it is not there any more.
+        """
+
+    async def get(self, schedule_id: str) -> Schedule:
+        """Raises `errors.UnknownSchedule`."""
+
+    async def list(self, *, flow_id: str | None = None, enabled: bool | None = None) -> Sequence[Schedule]:
+        """All of them, or those of a flow, or those that are enabled or not, in the order of their ids."""
+
+    async def remove(self, schedule_id: str) -> None:
+        """Raises `errors.UnknownSchedule`."""
+
+    async def due(self, now: datetime, *, limit: int = 100) -> Sequence[Schedule]:
+        """Those that somebody has to see to by `now`, the longest overdue first."""
+
+    async def next_look(self) -> datetime | None:
+        """The earliest moment at which somebody has to see to one; None where there is none."""
 
 
 # ── What is decided ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from pupload.adapters.db.database import Database
 from pupload.adapters.memory.secrets import Secrets
 from pupload.adapters.memory.state import State
 from pupload.adapters.sealing.sealer import FileSealer
-from pupload.domain import artifact, events, flow, plan, run, tiers
+from pupload.domain import artifact, events, flow, plan, run, schedule, tiers
 from tests import postgres
 
 NOON = datetime(2026, 3, 3, 12, 0, 0, 123456, tzinfo=UTC)
@@ -38,6 +38,9 @@ class Ports:
     outbox: ports.Outbox
     ownership: ports.Ownership
     memo: ports.Memo
+    feed: ports.Feed
+    schedules: schedule.Schedules
+    saved: ports.SavedFlows
     lasts: bool
     """Whether what was saved outlives the process."""
     close: Callable[[], Awaitable[None]]
@@ -58,6 +61,9 @@ async def _open_memory(folder: Path) -> Ports:
         state.outbox,
         state.ownership,
         state.memo,
+        state.feed,
+        state.schedules,
+        state.saved,
         lasts=False,
         close=_stay_open,
         reopen=reopen,
@@ -98,6 +104,9 @@ def _ports(database: Database, reopen: Callable[[], Awaitable[Ports]]) -> Ports:
         database.outbox,
         database.ownership,
         database.memo,
+        database.feed,
+        database.schedules,
+        database.saved,
         lasts=True,
         close=database.close,
         reopen=reopen,
@@ -144,6 +153,18 @@ class Bench:
     @property
     def memo(self) -> ports.Memo:
         return self._now.memo
+
+    @property
+    def feed(self) -> ports.Feed:
+        return self._now.feed
+
+    @property
+    def saved(self) -> ports.SavedFlows:
+        return self._now.saved
+
+    @property
+    def schedules(self) -> schedule.Schedules:
+        return self._now.schedules
 
     async def again(self) -> None:
         """Closed and opened again."""

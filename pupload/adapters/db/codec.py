@@ -15,7 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 import msgspec
 
 from pupload import errors, ports
-from pupload.domain import artifact, delivery, events, flow, memo, plan, run, shares
+from pupload.domain import artifact, delivery, events, flow, memo, plan, run, saved, schedule, shares
 
 SHAPE = 1
 """Of every blob written now."""
@@ -99,8 +99,12 @@ NODE: Record[run.NodeRun] = Record(run.NodeRun)
 ARTIFACT: Record[artifact.Artifact] = Record(artifact.Artifact)
 LINES: Record[Sequence[ports.LogLine]] = Record(tuple[ports.LogLine, ...])
 PROJECT: Record[ports.Project] = Record(ports.Project)
+SAVED_FLOW: Record[saved.SavedFlow] = Record(saved.SavedFlow)
+FLOW_VERSION: Record[saved.FlowVersion] = Record(saved.FlowVersion)
+FLOW_CONTENT: Record[saved.Content] = Record(saved.Content)
 DELIVERY: Record[delivery.Delivery] = Record(delivery.Delivery)
 MEMO: Record[memo.Entry] = Record(memo.Entry)
+SCHEDULE: Record[schedule.Schedule] = Record(schedule.Schedule)
 
 _EVENTS: Mapping[str, Record[events.Event]] = {name: Record(kind) for name, kind in events.KINDS.items()}
 

@@ -13,6 +13,7 @@ import sqlalchemy
 
 from pupload import errors, ports
 from pupload.adapters.db import schemes, session, sqlite, sqlite_home
+from pupload.adapters.db.feed import Feed
 from pupload.adapters.db.hub import Hub
 from pupload.adapters.db.journal import Journal
 from pupload.adapters.db.me import Me
@@ -21,6 +22,8 @@ from pupload.adapters.db.outbox import Outbox
 from pupload.adapters.db.ownership import Ownership
 from pupload.adapters.db.projects import Projects
 from pupload.adapters.db.runs import Runs
+from pupload.adapters.db.saved import SavedFlows
+from pupload.adapters.db.schedules import Schedules
 from pupload.adapters.db.sealed import Seal
 from pupload.adapters.db.secrets import Secrets
 
@@ -70,10 +73,13 @@ class Database:
         self.runs = Runs(home.writer, home.readers, me, seal)
         self.ownership = Ownership(home.writer, home.readers, home.hub, me, alone=home.alone)
         self.journal = Journal(home.writer, home.readers, home.hub)
+        self.feed = Feed(home.writer, home.readers, home.hub)
         self.flows = Projects(home.writer, home.readers, seal)
         self.secrets = Secrets(home.writer, home.readers, seal)
         self.outbox = Outbox(home.writer, home.readers, seal)
         self.memo = Memos(home.writer, home.readers)
+        self.saved = SavedFlows(home.writer, home.readers, seal)
+        self.schedules = Schedules(home.writer, home.readers, seal)
 
     @classmethod
     async def open(

@@ -69,6 +69,16 @@ def delivery(delivery_id: str) -> str:
     return f"callback {delivery_id}"
 
 
+def schedule(schedule_id: str) -> str:
+    """What a schedule's blob is for."""
+    return f"schedule {schedule_id}"
+
+
+def flow_version(version_id: str) -> str:
+    """What the blob of a saved flow's version is for."""
+    return f"version {version_id}"
+
+
 def secret(name: str) -> str:
     """What a secret's blob is for."""
     return f"secret {name}"

@@ -57,6 +57,7 @@ runs = Table(
     Column("tidy_at", BigInteger),
     Column("doomed_at", BigInteger),
     Column("family", TEXT),
+    Column("flow_id", TEXT),
     Index("runs_unclosed", "owner", "created_at", **_where("closed_at IS NULL")),
     Index("runs_to_tidy", "tidy_at"),
     Index("runs_untidied", "finished_at", **_where("tidy_at IS NULL AND finished_at IS NOT NULL")),
@@ -65,13 +66,14 @@ runs = Table(
     Index("runs_by_age", "created_at", "id"),
     Index("runs_by_status", "status", "created_at", "id"),
     Index("runs_by_flow", "flow", "created_at", "id"),
+    Index("runs_by_saved_flow", "flow_id", "created_at", "id", **_where("flow_id IS NOT NULL")),
 )
 """
 One row per run. `last_seq` counts its journal: it grows in the statement that moves the version.
 
 `owner` and `fence` say which controller may write (`ports.Ownership`); `closed_at` when the run, being over, had given
 up all it held. `tidy_at` is when something of it is to be deleted next, `doomed_at` since when all of it is. `family`
-is the first of the runs that it goes back to by being resumed.
+is the first of the runs that it goes back to by being resumed, `flow_id` the saved flow that it is of.
 """
 
 plans = Table(
@@ -172,6 +174,20 @@ secrets = Table(
 )
 """Sealed values by their names."""
 
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("flow_id", TEXT, nullable=False),
+    Column("enabled", Integer, nullable=False),
+    Column("look_at", BigInteger),
+    Column("version", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("schedules_by_flow", "flow_id", "id"),
+    Index("schedules_due", "look_at", **_where("look_at IS NOT NULL")),
+)
+"""When runs of saved flows are to be started; `look_at` is when somebody has to see to one."""
+
 memos = Table(
     "memos",
     metadata,
@@ -188,6 +204,33 @@ memos = Table(
 )
 """Work that was done, by what it is known by; it goes with the run whose objects it names."""
 
+saved_flows = Table(
+    "saved_flows",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("namespace", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("source", TEXT, nullable=False),
+    Column("enabled", Integer, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("words", TEXT, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("saved_flows_by_name", "namespace", "name", unique=True),
+)
+"""Flows under their names; `words` are what a search looks in, in small letters."""
+
+saved_versions = Table(
+    "saved_versions",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("flow_id", TEXT, ForeignKey("saved_flows.id", ondelete="CASCADE"), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("about", LargeBinary, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("saved_versions_by_flow", "flow_id", "number", unique=True),
+)
+"""Their versions: what is told of each, and its content, sealed."""
+
 deliveries = Table(
     "deliveries",
     metadata,
@@ -201,3 +244,21 @@ deliveries = Table(
     Index("deliveries_due", "due_at", **_where("due_at IS NOT NULL")),
 )
 """Callbacks; `due_at` is empty when nothing is to be tried any more."""
+
+feed = Table(
+    "feed",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("txid", BigInteger, nullable=False),
+    Column("run_id", TEXT, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("upto", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Index("feed_in_order", "txid", "id"),
+)
+"""
+Which part of which journal (`kind` 0) or log (1) came when: the `count` entries or lines that end with `upto`.
+
+`txid` is the transaction that wrote it (0 where there is one writer): see `pupload.adapters.db.feed`. A row outlives
+its run, and then tells nothing: a run is removed without looking for its rows here.
+"""

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Self
 
 from pupload import errors, ports
-from pupload.adapters.memory import memos, outbox, retention
+from pupload.adapters.memory import feed, memos, outbox, retention, saved, schedules
 from pupload.adapters.memory.books import Book, Me, Shelf, Subscription
 from pupload.adapters.memory.ownership import Ownership
 from pupload.domain import events, run, values
@@ -29,9 +29,12 @@ class State:
         """Leases are timed by the clock, the process's own where none is given."""
         self.shelf = Shelf(clock.monotonic if clock else time.monotonic)
         self.journal = Journal(self.shelf)
+        self.feed = feed.Feed(self.shelf)
         self.flows = Flows()
+        self.saved = saved.SavedFlows()
         self.outbox = outbox.Outbox(lambda run_id: run_id in self.shelf.books)
         self.memo = memos.Memos(lambda run_id: run_id in self.shelf.books)
+        self.schedules = schedules.Schedules()
         self._be(Me())
 
     def as_controller(self, controller_id: str) -> Self:
@@ -91,7 +94,13 @@ class Runs(retention.Retention):
         return new
 
     async def list(
-        self, *, status: run.Status | None = None, flow: str | None = None, limit: int = 100, offset: int = 0
+        self,
+        *,
+        status: run.Status | None = None,
+        flow: str | None = None,
+        flow_id: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> ports.RunPage:
         """See `ports.RunStore.list`."""
         await asyncio.sleep(0)
@@ -101,6 +110,7 @@ class Runs(retention.Retention):
             if book.doomed_at is None
             and (status is None or book.head.status is status)
             and (flow is None or book.head.plan.flow.name == flow)
+            and (flow_id is None or _saved_flow(book) == flow_id)
         ]
         found.sort(key=lambda book: (book.head.created_at, book.head.id), reverse=True)
         return ports.RunPage(runs=[_summary(book) for book in found[offset : offset + limit]], total=len(found))
@@ -143,6 +153,7 @@ class Runs(retention.Retention):
             book.started_at = decision.at
         for seq, event in enumerate(decision.events, start=len(book.entries) + 1):
             book.entries.append(ports.Entry(run=book.head.id, seq=seq, at=decision.at, event=event))
+        self._shelf.feed(book.head.id, lines=False, upto=len(book.entries), count=len(decision.events))
         self._shelf.wake(book.head.id)
 
 
@@ -173,6 +184,7 @@ class Journal:
                 ports.LogRecord(run=run_id, node=node, attempt=attempt, number=number, cursor=cursor, line=line)
             )
         if lines:
+            self._shelf.feed(run_id, lines=True, upto=len(book.logs), count=len(lines))
             self._shelf.wake(run_id)
 
     async def count_logs(self, run_id: str, node: str, attempt: int) -> int:
@@ -204,7 +216,7 @@ class Journal:
 
     def subscribe(self, run_id: str) -> ports.Subscription:
         """See `ports.Journal.subscribe`."""
-        return Subscription(self._shelf, run_id)
+        return Subscription(self._shelf.listeners, run_id)
 
 
 class Flows:
@@ -240,4 +252,10 @@ def _summary(book: Book) -> ports.RunSummary:
         started_at=book.started_at,
         finished_at=book.head.finished_at,
         error=book.head.error,
+        flow_id=_saved_flow(book),
     )
+
+
+def _saved_flow(book: Book) -> str:
+    provenance = book.head.plan.provenance
+    return provenance.flow if provenance else ""
