@@ -7,7 +7,6 @@ another's data base refuses to work. libmagic is not safe to share between threa
 
 import asyncio
 import ctypes
-import mmap
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -18,7 +17,6 @@ from pathlib import Path
 import pylibmagic
 
 from pupload import errors
-from pupload.adapters.magic import plain
 
 _MIME_TYPE = 0x0000010
 _NO_CHECK_COMPRESS = 0x0001000
@@ -127,44 +125,16 @@ class _Cookie:
         library.magic_open.restype = ctypes.c_void_p
         library.magic_open.argtypes = [ctypes.c_int]
         library.magic_load.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-        library.magic_load_buffers.argtypes = [
-            ctypes.c_void_p,
-            ctypes.POINTER(ctypes.c_void_p),
-            ctypes.POINTER(ctypes.c_size_t),
-            ctypes.c_size_t,
-        ]
         library.magic_buffer.restype = ctypes.c_char_p
         library.magic_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
         self._library = library
         self._handle = library.magic_open(_FLAGS)
         if library.magic_load(self._handle, str(folder / "magic.mgc").encode()) != 0:
             raise errors.Misconfigured(reason="libmagic cannot load its data base; install pylibmagic anew")
-        self._for_plain = self._load(plain.without_expressions(folder / "magic.mgc"))
-
-    def _load(self, base: mmap.mmap | None) -> int | None:
-        """An instance with this data base; None without one."""
-        if base is None:
-            return None
-        handle: int = self._library.magic_open(_FLAGS)
-        self._base = (ctypes.c_char * len(base)).from_buffer(base)  # which has to stay where it is
-        places = (ctypes.c_void_p * 1)(ctypes.addressof(self._base))
-        sizes = (ctypes.c_size_t * 1)(len(base))
-        return handle if self._library.magic_load_buffers(handle, places, sizes, 1) == 0 else None
-
-    @property
-    def knows_plain(self) -> bool:
-        """Whether plain text is told quickly."""
-        return self._for_plain is not None
 
     def tell(self, head: bytes) -> str:
         """The media type, `application/octet-stream` where the library has no answer."""
-        if self._for_plain is not None and plain.is_plain(head):
-            return self.by(self._for_plain, head)
-        return self.by(self._handle, head)
-
-    def by(self, handle: int, head: bytes) -> str:
-        """What this instance of the library tells."""
-        told = self._library.magic_buffer(handle, head, len(head))
+        told = self._library.magic_buffer(self._handle, head, len(head))
         # A type never has blanks; an answer with any is an error message of a rule.
         text = told.decode("ascii", "replace").lower() if told else _UNKNOWN
         return _UNKNOWN if " " in text or "/" not in text else text
