@@ -58,10 +58,14 @@ class Runs:
         self._terms = terms
         self._follower = Follower(engine.world.journal)
 
-    async def validate(self, order: Order) -> Sequence[Finding]:
-        """Everything that is wrong with the flow or remarkable about it; runs nothing, stores nothing."""
-        order = _filled(order)
-        return await self._validate(order, await self._definitions(order.flow, order.definitions))
+    async def validate(self, order: Order, *, given: bool = True) -> Sequence[Finding]:
+        """
+        Everything that is wrong with the flow or remarkable about it; runs nothing, stores nothing.
+
+        Its parameters are judged too, unless none are `given` yet: then no value that one stands for is.
+        """
+        order = _filled(order) if given else order
+        return await self._validate(order, await self._definitions(order.flow, order.definitions), given=given)
 
     async def start(self, order: Order, *, idempotency_key: str | None = None) -> RunView:
         """
@@ -101,6 +105,8 @@ class Runs:
             default_timeout_seconds=self._terms.node_seconds,
             params=params.values(order.flow, order.params),
             warnings=warnings,
+            provenance=order.provenance,
+            labels=order.labels,
         )
         plan = await aside.aside(make_plan, large=_is_large(order))
         for store in plan.stores.values():
@@ -125,11 +131,18 @@ class Runs:
         return await self._engine.driver.look(canonical)
 
     async def list(
-        self, *, status: Status | None = None, flow: str | None = None, limit: int = 100, offset: int = 0
+        self,
+        *,
+        status: Status | None = None,
+        flow: str | None = None,
+        flow_id: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> RunPage:
-        """Newest first; `limit` is at most 1 000."""
+        """Newest first, those of the flow of this name and of the saved flow; `limit` is at most 1 000."""
         limit, offset = min(max(limit, 0), MAX_PAGE), max(offset, 0)
-        return await self._engine.world.runs.list(status=status, flow=flow, limit=limit, offset=offset)
+        runs = self._engine.world.runs
+        return await runs.list(status=status, flow=flow, flow_id=flow_id, limit=limit, offset=offset)
 
     async def cancel(self, run_id: str, *, mode: str = "kill") -> RunView:
         """
@@ -204,7 +217,15 @@ class Runs:
         self._engine.disks.check()
         before = await self._definitions(old.plan.flow, old.plan.definitions)
         changed, definitions = replaying.edited(old.plan.flow, before, edits)
-        order = _filled(Order(flow=changed, definitions=definitions, params=old.plan.params))
+        order = _filled(
+            Order(
+                flow=changed,
+                definitions=definitions,
+                params=old.plan.params,
+                provenance=old.plan.provenance,
+                labels=old.plan.labels,
+            )
+        )
         world = self._engine.world
         new_id, now = world.ids.new_run_id(), world.clock.now()
         plan = await self._plan(order, definitions, new_id, now)
@@ -274,14 +295,21 @@ class Runs:
         """Journal entries with a sequence number above `after`, in groups; `follow` and errors as for `logs`."""
         return self._follower.events(self.find, run_id, after=after, follow=follow)
 
-    async def _validate(self, order: Order, definitions: Sequence[nodedef.NodeDef]) -> Sequence[Finding]:
+    async def _validate(
+        self, order: Order, definitions: Sequence[nodedef.NodeDef], *, given: bool = True
+    ) -> Sequence[Finding]:
         """Definitions behind the request's own are the catalogue's, and pointers into them say so."""
         own = len(order.definitions)
         pointers = [f"/NodeDefs/{position}" for position in range(own)]
         pointers += [f"/Catalogue/{definition.uses.replace('/', '~1')}" for definition in definitions[own:]]
         limits = replace(self._terms.limits, secrets=await self._secrets(order, definitions))
         judge = partial(
-            validation.validate, order.flow, definitions, limits=limits, pointers=pointers, given=order.params
+            validation.validate,
+            order.flow,
+            definitions,
+            limits=limits,
+            pointers=pointers,
+            given=order.params if given else None,
         )
         found = await aside.aside(judge, large=_is_large(order))
         return in_order((*found, *self._stores_that_cannot_be_used(order.flow, found)))

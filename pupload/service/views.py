@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pupload.domain import artifact, flow, nodedef, run
+from pupload.domain import artifact, flow, nodedef, plan, run
 from pupload.ports import LogRecord, Part
 
 
@@ -20,6 +20,10 @@ class Order:
     """What is given to the run."""
     warnings: tuple[str, ...] = ()
     """What the surface noticed while reading, such as unknown fields."""
+    provenance: plan.Provenance | None = None
+    """The saved flow that it is."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What the run is to be known by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,11 +48,18 @@ class Runs(retention.Retention):
         return await self._writer.do(saves.Save(new), run_id=decision.run.id)
 
     async def list(
-        self, *, status: run.Status | None = None, flow: str | None = None, limit: int = 100, offset: int = 0
+        self,
+        *,
+        status: run.Status | None = None,
+        flow: str | None = None,
+        flow_id: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> ports.RunPage:
         """See `ports.RunStore.list`."""
-        given = status is not None, flow is not None
-        wanted = {"status": status and status.value, "flow": flow, "limit": max(limit, 0), "offset": max(offset, 0)}
+        given = status is not None, flow is not None, flow_id is not None
+        wanted: dict[str, Any] = {"status": status and status.value, "flow": flow, "flow_id": flow_id}
+        wanted |= {"limit": max(limit, 0), "offset": max(offset, 0)}
 
         def page(session: Session) -> ports.RunPage:
             rows = session.run(statements.PAGES[given], wanted)
@@ -125,6 +132,7 @@ def _create(session: Session, seal: sealed.Seal, decision: run.Decision, key: st
             "head": codec.encode_head(new),
             "owner": new.owner,
             "fence": new.fence,
+            "flow_id": new.plan.provenance and new.plan.provenance.flow,
         },
     ).fetchall()
     if not inserted:
@@ -150,7 +158,7 @@ def _earlier(session: Session, seal: sealed.Seal, run_id: str, key: str | None) 
 
 
 def _summary(row: Sequence[Any]) -> ports.RunSummary:
-    run_id, flow, status, created_at, started_at, finished_at, error = row
+    run_id, flow, status, created_at, started_at, finished_at, error, flow_id = row
     return ports.RunSummary(
         id=run_id,
         flow=flow,
@@ -159,4 +167,5 @@ def _summary(row: Sequence[Any]) -> ports.RunSummary:
         started_at=codec.maybe_moment(started_at),
         finished_at=codec.maybe_moment(finished_at),
         error=error,
+        flow_id=flow_id or "",
     )

@@ -5,6 +5,7 @@ They are compiled once, on first use, by the session of each database: what is l
 own call. Parameters are named; in updates they begin with `new_` where the name would be a column's.
 """
 
+from itertools import product
 from typing import Any
 
 from sqlalchemy import (
@@ -34,6 +35,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from pupload.adapters.db.tables import (
     artifacts,
+    feed,
     journal,
     letters,
     log_batches,
@@ -89,6 +91,24 @@ def _of_this_machine(_element: Any, _compiler: Any, **_: Any) -> str:
 
 
 NOW = _Now()
+
+
+class _Transaction(FunctionElement[int]):
+    """The number of the transaction that is under way; 0 where there is but one at a time."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(_Transaction, "postgresql")
+def _numbered(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "pg_current_xact_id()::text::bigint"
+
+
+@compiles(_Transaction, "sqlite")
+def _not_numbered(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "0"
+
 
 # ── Writing runs ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -171,17 +191,24 @@ UNFINISHED = select(runs.c.id).where(_GOING).order_by(runs.c.created_at, runs.c.
 
 _STATUS = runs.c.status == bindparam("status")
 _FLOW = runs.c.flow == bindparam("flow")
-_FILTERS: dict[tuple[bool, bool], Any] = {
-    (False, False): None,
-    (True, False): _STATUS,
-    (False, True): _FLOW,
-    (True, True): and_(_STATUS, _FLOW),
+_SAVED_FLOW = runs.c.flow_id == bindparam("flow_id")
+
+
+def all_of(*conditions: tuple[bool, ColumnElement[bool]]) -> ColumnElement[bool] | None:
+    """Those that are wanted, together; None where none is."""
+    given = [condition for wanted, condition in conditions if wanted]
+    return and_(*given) if given else None
+
+
+_FILTERS = {
+    given: all_of(*zip(given, (_STATUS, _FLOW, _SAVED_FLOW), strict=True))
+    for given in product((False, True), repeat=3)
 }
 
 
 def _page(condition: Any) -> Executable:
     c = runs.c
-    page = select(c.id, c.flow, c.status, c.created_at, c.started_at, c.finished_at, c.error)
+    page = select(c.id, c.flow, c.status, c.created_at, c.started_at, c.finished_at, c.error, c.flow_id)
     page = page.where(c.doomed_at.is_(None))
     page = page.order_by(c.created_at.desc(), c.id.desc()).limit(bindparam("limit")).offset(bindparam("offset"))
     return page if condition is None else page.where(condition)
@@ -196,7 +223,7 @@ def _count(condition: Any) -> Executable:
 
 
 PAGES = {given: _page(condition) for given, condition in _FILTERS.items()}
-"""By whether a status and whether a flow is asked for."""
+"""By whether a status, a flow by its name and a saved flow are asked for."""
 COUNTS = {given: _count(condition) for given, condition in _FILTERS.items()}
 
 # ── Journal and logs ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,6 +263,11 @@ LOGS = {
 LOG_NODES = select(_logs.node).distinct().where(_logs.run_id == RUN).order_by(_logs.node)
 LATEST_LOGS = _batch.where(_logs.run_id == RUN, _node).order_by(_logs.last_cursor.desc())
 
+INSERT_FEED = insert(feed).values(
+    txid=_Transaction(), **{name: bindparam(name) for name in ("run_id", "kind", "upto", "count")}
+)
+"""See `pupload.adapters.db.feed`."""
+
 # ── Projects, and the whole ──────────────────────────────────────────────────────────────────────────────────────
 
 PUT_PROJECT = _put(projects)
@@ -268,7 +300,7 @@ class Blobs:
 
 # ── Put off ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-BESIDE = frozenset({INSERT_PLAN, PUT_NODE, PUT_ARTIFACT, INSERT_EVENT, INSERT_LOGS})
+BESIDE = frozenset({INSERT_PLAN, PUT_NODE, PUT_ARTIFACT, INSERT_EVENT, INSERT_LOGS, INSERT_FEED})
 """What is written beside a run's own row, and read by nothing that is `ROW_ONLY`."""
 
 # ── PostgreSQL, where other processes may read and write ─────────────────────────────────────────────────────────
