@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pupload import errors, offline, ports, wiring
+from pupload import configuring, errors, offline, ports, wiring
 from pupload.adapters.db import database
 from pupload.adapters.docker.executor import DockerExecutor
 from pupload.adapters.docker.inspection import Bounds
@@ -59,7 +59,7 @@ def _policy_told(settings: Settings) -> tuple[Policy, list[tuple[str, ports.Prob
     """The policy, that of a server without one where it cannot be read, and what there is to say of it."""
     try:
         found = offline.policy(settings)
-        wiring.node_user(settings, found)
+        configuring.node_user(settings, found)
     except errors.Misconfigured as error:
         return Policy(), [("policy", ports.ProbeLine(what="policy", ok=False, detail=str(error)))]
     said = f"{settings.policy}" if settings.policy else "the defaults; `pup policy show` prints them"

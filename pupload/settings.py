@@ -207,6 +207,9 @@ class Settings(BaseSettings):
         description="Items in one collection: files that a node leaves for an output with `Many`, and the most that "
         "`MaxItems` of a node can say. An attempt that leaves more fails.",
     )
+    max_backfill_dates: int = Field(
+        366, ge=1, le=10_000, description="Runs that one backfill may start: dates, both ends included."
+    )
     log_bytes: int = Field(
         16 * MIB,
         ge=4096,
@@ -288,6 +291,18 @@ class Settings(BaseSettings):
         gt=0,
         description="How long reading the headers of one file may take, in a process of its own. Of a file that takes "
         "longer nothing can be told: a port with a limit refuses it, others take it.",
+    )
+    table_bytes: int = Field(
+        256 * MIB,
+        ge=MIB,
+        description="How much of one file is read to tell of its columns (`pup profile`) or to count its rows; of a "
+        "larger one the beginning counts. So much of a file that is not in the embedded store takes room in the data "
+        "folder meanwhile.",
+    )
+    table_seconds: float = Field(
+        20.0,
+        gt=0,
+        description="How long that may take, in a process of its own; then what was read so far counts.",
     )
     max_nodes: int = Field(100_000, ge=1, description="Nodes in one flow.")
 

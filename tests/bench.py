@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pupload import ports
+from pupload.adapters.cron.calendar import CronCalendar
 from pupload.adapters.memory import clock, containers, ids, inspector, objects, outbox, secrets, state
+from pupload.adapters.tables.reader import TableReader
 from pupload.domain import flow, nodedef
 from pupload.domain.run import Run
 from pupload.domain.validation.limits import Limits as ValidationLimits
@@ -213,7 +215,11 @@ async def a_bench(
     world = World(
         runs=kept.runs,
         journal=kept.journal,
+        feed=kept.feed,
         flows=kept.flows,
+        saved=kept.saved,
+        schedules=kept.schedules,
+        calendar=CronCalendar(),
         secrets=secrets.Secrets(),
         stores=objects.ObjectStores(clock=turned, default=parts.store),
         executor=parts.executor,
@@ -225,6 +231,7 @@ async def a_bench(
         poster=outbox.MemoryPoster(),
         ownership=kept.ownership,
         memo=kept.memo if memoize else None,
+        tables=TableReader(),
     )
     config = Config(
         attempts_root=root / "attempts",

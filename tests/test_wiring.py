@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 
 import pupload
-from pupload import building, doctor, errors, offline, ports, wiring
+from pupload import building, configuring, doctor, errors, offline, ports, wiring
 from pupload.adapters.memory.containers import MemoryExecutor
 from pupload.domain.events import RunCompleted
 from pupload.domain.policy import Policy
@@ -238,7 +238,7 @@ def test_what_settings_leave_open_depends_on_the_command(
     tmp_path: Path, given: dict[str, bool], dev: bool, cpus: float, clamp: bool
 ) -> None:
     settings = the_settings(tmp_path, memory_share=0.5, max_attempts_at_once=7, **given)
-    config = wiring._config(settings, tmp_path, CAPACITY, dev=dev)
+    config = configuring.engine_config(settings, tmp_path, CAPACITY, dev=dev)
     assert (config.room.cpus, config.room.memory_bytes, config.room.attempts) == (cpus, 500, 7)
     assert config.limits.cpus == 4, "no container is promised more than there is"
     limits = offline.limits(settings, CAPACITY, dev=dev)
@@ -256,7 +256,7 @@ def test_as_many_containers_are_armed_as_the_engine_has_memory_for_or_the_operat
 ) -> None:
     capacity = replace(CAPACITY, memory_bytes=memory_bytes)
     settings = the_settings(tmp_path, armed_nodes=said, armed_seconds=30)
-    config = wiring._config(settings, tmp_path, capacity, dev=True)
+    config = configuring.engine_config(settings, tmp_path, capacity, dev=True)
     assert (config.armed.nodes, config.armed.seconds) == (nodes, 30)
 
 
@@ -271,7 +271,7 @@ def test_the_policy_lowers_what_settings_allow_and_never_raises_it(tmp_path: Pat
     policy = tmp_path / "policy.yaml"
     policy.write_text("Limits: {Nodes: 7, Upload: 5mb, Log: 900gb, Artifact: 1mb}\n")
     settings = the_settings(tmp_path, policy=policy)
-    config = wiring._config(settings, tmp_path, CAPACITY, dev=True)
+    config = configuring.engine_config(settings, tmp_path, CAPACITY, dev=True)
     assert (config.max_upload_bytes, config.limits.log_bytes) == (5 << 20, settings.log_bytes)
     assert config.limits.policy.max_artifact_bytes == 1 << 20
     assert offline.limits(settings).max_nodes == 7
@@ -279,7 +279,7 @@ def test_the_policy_lowers_what_settings_allow_and_never_raises_it(tmp_path: Pat
 
 def test_nodes_run_as_nobody_whom_the_policy_forbids(tmp_path: Path) -> None:
     with pytest.raises(errors.Misconfigured, match="would run as 0:0, which the policy does not allow"):
-        wiring._config(the_settings(tmp_path, node_user="0:0"), tmp_path, CAPACITY, dev=True)
+        configuring.engine_config(the_settings(tmp_path, node_user="0:0"), tmp_path, CAPACITY, dev=True)
 
 
 # ── Node types ───────────────────────────────────────────────────────────────────────────────────────────────────

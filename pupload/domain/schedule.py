@@ -215,7 +215,8 @@ def is_too_late(this: Schedule, fire: datetime, now: datetime) -> bool:
 
 def upcoming(this: Schedule, now: datetime, following: Following, *, count: int) -> tuple[datetime, ...]:
     """The next fires of the schedule, were it enabled."""
-    found, at = [], _next(this, now, following)
+    found: list[datetime] = []
+    at = _next(this, now, following)
     while at is not None and len(found) < count:
         found.append(at)
         at = following(at)

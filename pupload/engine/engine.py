@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pupload.domain import commands, deadlines, events, facts
 from pupload.domain.run import Decision, NodeRun, Run
+from pupload.domain.schedule import Calendar, Schedules
 from pupload.engine.admission import Admission, Room
 from pupload.engine.arming import Arming, Budget
 from pupload.engine.attempts import Attempts
@@ -39,6 +40,7 @@ from pupload.ports import (
     Controller,
     Disks,
     Executor,
+    Feed,
     FlowStore,
     Hands,
     Ids,
@@ -49,8 +51,10 @@ from pupload.ports import (
     Ownership,
     Poster,
     RunStore,
+    SavedFlows,
     SecretStore,
     Stores,
+    Tables,
     TypeTeller,
 )
 
@@ -64,7 +68,11 @@ class World:
 
     runs: RunStore
     journal: Journal
+    feed: Feed
     flows: FlowStore
+    saved: SavedFlows
+    schedules: Schedules
+    calendar: Calendar
     secrets: SecretStore
     stores: Stores
     executor: Executor
@@ -81,6 +89,8 @@ class World:
     """None: what may block is done in the event loop's own threads."""
     memo: Memo | None = None
     """None: all work is done, whether or not it was done before."""
+    tables: Tables | None = None
+    """None: no file is shown as a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +253,7 @@ class Engine:
             keeping=config.keeping,
             own_store=config.own_store,
             memory=self.memory,
+            feed=world.feed,
         )
         self.sweep = Sweep(
             runs=world.runs,

@@ -17,7 +17,7 @@ import docker
 import docker.errors
 import docker.utils
 
-from pupload import ports, wiring
+from pupload import configuring, ports
 from pupload.adapters.docker import confinement
 from pupload.domain import run, tiers
 from pupload.domain.policy import Policy
@@ -53,7 +53,7 @@ def config(
         environment={},
         inputs=Path(),
         outputs=folder or Path(),
-        user=wiring.node_user(settings, Policy()),
+        user=configuring.node_user(settings, Policy()),
         network="none",
         memory_bytes=size.memory_bytes,
         cpus=min(size.cpus, cpus),

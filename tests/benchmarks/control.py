@@ -24,6 +24,7 @@ from typing import Any, Self
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
+from pupload.adapters.cron.calendar import CronCalendar
 from pupload.adapters.db.database import Database
 from pupload.adapters.memory import containers, inspector, objects, outbox, state
 from pupload.adapters.memory import ids as chance
@@ -41,14 +42,19 @@ from pupload.engine.driver import Driver
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.tasks import ended as stopped
 from pupload.ports import ContainerOrder, Controller, RunStore
+from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
+from pupload.service.feed import Feed
+from pupload.service.flows import Flows
 from pupload.service.health import Health
 from pupload.service.nodes import Nodes
 from pupload.service.presenting import Presenter
 from pupload.service.projects import Projects
 from pupload.service.runs import Runs, Terms
+from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
 from pupload.service.spooling import Spool
+from pupload.service.tables import Tables
 from pupload.service.uploads import Uploads
 from tests.bench import LIMITS, ROOM, NoCatalogue, PlainTeller
 from tests.builders import a_chain, a_flow, a_node, definitions_for
@@ -255,7 +261,11 @@ async def an_engine(where: str | Path, root: Path, script: containers.Script) ->
     world = World(
         runs=database.runs,
         journal=database.journal,
+        feed=database.feed,
         flows=database.flows,
+        saved=database.saved,
+        schedules=database.schedules,
+        calendar=CronCalendar(),
         secrets=database.secrets,
         stores=objects.ObjectStores(clock=clock, default=objects.Objects(clock=clock, hands=hands)),
         executor=containers.MemoryExecutor(clock=clock, images={"pupload/resize:latest": script}),
@@ -368,14 +378,20 @@ async def a_server(engine: Engine) -> AsyncIterator[str]:
     terms = Terms(limits=validation.Limits(), upload_seconds=86400.0, queue_seconds=86400.0, node_seconds=3600.0)
     runs = Runs(engine=engine, catalogue=NoCatalogue(), presenter=presenter, terms=terms)
     spool = Spool(engine.config.attempts_root.parent / "incoming", tokens=engine.world.ids.token)
+    flows = Flows(engine=engine, runs=runs)
     services = Services(
         runs=runs,
         uploads=Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=1 << 30, spool=spool),
         callbacks=Callbacks(engine=engine, runs=runs),
+        flows=flows,
+        schedules=Schedules(engine=engine, flows=flows),
+        backfill=Backfill(flows=flows, ids=engine.world.ids),
+        feed=Feed(engine.world.feed, runs),
         projects=Projects(flows=engine.world.flows, runs=runs),
         nodes=Nodes(NoCatalogue()),
         secrets=Secrets(secrets=engine.world.secrets, clock=engine.world.clock),
         health=Health(engine),
+        tables=Tables(engine=engine, runs=runs, scratch=engine.config.attempts_root.parent / "tables", most_bytes=1 << 20),
     )
     server = TestServer(make_app(services, version="0"))
     await server.start_server()

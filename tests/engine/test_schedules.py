@@ -255,12 +255,12 @@ async def test_a_change_while_a_run_is_started_stays_and_the_run_is_known() -> N
         begin = bench.service.start
 
         async def start(flow_id: str, **more: object) -> str:
-            bench.scheduler._start = begin  # type: ignore[method-assign]
+            bench.scheduler._start = begin
             this = replace(await bench.found(), params={"changed": "yes"})
             assert await bench.kept.put(schedule.set_going(this, bench.clock.now(), schedule.of_interval(this)))
             return await begin(flow_id, **more)  # type: ignore[arg-type]
 
-        bench.scheduler._start = start  # type: ignore[assignment]
+        bench.scheduler._start = start
         await bench.put(every=60)
         await bench.clock.run_for(60)
         this = await bench.found()
@@ -277,7 +277,7 @@ async def test_one_that_is_removed_while_a_run_is_started_is_gone() -> None:
             await bench.kept.remove("sched_a")
             return await begin(flow_id, **more)  # type: ignore[arg-type]
 
-        bench.scheduler._start = start  # type: ignore[assignment]
+        bench.scheduler._start = start
         await bench.put(every=60)
         await bench.clock.run_for(300)
         assert bench.seconds == [60]
@@ -337,7 +337,7 @@ async def test_whoever_dies_wherever_no_fire_is_lost_and_none_is_run_twice(seed:
             bench.clock.advance(chance.choice([0.5, 5.0, 20.0, 31.0, 200.0]))
             controllers = [bench.another() for _ in range(chance.randint(1, 3))]
             for controller in controllers:
-                controller._start = fragile_start  # type: ignore[assignment]
+                controller._start = fragile_start
             await asyncio.gather(*(_survived(controller) for controller in controllers))
         kept.put = put  # type: ignore[method-assign]
         while (look_at := await kept.next_look()) is not None and look_at <= bench.clock.now() + timedelta(seconds=31):

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from pupload import errors, ports
+from pupload.adapters.cron.calendar import CronCalendar
 from pupload.adapters.memory.inspector import MemoryInspector
 from pupload.domain import nodedef, replaying
 from pupload.domain.run import Run
@@ -120,7 +121,11 @@ class Server:
             ownership=world.ownership(view),
             runs=world.runs(view),
             journal=world.journal(),
+            feed=world.kept.feed,
             flows=world.kept.flows,
+            saved=world.kept.saved,
+            schedules=world.kept.schedules,
+            calendar=CronCalendar(),
             secrets=world.secrets,
             stores=world.stores(),
             executor=world.engine(),
