@@ -142,6 +142,10 @@ class NotResumable(Conflict):
     """run {run} cannot be resumed any more: {reason}"""
 
 
+class TooManyRequests(Refused):
+    """too many requests: {rate} a second are allowed; come back in {seconds} s"""
+
+
 class CursorExpired(Refused):
     """What came after {place} is not known any more: look at the runs as they stand, and begin anew."""
 

@@ -12,7 +12,22 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 
-from pupload.domain import delivery, events, facts, flow, memo, nodedef, run, shares, tiers, values, watermark
+from pupload.domain import (
+    delivery,
+    events,
+    facts,
+    flow,
+    memo,
+    nodedef,
+    places,
+    run,
+    saved,
+    shares,
+    tables,
+    tiers,
+    values,
+    watermark,
+)
 
 T = TypeVar("T")
 
@@ -73,6 +88,8 @@ class RunSummary:
     started_at: datetime | None
     finished_at: datetime | None
     error: str
+    flow_id: str = ""
+    """The saved flow that it is of; empty where it is of none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +191,15 @@ class RunStore(Retention, Protocol):
         """
 
     async def list(
-        self, *, status: run.Status | None = None, flow: str | None = None, limit: int = 100, offset: int = 0
+        self,
+        *,
+        status: run.Status | None = None,
+        flow: str | None = None,
+        flow_id: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> RunPage:
-        """Newest first."""
+        """Newest first; `flow` is the name that the flow itself has, `flow_id` a saved flow."""
 
     async def unfinished(self) -> Sequence[str]:
         """The ids of all runs that are not in a terminal state, oldest first."""
@@ -270,6 +293,55 @@ class Subscription(Protocol):
 
     async def wait(self) -> None:
         """Returns when something was written since the last return (or since entering)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """Something that happened in some run."""
+
+    place: places.Place
+    """Where whoever was told this goes on."""
+    flow: str
+    """The name of the run's flow."""
+    flow_id: str
+    """The saved flow's; empty where it is none."""
+    what: Entry | LogRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewsPage:
+    """A part of the feed."""
+
+    news: Sequence[News]
+    place: places.Place
+    """Where to go on; it moves on where there was nothing to tell, too."""
+    held: bool = False
+    """More was written that is not to be told before somebody else's commit."""
+
+
+class Feed(Protocol):
+    """
+    What happens in all runs, in one order, which is the order of commits as far as anybody can tell.
+
+    What one run's journal and logs hold comes in their own order. Nothing comes of a run that is doomed.
+    """
+
+    async def read(self, after: places.Place, *, logs: bool, limit: int = 1000) -> NewsPage:
+        """
+        What comes behind `after`, with log lines or without; some more than `limit`, or less, but not endlessly more.
+
+        With no news, and `after` itself, there is nothing more as yet. Nothing is ever written before a place that was
+        given out. Raises `errors.CursorExpired` where it cannot be known any more what came behind it.
+        """
+
+    async def end(self) -> places.Place:
+        """Behind all that can be told now."""
+
+    async def trim(self, *, keep: int) -> None:
+        """Of the oldest commits nobody can be told any more: so many are kept, or more."""
+
+    def subscribe(self) -> "Subscription":
+        """Wakes whoever waits when there may be more, as `Journal.subscribe` does for one run."""
 
 
 # ── Who owns which runs ──────────────────────────────────────────────────────────────────────────────────────────
@@ -516,6 +588,11 @@ class FlowStore(Protocol):
 
     async def get_project(self, project_id: str) -> Project:
         """Raises `errors.UnknownProject`."""
+
+
+SavedFlows = saved.SavedFlows
+"""Flows kept under a name with every version they had: promised beside what is kept, for here is no more room."""
+SavedPage = saved.Page
 
 
 class Catalogue(Protocol):
@@ -903,6 +980,37 @@ class Inspector(Protocol):
 
     async def look_all(self, files: Sequence[Inspected]) -> Sequence[facts.Inspection]:
         """As `look` for each, which has the same time and may read as much; in the same order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFile:
+    """A regular file that holds a table of `size` bytes, or of it as much as was brought here."""
+
+    path: Path
+    kind: tables.Kind
+    size: int
+    head: int
+    """So many bytes of the beginning are in the file."""
+    tail: int
+    """From here on its bytes are in the file as well; `size` where they are not."""
+
+
+class Tables(Protocol):
+    """
+    Reads strangers' files as tables, beside the event loop, with an end to how long that takes and what memory.
+
+    No file can break it, nor reach anything but itself. Where none can be read all raise `errors.NoPreview`, which
+    says why; `errors.InspectorUnavailable` where that is not the file's fault.
+    """
+
+    async def preview(self, file: TableFile, *, rows: int) -> tables.Table:
+        """The first `rows`, fewer where they are very long; never half of one."""
+
+    async def profile(self, file: TableFile) -> tables.Profile:
+        """What is told of the columns, by as many rows as time allows."""
+
+    async def count(self, file: TableFile) -> int | None:
+        """How many rows it has; None for plain text, and where that takes too long."""
 
 
 # ── Containers ───────────────────────────────────────────────────────────────────────────────────────────────────

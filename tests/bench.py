@@ -55,6 +55,8 @@ class PlainTeller:
     async def tell(self, head: bytes, *, size: int) -> str:
         if not size:
             return "application/x-empty"
+        if head.startswith(b"PAR1"):
+            return "application/vnd.apache.parquet"
         return "image/png" if head.startswith(b"\x89PNG") else "text/plain"
 
     async def tell_all(self, files: Sequence[tuple[bytes, int]]) -> Sequence[str]:

@@ -23,7 +23,7 @@ from pupload.engine.staging import Staging
 from pupload.engine.strays import Strays
 from pupload.engine.tasks import Tasks
 from pupload.engine.timers import first_of, sleep
-from pupload.ports import Clock, RunStore, Stores
+from pupload.ports import Clock, Feed, RunStore, Stores
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,9 @@ AGAIN_SECONDS = 600.0
 
 SWEEP_SECONDS = 3600.0
 """How often whole stores are looked through."""
+
+KEPT_COMMITS = 200_000
+"""Of so many commits a follower of all runs that comes back can be told: those of half an hour on a busy server."""
 
 AT_ONCE = 100
 """Runs in one round."""
@@ -66,6 +69,7 @@ class Retention:
         keeping: Keeping,
         own_store: bool,
         memory: Memory | None = None,
+        feed: Feed | None = None,
     ) -> None:
         """`own_store`: nobody but this installation keeps anything in the default store."""
         self._runs = runs
@@ -74,6 +78,7 @@ class Retention:
         self._clock = clock
         self._terms = keeping.terms
         self._memory = memory
+        self._feed = feed
         self._deleting = Deleting(staging)
         self._strays = Strays(
             runs=runs,
@@ -162,6 +167,8 @@ class Retention:
         await self._strays.sweep()
         if self._memory is not None:
             await self._memory.tidy()
+        if self._feed is not None:
+            await self._feed.trim(keep=KEPT_COMMITS)
         await sleep(self._clock, SWEEP_SECONDS)
 
     # ── Planning ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -231,6 +238,7 @@ class Retention:
                 await self._deleting.unreadable(self._stores.default(), run_id, kept)
             else:
                 await self._deleting.everything(run, kept)
+                await self._deleting.notes(self._stores.default(), run_id)
 
         try:
             if await self._deleted(run_id, delete, doomed=True):

@@ -9,14 +9,22 @@ class Hub:
 
     def __init__(self) -> None:
         self._listeners: dict[str, set[asyncio.Event]] = {}
+        self._of_all: dict[str, set[asyncio.Event]] = {}
 
     def wake(self, run_id: str) -> None:
         """Whoever listens to this run looks again."""
         for written in self._listeners.get(run_id, ()):
             written.set()
+        self.wake_feed()
+
+    def wake_feed(self) -> None:
+        """Whoever listens to all runs looks again."""
+        for written in self._of_all.get("", ()):
+            written.set()
 
     def wake_all(self) -> None:
         """Everybody looks again: news may have been missed."""
+        self.wake_feed()
         for run_id in self.runs():
             self.wake(run_id)
 
@@ -27,6 +35,10 @@ class Hub:
     def subscribe(self, run_id: str) -> "Subscription":
         """Not listening yet: entering it begins that."""
         return Subscription(self._listeners, run_id)
+
+    def subscribe_to_all(self) -> "Subscription":
+        """The same for what is written for any run."""
+        return Subscription(self._of_all, "")
 
 
 class Subscription:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, statements
+from pupload.adapters.db import codec, saves, statements
 from pupload.adapters.db.hub import Hub
 from pupload.adapters.db.session import Readers, Session, Writer
 
@@ -35,7 +35,7 @@ class Journal:
         """See `ports.Journal.read`. Raises `errors.Damaged`."""
         values = {"run": run_id, "after": after, "limit": max(limit, 0)}
         return await self._readers.do(
-            lambda session: [_entry(run_id, row) for row in session.run(statements.EVENTS, values)]
+            lambda session: [entry(run_id, row) for row in session.run(statements.EVENTS, values)]
         )
 
     async def write_logs(
@@ -62,7 +62,7 @@ class Journal:
 
         def read(session: Session) -> Sequence[ports.LogRecord]:
             found: list[ports.LogRecord] = []
-            for batch in _batches(run_id, session.walk(statement, values)):
+            for batch in batches(run_id, session.walk(statement, values)):
                 found += (record for record in batch if record.cursor > since)
                 if len(found) >= limit:
                     break
@@ -90,7 +90,8 @@ class Journal:
         return self._hub.subscribe(run_id)
 
 
-def _entry(run_id: str, row: Sequence[Any]) -> ports.Entry:
+def entry(run_id: str, row: Sequence[Any]) -> ports.Entry:
+    """What a row of `statements.EVENTS` holds."""
     seq, at, kind, blob = row
     event = codec.decode_event(kind, blob, f"event {seq} of run {run_id}")
     return ports.Entry(run=run_id, seq=seq, at=codec.moment(at), event=event)
@@ -106,7 +107,7 @@ def _write_logs(
     number = _last(session, statements.LAST_NUMBER, {"run": run_id, "node": node, "attempt": attempt})
     if after is not None and after != number:
         raise errors.Stale(run=run_id, version=after)
-    rows = []
+    rows, fed = [], []
     for start in range(0, len(lines), BATCH_LINES):
         batch = lines[start : start + BATCH_LINES]
         blob = codec.LINES.encode(batch)
@@ -114,7 +115,9 @@ def _write_logs(
         number += len(batch)
         row = {"run_id": run_id, "node": node, "attempt": attempt, "last_cursor": cursor, "last_number": number}
         rows.append(row | {"count": len(batch), "bytes": len(blob), "blob": blob})
+        fed.append({"run_id": run_id, "kind": saves.LINES, "upto": cursor, "count": len(batch)})
     session.run_many(statements.INSERT_LOGS, rows)
+    session.run_many(statements.INSERT_FEED, fed)
 
 
 def _last(session: Session, statement: Any, values: Mapping[str, Any]) -> int:
@@ -123,7 +126,8 @@ def _last(session: Session, statement: Any, values: Mapping[str, Any]) -> int:
     return row[0] if row else 0
 
 
-def _batches(run_id: str, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[ports.LogRecord]]:
+def batches(run_id: str, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[ports.LogRecord]]:
+    """The records of each row of `statements.LOGS`."""
     for last_cursor, count, node, attempt, last_number, blob in rows:
         what = f"the log lines up to {last_cursor} of run {run_id}"
         lines = codec.LINES.decode(blob, what)
@@ -140,7 +144,7 @@ def _batches(run_id: str, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[po
 def _tail(session: Session, run_id: str, node: str, wanted: int) -> Sequence[ports.LogRecord]:
     found: list[ports.LogRecord] = []
     try:
-        for batch in _batches(run_id, session.walk(statements.LATEST_LOGS, {"run": run_id, "node": node})):
+        for batch in batches(run_id, session.walk(statements.LATEST_LOGS, {"run": run_id, "node": node})):
             found[:0] = batch[-(wanted - len(found)) :]
             if len(found) >= wanted:
                 break

@@ -29,6 +29,11 @@ _SWEEP_WRITERS = """
     )
 """
 """Rows of writers that have not written for a day: one that goes on makes its row again."""
+_FORGET_STRANGE = "DELETE FROM feed WHERE txid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+"""
+The numbers of another server's transactions, from which the database was dumped, say nothing here; this server has not
+come to them yet. Whoever followed there begins anew.
+"""
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(1886744625, 1)"
 """Two servers that open one database migrate it one after the other."""
 _FACTS = """
@@ -145,6 +150,7 @@ def _lines(facts: Sequence[Any]) -> list[ports.ProbeLine]:
 def _name(session: postgres.Session) -> str:
     """The instance's name, made where there is none; and who is long gone is forgotten."""
     session.ask(_SWEEP_WRITERS, ROW)
+    session.ask(_FORGET_STRANGE)
     session.run(statements.INSERT_META, {"key": "instance", "value": secrets.token_hex(8)})
     name: str = session.run(statements.META, {"name": "instance"}).fetchone()[0]
     return name

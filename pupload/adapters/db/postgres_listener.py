@@ -78,6 +78,7 @@ class Listener:
                     await gone.wait()
             if not gone.is_set():
                 await self._look(connection)
+                self._hub.wake_feed()
 
     def _hear(self, _connection: Any, pid: int, _channel: str, run_id: str) -> None:
         if pid not in self._own:

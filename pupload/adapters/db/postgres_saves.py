@@ -42,12 +42,18 @@ STATEMENT = """
         SELECT e.run_id, moved.seq + e.seq, e.at, e.kind, e.blob
         FROM unnest($17::text[], $18::bigint[], $19::bigint[], $20::text[], $21::bytea[])
             AS e (run_id, seq, at, kind, blob) JOIN moved ON moved.id = e.run_id
+    ), fed AS (
+        INSERT INTO feed (txid, run_id, kind, upto, count)
+        SELECT pg_current_xact_id()::text::bigint, f.run_id, f.kind, moved.seq + f.upto, f.count
+        FROM unnest($22::text[], $23::int[], $24::bigint[], $25::int[])
+            WITH ORDINALITY AS f (run_id, kind, upto, count, place) JOIN moved ON moved.id = f.run_id
+        ORDER BY f.place
     ), marked AS (
         INSERT INTO meta (key, value)
-        SELECT $22, $23 || ' ' || extract(epoch FROM now())::bigint || ' ' || count(*) FROM moved
+        SELECT $26, $27 || ' ' || extract(epoch FROM now())::bigint || ' ' || count(*) FROM moved
         ON CONFLICT (key) DO UPDATE SET value = excluded.value
     )
-    SELECT id, pg_notify($24, id) FROM moved
+    SELECT id, pg_notify($28, id) FROM moved
 """
 """The third word of the mark is how many saves were done."""
 
@@ -63,7 +69,8 @@ def arguments(group: Sequence[saves.Save], *, row: str, mark: str, channel: str)
     nodes = [row for save in group for row in saves.node_rows(save.decision.run, save.decision.changed_nodes)]
     edges = [row for save in group for row in saves.artifact_rows(save.decision.run, save.decision.changed_edges)]
     told = [row for save in group for row in saves.event_rows(save.decision, after=0)]
-    for rows, names in ((nodes, _NODE), (edges, _EDGE), (told, _EVENT)):
+    fed = [row for save in group for row in saves.feed_rows(save.decision, after=0)]
+    for rows, names in ((nodes, _NODE), (edges, _EDGE), (told, _EVENT), (fed, _FED)):
         columns += ([one[name] for one in rows] for name in names)
     return [*columns, row, mark, channel]
 
@@ -72,3 +79,4 @@ _HEAD = ("if_version", "if_fence", "new_status", "new_started_at", "new_finished
 _NODE = ("run_id", "node_id", "blob")
 _EDGE = ("run_id", "edge", "blob")
 _EVENT = ("run_id", "seq", "at", "kind", "blob")
+_FED = ("run_id", "kind", "upto", "count")

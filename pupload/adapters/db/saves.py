@@ -13,6 +13,12 @@ from pupload.adapters.db import codec, statements
 from pupload.adapters.db.session import Session
 from pupload.domain import events, run
 
+EVENTS, LINES = 0, 1
+"""What a row of the feed names: entries of a journal, lines of a log."""
+
+FEED_ROW = 500
+"""Events in one row of the feed, at most: whoever reads it reads all of them."""
+
 
 class Save:
     """
@@ -91,6 +97,15 @@ def event_rows(decision: run.Decision, *, after: int) -> list[dict[str, Any]]:
     return [_event_row(decision.run.id, seq, at, event) for seq, event in numbered]
 
 
+def feed_rows(decision: run.Decision, *, after: int) -> list[dict[str, Any]]:
+    """The feed's rows for these events, none of many."""
+    run_id, last = decision.run.id, after + len(decision.events)
+    ends = [*range(after + FEED_ROW, last, FEED_ROW), last] if last > after else []
+    return [
+        {"run_id": run_id, "kind": EVENTS, "upto": end, "count": (end - after - 1) % FEED_ROW + 1} for end in ends
+    ]
+
+
 def _event_row(run_id: str, seq: int, at: int, event: events.Event) -> dict[str, Any]:
     kind, blob = codec.encode_event(event)
     return {"run_id": run_id, "seq": seq, "at": at, "kind": kind, "blob": blob}
@@ -109,8 +124,10 @@ def put_artifacts(session: Session, whole: run.Run, edges: Iterable[str]) -> Non
 def append(session: Session, decision: run.Decision, *, after: int) -> None:
     """Writes the decision's events."""
     session.run_many(statements.INSERT_EVENT, event_rows(decision, after=after))
+    session.run_many(statements.INSERT_FEED, feed_rows(decision, after=after))
 
 
 def append_one(session: Session, run_id: str, seq: int, at: datetime, event: events.Event) -> None:
     """Writes one event that no decision made."""
     session.run_many(statements.INSERT_EVENT, [_event_row(run_id, seq, codec.micros(at), event)])
+    session.run_many(statements.INSERT_FEED, [{"run_id": run_id, "kind": EVENTS, "upto": seq, "count": 1}])

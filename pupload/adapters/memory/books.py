@@ -9,6 +9,9 @@ from typing import Self
 from pupload import errors, ports
 from pupload.domain import artifact, run, shares
 
+FED = 500
+"""More than so many things are fed in several rows."""
+
 NEWS = ""
 """What those listen to who wait for letters: no run is called so."""
 
@@ -64,6 +67,16 @@ class Lease:
     claim: shares.Claim = field(default_factory=shares.Claim)
 
 
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """Which part of a run's journal, or log, was written at once: so many that end with `upto`."""
+
+    run: str
+    lines: bool
+    upto: int
+    count: int
+
+
 @dataclass(slots=True)
 class Shelf:
     """All that controllers on one database share."""
@@ -80,6 +93,11 @@ class Shelf:
     posted: int = 0
     """Letters so far."""
     listeners: dict[str, set[asyncio.Event]] = field(default_factory=dict)
+    listeners_to_all: dict[str, set[asyncio.Event]] = field(default_factory=dict)
+    fed: list[Fed] = field(default_factory=list)
+    """What was written, in all runs."""
+    forgotten: int = 0
+    """So much of the beginning of that is not known any more."""
 
     def book(self, run_id: str) -> Book:
         """Raises `errors.UnknownRun`, also for a run that is doomed."""
@@ -96,10 +114,17 @@ class Shelf:
         """Nobody needs to work them in any more."""
         self.letters = {number: one for number, one in self.letters.items() if one.run != run_id}
 
+    def feed(self, run_id: str, *, lines: bool, upto: int, count: int) -> None:
+        """The last `count` up to there were written now."""
+        for left in range(count, 0, -FED):
+            part = min(left, FED)
+            self.fed.append(Fed(run_id, lines, upto - left + part, part))
+
     def wake(self, run_id: str) -> None:
         """Whoever listens to this run looks again."""
-        for written in self.listeners.get(run_id, ()):
-            written.set()
+        for listeners in (self.listeners.get(run_id, ()), self.listeners_to_all.get("", ())):
+            for written in listeners:
+                written.set()
 
 
 @dataclass(slots=True)
@@ -123,8 +148,8 @@ class Me:
 class Subscription:
     """`ports.Subscription` to what is written for one run."""
 
-    def __init__(self, shelf: Shelf, run_id: str) -> None:
-        self._listeners = shelf.listeners
+    def __init__(self, listeners: dict[str, set[asyncio.Event]], run_id: str) -> None:
+        self._listeners = listeners
         self._run_id = run_id
         self._written = asyncio.Event()
 

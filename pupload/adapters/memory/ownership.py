@@ -125,7 +125,7 @@ class Ownership:
 
     def news(self) -> ports.Subscription:
         """See `ports.Ownership.news`."""
-        return Subscription(self._shelf, NEWS)
+        return Subscription(self._shelf.listeners, NEWS)
 
     def _others(self, me: str) -> list[Lease]:
         """The live leases of all but this controller. What others claimed is kept: it counts when they come back."""
