@@ -57,6 +57,20 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins whose pages may call the API from a browser; none by default. A JSON list."
     )
+    rate_limit: float = Field(
+        0.0,
+        ge=0.0,
+        description="Requests a second that each address may make; 0: any number. `/healthz` and `/metrics` do not "
+        "count, a stream and a WebSocket once. Answers say how many are left.",
+    )
+    rate_burst: int = Field(
+        0, ge=0, description="How many of them may come at once; 0: twice as many as in a second."
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks of proxies that say in `X-Forwarded-For` whose request it is, such as "
+        "`10.0.0.0/8`. A JSON list.",
+    )
     access_log: bool = Field(False, description="A log line for each request, never with its query string.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR: what is written to stderr."

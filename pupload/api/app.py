@@ -18,9 +18,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from pupload import errors
-from pupload.api import metrics, origins, pages
+from pupload.api import limiting, metrics, origins, pages
 from pupload.api.flow import routes as flow
-from pupload.api.web import REQUEST_ID, SERVER, SERVICES, Handler, Route, Server, Services, Surface, Trouble
+from pupload.api.web import LIMIT, REQUEST_ID, SERVER, SERVICES, Handler, Route, Server, Services, Surface, Trouble
 
 _log = logging.getLogger(__name__)
 _access = logging.getLogger("pupload.access")
@@ -51,6 +51,7 @@ def make_app(
     heartbeat_seconds: float = 15.0,
     public_url: str = "",
     policy: origins.Policy | None = None,
+    rate: limiting.Limits | None = None,
     surfaces: Sequence[Surface] = (flow.SURFACE,),
 ) -> web.Application:
     """
@@ -59,7 +60,8 @@ def make_app(
     `body_limit` in bytes is for everything but what a webhook takes; `request_seconds` for everything but what lasts;
     a webhook's body must come within `large_body_seconds`, and never stand still for `body_seconds`;
     `public_url` is how users reach the server, where that is not how requests reach it. `policy` says who may come
-    through a browser, by default nobody from elsewhere. Raises `errors.Misconfigured` when two surfaces claim one path.
+    through a browser, by default nobody from elsewhere; `rate` how many requests a caller may make, None for
+    any number. Raises `errors.Misconfigured` when two surfaces claim one path.
     """
     numbers = metrics.Metrics(services.health.counts)
     every: list[Route] = []
@@ -72,6 +74,7 @@ def make_app(
         middlewares=[
             _observe(table, numbers),
             _answer_trouble(gathered),
+            *([_limit_rate(table, rate)] if rate is not None else []),
             _keep_origins(policy or origins.Policy()),
             _limit_time(table, request_seconds),
         ],
@@ -160,6 +163,7 @@ def _add_headers(policy: origins.Policy) -> Callable[[web.Request, web.StreamRes
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.update(origins.headers(request, policy))
+        response.headers.update(request.get(limiting.HEADERS, {}))
 
     return add_headers
 
@@ -280,6 +284,19 @@ def _keep_origins(policy: origins.Policy) -> Middleware:
     return keep_origins
 
 
+def _limit_rate(table: Mapping[tuple[str, str], Route], rate: limiting.Limits) -> Middleware:
+    """Nobody asks more often than they may, but for what must always be answered."""
+
+    @web.middleware
+    async def limit_rate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        route = _route_of(request, table)
+        if route is None or not route.uncounted:
+            rate.count(request)
+        return await handler(request)
+
+    return limit_rate
+
+
 def _limit_time(table: Mapping[tuple[str, str], Route], request_seconds: float) -> Middleware:
     """Nothing but a stream takes longer than it may."""
 
@@ -290,6 +307,7 @@ def _limit_time(table: Mapping[tuple[str, str], Route], request_seconds: float) 
             return await handler(request)
         try:
             async with asyncio.timeout(request_seconds) as limit:
+                request[LIMIT] = limit
                 return await handler(request)
         except TimeoutError:
             if not limit.expired():
@@ -308,6 +326,8 @@ _STATUS: Sequence[tuple[type[errors.PuploadError], int]] = (
     (errors.NotAwaited, 409),
     (errors.Conflict, 409),
     (errors.Forbidden, 403),
+    (errors.CursorExpired, 410),
+    (errors.TooManyRequests, 429),
     (errors.TooLarge, 413),
     (errors.Refused, 400),
     (errors.TryLater, 503),
@@ -335,6 +355,8 @@ def _trouble(error: errors.PuploadError | web.HTTPException, request: web.Reques
         sentence = "something went wrong here; the server's log tells more"
         return Trouble(status=500, sentence=sentence, request_id=request_id, error=error)
     headers = {"Retry-After": _RETRY_SECONDS} if status == 503 else {}
+    if isinstance(error, errors.TooManyRequests):
+        headers = {"Retry-After": str(error.facts["seconds"])}
     return Trouble(status=status, sentence=error.message, request_id=request_id, error=error, headers=headers)
 
 

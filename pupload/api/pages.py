@@ -27,9 +27,15 @@ def routes(numbers: metrics.Metrics, all_routes: Callable[[], Sequence[Route]]) 
             handler=health,
             summary="Whether all that the server needs answers; 503 where something does not",
             answers=models.Health,
+            uncounted=True,
         ),
         Route(
-            method="GET", path="/metrics", handler=show_metrics, summary="Numbers for Prometheus", media="text/plain"
+            method="GET",
+            path="/metrics",
+            handler=show_metrics,
+            summary="Numbers for Prometheus",
+            media="text/plain",
+            uncounted=True,
         ),
         Route(
             method="GET",

@@ -51,6 +51,7 @@ HOMES = {
     "rich": ("cli",),
     "sqlalchemy": ("adapters/db",),
     "tenacity": ("engine", "adapters"),
+    "throttled": ("api/limiting.py",),
     "typer": ("cli",),
     "types_boto3_s3": ("adapters/s3",),
     "urllib3": ("adapters/docker", "adapters/s3"),

@@ -8,7 +8,7 @@ memory; one that takes nothing for a minute is let go. Where it was is in the `i
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -41,11 +41,14 @@ async def events(
     *,
     write: Callable[[T], bytes],
     ending: Callable[[], Awaitable[str]],
+    hello: bytes = b": hello\n\n",
+    alive: Callable[[], bytes] = lambda: b": still here\n\n",
 ) -> web.StreamResponse:
     """
     Sends every item of the batches as `write` frames it, then the event `end` with the status that `ending` tells.
 
-    Ends early when the client is gone or the server goes down.
+    `hello` comes first, and what `alive` gives whenever there was nothing for a while. Ends early when the client is
+    gone or the server goes down.
     """
     response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
@@ -53,8 +56,8 @@ async def events(
         await _close(batches)
         return response
     try:
-        await _write(response, b": hello\n\n")
-        async for batch in _with_heartbeats(request, response, batches):
+        await _write(response, hello)
+        async for batch in _with_heartbeats(request, response, batches, alive):
             for piece in _pieces(batch, write):
                 await _write(response, piece)
         if not request.app[shared.SERVER].closing.is_set():
@@ -112,6 +115,34 @@ async def listing(
     return response
 
 
+async def pieces(
+    request: web.Request,
+    batches: AsyncIterator[Sequence[T]],
+    *,
+    write: Callable[[T], bytes],
+    headers: Mapping[str, str],
+) -> web.StreamResponse:
+    """Sends every item as `write` has it. The first batch is taken before anything is sent, as for `listing`."""
+    batch = await anext(batches, None)
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    try:
+        while batch and request.method != "HEAD":
+            for piece in _pieces(batch, write):
+                await _write(response, piece)
+            batch = await anext(batches, None)
+        await response.write_eof()
+    except (ConnectionError, TimeoutError):
+        _log.debug("a download's client is gone")
+        _hang_up(request)
+    except Exception:  # noqa: BLE001 - as for a list
+        _log.exception("a download broke")
+        _hang_up(request)
+    finally:
+        await _close(batches)
+    return response
+
+
 def _hang_up(request: web.Request) -> None:
     """Ends the connection at once: an orderly end would wait for the client to take what it does not take."""
     if request.transport is not None:
@@ -119,7 +150,10 @@ def _hang_up(request: web.Request) -> None:
 
 
 async def _with_heartbeats(
-    request: web.Request, response: web.StreamResponse, batches: AsyncIterator[Sequence[T]]
+    request: web.Request,
+    response: web.StreamResponse,
+    batches: AsyncIterator[Sequence[T]],
+    alive: Callable[[], bytes],
 ) -> AsyncIterator[Sequence[T]]:
     server = request.app[shared.SERVER]
     closing = asyncio.ensure_future(server.closing.wait())
@@ -132,7 +166,7 @@ async def _with_heartbeats(
             if closing in done:
                 return
             if following not in done:
-                await _write(response, b": still here\n\n")
+                await _write(response, alive())
                 continue
             batch, following = following.result(), None
             if batch is None:
