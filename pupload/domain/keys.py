@@ -83,6 +83,15 @@ def of_reuse(run_id: str, edge: EdgePlan, number: int, fence: int) -> str:
     return f"{edge.key}@{number}r{fence}" if is_chosen(run_id, edge) else edge.key
 
 
+def of_notes(run_id: str, edge: str = "") -> str:
+    """
+    Where is kept what was told of the object on the edge; without one, how all these keys of the run begin.
+
+    No edge's own key is like it, for `@` is no part of one that was made safe.
+    """
+    return f"{run_id}/@notes/{safe(edge)}" if edge else f"{run_id}/@notes/"
+
+
 def safe(text: str) -> str:
     """The text as one segment of a key: letters, digits, `.`, `_`, `-` and `~` stay, all else is percent-encoded."""
     if _SAFE.fullmatch(text):

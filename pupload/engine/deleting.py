@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from pupload import errors
-from pupload.domain import retention
+from pupload.domain import keys, retention
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import Origin
 from pupload.domain.run import Run
@@ -72,6 +72,11 @@ class Deleting:
                 if edge.collection:
                     await self._all(store, f"{edge.key}/", kept)
 
+    async def notes(self, store: ObjectStore, run_id: str) -> None:
+        """What was told of the run's objects is gone afterwards."""
+        for key in [found.key async for found in store.list(keys.of_notes(run_id))]:
+            await store.delete(key)
+
     async def unreadable(self, store: ObjectStore, run_id: str, kept: Kept) -> None:
         """As `everything`, for a run of which no more than its id is known: what lies under that is gone afterwards."""
         for prefix in (f"{UPLOADS}{run_id}/", f"{run_id}/"):
@@ -94,14 +99,14 @@ class Deleting:
 
     async def _all(self, store: ObjectStore, prefix: str, kept: Kept) -> None:
         await self._parts(store, prefix)
-        keys = {key for _, key in kept}
+        others = {key for _, key in kept}
 
         async def delete(key: str) -> None:
             await store.delete(key)
             self.done["objects"] += 1
 
         # By its key alone: two names in a flow may lead to one bucket.
-        gone = [found.key async for found in store.list(prefix) if found.key not in keys]
+        gone = [found.key async for found in store.list(prefix) if found.key not in others]
         await each_of(gone, delete, at_once=AT_ONCE)
 
     async def _parts(self, store: ObjectStore, prefix: str) -> None:

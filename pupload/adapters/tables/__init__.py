@@ -1,0 +1,1 @@
+"""Files read as tables, in processes of their own."""
