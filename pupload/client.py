@@ -105,9 +105,11 @@ class Client:
         query = {"edge": edge, "offset": str(offset), "limit": str(limit)}
         return await self._call("GET", f"/api/v1/flow/status/{_step(run_id)}", query=query)
 
-    async def list(self, *, status: str = "", flow: str = "", limit: int = 100, offset: int = 0) -> Answer:
-        """A page of runs, newest first, and how many there are in all."""
-        query = {"status": status, "flow": flow, "limit": str(limit), "offset": str(offset)}
+    async def list(
+        self, *, status: str = "", flow: str = "", saved: str = "", limit: int = 100, offset: int = 0
+    ) -> Answer:
+        """A page of runs, newest first, and how many there are in all; `saved` is a saved flow's name or id."""
+        query = {"status": status, "flow": flow, "saved": saved, "limit": str(limit), "offset": str(offset)}
         return await self._call("GET", "/api/v1/flow/list", query={name: text for name, text in query.items() if text})
 
     async def cancel(self, run_id: str, *, mode: str = "kill") -> Answer:
@@ -117,6 +119,11 @@ class Client:
     async def why(self, run_id: str, node: str) -> Answer:
         """Why the node ran, or did not: whether its work was done before."""
         return await self._call("GET", f"/api/v1/flow/why/{_step(run_id)}/{_step(node)}")
+
+    async def told(self, what: str, run_id: str, **which: str | int) -> Answer:
+        """The `preview` or the `profile` of a file, by `node` or `edge`; of a preview so many `rows`."""
+        query = {name: str(value) for name, value in which.items() if value}
+        return await self._call("GET", f"/api/v1/flow/{what}/{_step(run_id)}", query=query)
 
     async def resume(self, run_id: str, *, from_node: str | None = None, idempotency_key: str | None = None) -> Answer:
         """A new run that goes on where this one ended. Raises `errors.Conflict`."""
@@ -330,6 +337,19 @@ class Client:
 
     def _request(self, method: str, path: str, **more: Any) -> "_Request":
         return _Request(self._open(), self.url, method, path, more)
+
+    async def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, **more: Mapping[str, str]
+    ) -> Answer:
+        """What a path answers, with `query` and `headers`; nothing where there is no content. Raises as others do."""
+        async with self._request(
+            method, path, json=body, params=more.get("query"), headers=more.get("headers")
+        ) as response:
+            if response.status == 204:
+                return {}
+            if response.status != 200:
+                raise await _error(response)
+            return await _json(response)
 
     async def _call(
         self,

@@ -8,7 +8,6 @@ Everything below gets what it needs as an argument; nothing else in pupload know
 
 import asyncio
 import logging
-import math
 import os
 import shutil
 import socket
@@ -23,6 +22,7 @@ from aiohttp import web
 
 from pupload import errors, offline, ports
 from pupload.adapters.content.pool import ContentInspector
+from pupload.adapters.cron.calendar import CronCalendar
 from pupload.adapters.db import database
 from pupload.adapters.docker.executor import DockerExecutor
 from pupload.adapters.docker.inspection import Bounds
@@ -40,37 +40,35 @@ from pupload.adapters.system.ids import SystemIds
 from pupload.adapters.system.outbound import Guard
 from pupload.adapters.system.steady import SteadyClock
 from pupload.adapters.system.watchdog import Watchdog
-from pupload.api import origins
+from pupload.adapters.tables.reader import TableReader
+from pupload.api import limiting, origins
 from pupload.api.app import connections_for, make_app, make_runner, protocol_factory
 from pupload.api.web import Services
-from pupload.domain import facts, retention, watermark
+from pupload.configuring import engine_config
+from pupload.domain import watermark
 from pupload.domain.flow import Store
-from pupload.domain.policy import Policy
 from pupload.domain.reach import Policy as ReachPolicy
-from pupload.engine.admission import Room
-from pupload.engine.arming import Budget
-from pupload.engine.callbacks import Operator
 from pupload.engine.contents import SCRATCH
-from pupload.engine.engine import Config, Engine, World
-from pupload.engine.orders import Limits as ContainerLimits
-from pupload.engine.retention import Keeping
+from pupload.engine.engine import Engine, World
 from pupload.engine.tasks import ended
 from pupload.service import spooling
+from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
+from pupload.service.feed import Feed
+from pupload.service.flows import Flows
 from pupload.service.health import Health
 from pupload.service.nodes import Nodes
 from pupload.service.presenting import Presenter
 from pupload.service.projects import Projects
 from pupload.service.runs import Runs, Terms
+from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
 from pupload.service.spooling import Spool
+from pupload.service.tables import Tables
 from pupload.service.uploads import Uploads
 from pupload.settings import Settings, is_loopback
 
 log = logging.getLogger(__name__)
-
-NOBODYS_GROUP = 65534
-NOBODY = f"65534:{NOBODYS_GROUP}"
 
 SHUTDOWN_SECONDS = 5.0
 """What requests under way get to finish when the server goes down."""
@@ -123,10 +121,21 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
             request_seconds=settings.request_seconds,
             policy=_policy(settings),
             public_url=settings.public_url.rstrip("/"),
+            rate=_rate(settings, engine.world.clock),
         )
+        services.schedules.start()
+        stack.push_async_callback(services.schedules.close)
         url = await stack.enter_async_context(_listening(app, settings, connections=connections_for(open_files)))
         on_ready(url)
         await stop.wait()
+
+
+def _rate(settings: Settings, clock: ports.Clock) -> limiting.Limits | None:
+    """How many requests a caller may make; None where any number."""
+    proxies = limiting.networks(settings.trusted_proxies)
+    if not settings.rate_limit:
+        return None
+    return limiting.Limits(clock, per_second=settings.rate_limit, burst=settings.rate_burst, proxies=proxies)
 
 
 def _policy(settings: Settings) -> origins.Policy:
@@ -158,7 +167,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         sealer = await asyncio.to_thread(FileSealer, key_file(settings, data))
         state = await database.Database.open(where, folder=data, sealer=sealer)
         stack.push_async_callback(state.close)
-        for left in (_incoming(data), data / SCRATCH):  # no other server is here: the database said so
+        for left in (_incoming(data), _tables(data), data / SCRATCH):  # no other server is here: the database said so
             await asyncio.to_thread(spooling.empty, left)
         clock = await stack.enter_async_context(_steady_clock(data))
         opened = await stack.enter_async_context(opened_stores(settings, data, wall, state.secrets))
@@ -178,7 +187,11 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         world = World(
             runs=state.runs,
             journal=state.journal,
+            feed=state.feed,
             flows=state.flows,
+            saved=state.saved,
+            schedules=state.schedules,
+            calendar=CronCalendar(),
             secrets=state.secrets,
             stores=opened,
             executor=executor,
@@ -192,16 +205,11 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             disks=await _disks(data, executor),
             hands=hands,
             memo=state.memo if settings.memoize else None,
+            tables=TableReader(seconds=settings.table_seconds),
         )
         capacity = await executor.capacity()
-        config = _config(settings, data, capacity, dev=dev)
-        me = ports.Controller(
-            id=await asyncio.to_thread(_controller_id, data, world.ids),
-            name=f"{socket.gethostname()}, process {os.getpid()}",
-            engine=await executor.identity(),
-            store=_place(opened.default()),
-        )
-        engine = Engine(world, replace(config, secrets_root=secrets_root, me=me))
+        config = engine_config(settings, data, capacity, dev=dev)
+        engine = Engine(world, replace(config, secrets_root=secrets_root, me=await _controller(data, world)))
         stack.push_async_callback(engine.close)
         await engine.start()
         yield engine
@@ -221,6 +229,7 @@ def make_services(
         node_seconds=min(settings.node_seconds, allowed.node_seconds or settings.node_seconds),
     )
     runs = Runs(engine=engine, catalogue=catalogue, presenter=presenter, terms=terms)
+    flows = Flows(engine=engine, runs=runs)
     return Services(
         runs=runs,
         uploads=Uploads(
@@ -231,10 +240,20 @@ def make_services(
             spool=Spool(_incoming(engine.config.attempts_root.parent), tokens=engine.world.ids.token),
         ),
         callbacks=Callbacks(engine=engine, runs=runs),
+        flows=flows,
+        schedules=Schedules(engine=engine, flows=flows),
+        backfill=Backfill(flows=flows, ids=engine.world.ids, most_dates=settings.max_backfill_dates),
+        feed=Feed(engine.world.feed, runs),
         projects=Projects(flows=engine.world.flows, runs=runs),
         nodes=Nodes(catalogue),
         secrets=Secrets(secrets=engine.world.secrets, clock=engine.world.clock),
         health=Health(engine, pulse=pulse),
+        tables=Tables(
+            engine=engine,
+            runs=runs,
+            scratch=_tables(engine.config.attempts_root.parent),
+            most_bytes=settings.table_bytes,
+        ),
     )
 
 
@@ -281,6 +300,11 @@ def _incoming(data: Path) -> Path:
     return data / "incoming"
 
 
+def _tables(data: Path) -> Path:
+    """Where objects lie while they are read as tables."""
+    return data / "tables"
+
+
 def key_file(settings: Settings, data: Path) -> Path:
     """The file with the keys that the database is encrypted with, there or not."""
     return settings.secret_key_file.expanduser().absolute() if settings.secret_key_file else data / "secret.key"
@@ -303,6 +327,16 @@ async def _steady_clock(data: Path) -> AsyncIterator[SteadyClock]:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
         await asyncio.to_thread(clock.save)
+
+
+async def _controller(data: Path, world: World) -> ports.Controller:
+    """This server, among those on one database."""
+    return ports.Controller(
+        id=await asyncio.to_thread(_controller_id, data, world.ids),
+        name=f"{socket.gethostname()}, process {os.getpid()}",
+        engine=await world.executor.identity(),
+        store=_place(world.stores.default()),
+    )
 
 
 def _controller_id(data: Path, ids: ports.Ids) -> str:
@@ -446,59 +480,3 @@ def _other_stores(settings: Settings, clock: ports.Clock, secrets: ports.SecretS
 def _guard(settings: Settings) -> Guard:
     """Which addresses those who post flows may send the server to."""
     return Guard(ReachPolicy(private=offline.given(settings.store_private_endpoints, is_loopback(settings.host))))
-
-
-def _config(settings: Settings, data: Path, capacity: ports.Capacity, *, dev: bool) -> Config:
-    policy = offline.policy(settings)
-    return Config(
-        attempts_root=data / "attempts",
-        lease_seconds=settings.lease_seconds,
-        own_store=settings.embedded_store,
-        keeping=Keeping(
-            terms=retention.Terms(
-                resumable_seconds=settings.resumable_seconds, keep_runs_seconds=settings.keep_runs_seconds or None
-            ),
-            multipart_seconds=settings.multipart_seconds,
-        ),
-        memo_seconds=settings.memo_seconds,
-        disk_reserve_bytes=settings.disk_reserve_bytes,
-        max_items=settings.max_items,
-        max_upload_bytes=min(settings.max_upload_bytes, policy.max_upload_bytes or settings.max_upload_bytes),
-        caps=facts.Limits(
-            max_pixels=settings.max_pixels or None,
-            max_media_seconds=settings.max_media_seconds or None,
-            max_ratio=settings.max_ratio or None,
-            max_pages=settings.max_pages or None,
-        ),
-        callback=Operator(
-            url=settings.callback_url.get_secret_value(),
-            secrets=tuple(secret.get_secret_value() for secret in settings.callback_secrets),
-        ),
-        room=Room(
-            cpus=math.inf if offline.given(settings.overcommit_cpu, dev) else capacity.cpus,
-            memory_bytes=int(capacity.memory_bytes * settings.memory_share),
-            gpus=capacity.gpus,
-            attempts=settings.max_attempts_at_once,
-        ),
-        armed=Budget.usual(settings.armed_nodes, settings.armed_seconds, memory_bytes=capacity.memory_bytes),
-        limits=ContainerLimits(
-            user=node_user(settings, policy),
-            cpus=capacity.cpus,
-            pids=settings.pids,
-            tmp_bytes=settings.tmp_bytes,
-            log_bytes=min(settings.log_bytes, policy.max_log_bytes or settings.log_bytes),
-            grace_seconds=settings.grace_seconds,
-            output_files=settings.output_files,
-            policy=policy,
-        ),
-    )
-
-
-def node_user(settings: Settings, policy: Policy) -> str:
-    """Whose uid nodes have that name none. Without root's rights our own: others' files could not be read."""
-    own = f"{os.geteuid()}:{os.getegid() or NOBODYS_GROUP}"
-    user = settings.node_user or (NOBODY if os.geteuid() == 0 else own)
-    if objection := policy.user_objection(user):
-        reason = f"nodes that name no user would run as {user}, which the policy does not allow: {objection}; "
-        raise errors.Misconfigured(reason=reason + "change node_user, or Users in the policy file")
-    return user

@@ -13,7 +13,20 @@ from aiohttp import web
 from pupload import errors
 from pupload.api import documents
 from pupload.engine import aside
-from pupload.service import callbacks, health, nodes, projects, runs, secrets, uploads
+from pupload.service import (
+    backfill,
+    callbacks,
+    feed,
+    flows,
+    health,
+    nodes,
+    projects,
+    runs,
+    schedules,
+    secrets,
+    tables,
+    uploads,
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,10 +50,15 @@ class Services:
     runs: runs.Runs
     uploads: uploads.Uploads
     callbacks: callbacks.Callbacks
+    flows: flows.Flows
+    feed: feed.Feed
+    schedules: schedules.Schedules
+    backfill: backfill.Backfill
     projects: projects.Projects
     nodes: nodes.Nodes
     secrets: secrets.Secrets
     health: health.Health
+    tables: tables.Tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +82,9 @@ class Server:
 
 SERVICES = web.AppKey("services", Services)
 SERVER = web.AppKey("server", Server)
+
+LIMIT = web.RequestKey("limit", asyncio.Timeout)
+"""The key under which a request carries the end of its time."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """The key under which a request carries its id."""
@@ -103,6 +124,8 @@ class Route:
     lasting: bool = False
     """Goes on for as long as there is something to send, to take or to hash: no time limit."""
     optional_body: bool = True
+    uncounted: bool = False
+    """Answered however often it is asked for: whether the server is well must always be found out."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -235,6 +258,14 @@ def flag(request: web.Request, name: str, *, default: bool) -> bool:
     if text in ("false", "0", "no"):
         return False
     raise errors.Malformed(reason=f"{name} must be true or false")
+
+
+def allow(request: web.Request, seconds: float) -> None:
+    """The answer may take so much longer than others."""
+    limit = request.get(LIMIT)
+    when = limit.when() if limit is not None else None
+    if limit is not None and when is not None:
+        limit.reschedule(when + seconds)
 
 
 def origin(request: web.Request) -> str:

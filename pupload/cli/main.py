@@ -7,9 +7,14 @@ Exit codes: 0 all well, 1 failed or invalid, 2 the command line is wrong, 3 not 
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from pupload.cli import saving, tabling, timing
+from pupload.cli.words import Json, Url
+from pupload.cli.words import out as _out
+from pupload.cli.words import url as _url
 
 app = typer.Typer(
     name="pup",
@@ -29,15 +34,12 @@ app.add_typer(policies, name="policy")
 secrets = typer.Typer(help="Secrets on a server, which flows name and nobody reads.", no_args_is_help=True)
 app.add_typer(secrets, name="secret")
 app.add_typer(callbacks, name="callback")
+app.add_typer(saving.flows, name="flow")
+app.add_typer(timing.schedules, name="schedule")
+app.command()(timing.backfill)
+app.command()(tabling.preview)
+app.command()(tabling.profile)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
-Url = Annotated[
-    str,
-    typer.Option(
-        "--url",
-        help="The server: an address or a controller's name. Else PUPLOAD_URL, the project's first, or port 1234.",
-    ),
-]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", show_default=False)]
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The data folder. [default: pupload-data]")]
 Host = Annotated[str | None, typer.Option("--host", help="The address to listen on. [default: 127.0.0.1]")]
@@ -87,21 +89,6 @@ def _fail(sentence: str) -> None:
     from pupload.cli.output import Output
 
     Output().fail(sentence)
-
-
-def _out(as_json: bool) -> Any:
-    from pupload.cli.output import Output
-
-    return Output(as_json=as_json)
-
-
-def _url(option: str) -> Any:
-    import os
-
-    from pupload.cli import servers
-
-    variable = os.environ.get("PUPLOAD_URL", "")  # noqa: TID251 - where the command line is, so is its environment
-    return servers.resolve(option, variable, start=Path.cwd())
 
 
 def _print_version(wanted: bool) -> None:
@@ -530,6 +517,7 @@ def list_(
     status: Annotated[str, typer.Option("--status", help="Only runs with this status.")] = "",
     flow: Annotated[str, typer.Option("--flow", help="Only runs of this flow.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many at most.")] = 20,
+    saved: Annotated[str, typer.Option("--saved", help="Only runs of this saved flow, by name or id.")] = "",
     offset: Annotated[int, typer.Option("--offset", min=0, help="How many to pass over.")] = 0,
     url: Url = "",
     as_json: Json = False,
@@ -537,4 +525,5 @@ def list_(
     """List runs, newest first."""
     from pupload.cli import runs
 
-    return runs.listing(_out(as_json), _url(url).url, status=status, flow=flow, limit=limit, offset=offset)
+    which = {"status": status, "flow": flow, "saved": saved, "limit": limit, "offset": offset}
+    return runs.listing(_out(as_json), _url(url).url, **which)

@@ -91,9 +91,9 @@ def resend(out: Output, url: str, run_id: str, delivery: str) -> int:
     return failures.OK
 
 
-def listing(out: Output, url: str, *, status: str, flow: str, limit: int, offset: int) -> int:
-    """Lists runs."""
-    page = _with_client(url, lambda client: client.list(status=status, flow=flow, limit=limit, offset=offset))
+def listing(out: Output, url: str, **which: Any) -> int:
+    """Lists runs, those that `Client.list` gives."""
+    page = _with_client(url, lambda client: client.list(**which))
     if out.as_json:
         out.json(page)
         return failures.OK

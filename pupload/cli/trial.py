@@ -46,15 +46,15 @@ def test(
     return asyncio.run(_test(out, loaded, asked, files, params=known, into=into, every=every, address=address))
 
 
-def read_params(given: Sequence[str]) -> Mapping[str, str]:
+def read_params(given: Sequence[str], option: str = "--param") -> Mapping[str, str]:
     """Values by name, of `name=value` each. Raises `Usage`; whether the flow takes them is the server's to say."""
     known: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise Usage(reason=f"--param {text} should read name=value")
+            raise Usage(reason=f"{option} {text} should read name=value")
         if name in known:
-            raise Usage(reason=f"--param for {name} is given twice")
+            raise Usage(reason=f"{option} for {name} is given twice")
         known[name] = value
     return known
 

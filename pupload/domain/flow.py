@@ -5,8 +5,8 @@ These values hold the user's words as they are, so that validation can point at 
 a valid flow into what runs. Names are those of docs/reference/flow-format.md in the style of Python.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pupload.domain.nodedef import FlagDef
 
@@ -129,3 +129,10 @@ class Flow:
     callbacks: tuple[Callback, ...] = ()
     params: tuple[FlagDef, ...] = ()
     """What a run is given, declared like flags; see `pupload.domain.params`."""
+
+
+def with_stores(flow: Flow, stores: Sequence[Store]) -> Flow:
+    """The flow with those of the stores that its wells name and it does not bring along itself."""
+    own = {store.name for store in flow.stores}
+    named = {well.store for well in (*flow.wells, *filter(None, [flow.default_well]))}
+    return replace(flow, stores=(*flow.stores, *(store for store in stores if store.name in named - own)))

@@ -1,10 +1,9 @@
 """Projects: flows and definitions that were pushed, and runs of them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
 from pupload import errors
-from pupload.domain.flow import Flow, Store
+from pupload.domain.flow import with_stores
 from pupload.ports import FlowStore, Project
 from pupload.service.runs import Runs
 from pupload.service.views import Order, RunView
@@ -42,14 +41,7 @@ class Projects:
         for flow in project.flows:
             if flow.name == flow_name:
                 order = Order(
-                    flow=_with_stores(flow, project.stores), definitions=project.definitions, params=params or {}
+                    flow=with_stores(flow, project.stores), definitions=project.definitions, params=params or {}
                 )
                 return await self._runs.start(order, idempotency_key=idempotency_key)
         raise errors.UnknownFlow(flow=flow_name[:128], project=project.id)
-
-
-def _with_stores(flow: Flow, stores: Sequence[Store]) -> Flow:
-    """The flow with those of the project's stores that its wells name and it does not bring along itself."""
-    own = {store.name for store in flow.stores}
-    named = {well.store for well in (*flow.wells, *filter(None, [flow.default_well]))}
-    return replace(flow, stores=(*flow.stores, *(store for store in stores if store.name in named - own)))

@@ -21,14 +21,19 @@ from aiohttp.test_utils import TestServer
 
 from pupload import errors
 from pupload.api.app import make_app
-from pupload.api.web import Services
+from pupload.api.web import SERVER, Services
 from pupload.client import Client
 from pupload.domain.nodedef import NodeDef
+from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
+from pupload.service.feed import Feed
+from pupload.service.flows import Flows
 from pupload.service.health import Health
 from pupload.service.nodes import Nodes
 from pupload.service.projects import Projects
+from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
+from pupload.service.tables import Tables
 from tests.bench import Bench, NoCatalogue, a_bench, copies
 from tests.builders import a_definition
 
@@ -76,6 +81,8 @@ class House:
     http: ClientSession
     refused_puts: list[int] = field(default_factory=list)
     """Statuses with which the store answers the next PUTs, in place of taking them."""
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, the server ends its streams, as when it is told to end."""
     puts: list[str] = field(default_factory=list)
     """The targets of PUTs that were taken."""
 
@@ -96,26 +103,37 @@ async def a_house(root: Path, **app: Any) -> AsyncIterator[House]:
     """The server, listening; `app` goes to `make_app`."""
     async with a_bench(root) as bench:
         bench.image(IMAGE, copies("image", "resized"))
+        flows = Flows(engine=bench.engine, runs=bench.runs)
+        schedules = Schedules(engine=bench.engine, flows=flows)
         services = Services(
             runs=bench.runs,
             uploads=bench.uploads,
             callbacks=Callbacks(engine=bench.engine, runs=bench.runs),
             secrets=Secrets(secrets=bench.world.secrets, clock=bench.world.clock),
+            flows=flows,
+            schedules=schedules,
+            backfill=Backfill(flows=flows, ids=bench.world.ids),
+            feed=Feed(bench.world.feed, bench.runs),
             projects=Projects(flows=bench.world.flows, runs=bench.runs),
             nodes=Nodes(OneNode()),
             health=Health(bench.engine),
+            tables=Tables(engine=bench.engine, runs=bench.runs, scratch=root / "tables", most_bytes=1 << 20),
         )
         settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}
         house = House(bench, "", ClientSession())
         passing = asyncio.ensure_future(_time_passes(bench))
-        server, store = TestServer(make_app(services, **settings)), TestServer(_store(house))
+        made = make_app(services, **settings)
+        house.closing = made[SERVER].closing
+        server, store = TestServer(made), TestServer(_store(house))
         await server.start_server(auto_decompress=False)  # as app.make_runner does
+        schedules.start()
         async with house.http, server, store:
             _lead_to(bench, f"http://{store.host}:{store.port}")
             house.url = f"http://{server.host}:{server.port}"
             try:
                 yield house
             finally:
+                await schedules.close()
                 passing.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await passing

@@ -496,9 +496,13 @@ async def test_a_slash_at_the_end_is_no_other_path(tmp_path: Path) -> None:
 async def test_every_get_answers_head(tmp_path: Path) -> None:
     async with a_house(tmp_path) as house:
         run = await started(house)
+        await house.call("PUT", "/api/v1/flow/saved/shrink", json=EXAMPLE)
+        names = {"{flowRunID}": run["ID"], "{node}": "resize-1", "{flow}": "shrink"}
         for route in routes.ROUTES:
             if route.method == "GET" and "projectID" not in route.path:
-                path = route.path.replace("{flowRunID}", run["ID"]).replace("{node}", "resize-1")
+                path = route.path
+                for name, value in names.items():
+                    path = path.replace(name, value)
                 async with house.http.head(house.url + path) as response:
                     assert (route.path, response.status, await response.read()) == (route.path, 200, b"")
 

@@ -492,7 +492,7 @@ class FlowRun(Answer, frozen=True, kw_only=True):
     A run as it stands. `ResumedFrom` is the run that it goes on with, `ReplayOf` the one that it replays.
 
     Where the items of a node or an edge were asked for there is a `Page`, and `NodeState` and `Artifacts` have those
-    on it alone.
+    on it alone. `FlowID` and `FlowVersion` are of the saved flow that it is a run of.
     """
 
     ID: str
@@ -506,6 +506,9 @@ class FlowRun(Answer, frozen=True, kw_only=True):
     Warnings: list[str]
     Params: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     Page: ThePage | msgspec.UnsetType = msgspec.UNSET
+    FlowID: str | msgspec.UnsetType = msgspec.UNSET
+    FlowVersion: int | msgspec.UnsetType = msgspec.UNSET
+    Labels: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     ResumedFrom: str | msgspec.UnsetType = msgspec.UNSET
     ReplayOf: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -556,7 +559,7 @@ class Validation(Answer, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RunLine(Answer, frozen=True, kw_only=True):
-    """A run as the list shows it."""
+    """A run as the list shows it; `FlowID` is the saved flow's, where it is a run of one."""
 
     ID: str
     Flow: str
@@ -564,6 +567,7 @@ class RunLine(Answer, frozen=True, kw_only=True):
     StartedAt: datetime
     FinishedAt: datetime | None
     Error: str
+    FlowID: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class RunList(Answer, frozen=True, kw_only=True):
@@ -619,6 +623,22 @@ class JournalEntry(Answer, frozen=True, kw_only=True):
     At: datetime
     Kind: str
     Data: dict[str, Any]
+
+
+class FeedEntry(JournalEntry, frozen=True, kw_only=True):
+    """Something that happened in some run; `FlowID` is empty where its flow was not saved."""
+
+    Run: str
+    Flow: str
+    FlowID: str
+
+
+class FeedLine(PlacedLogRecord, frozen=True, kw_only=True):
+    """A log line of some run."""
+
+    Run: str
+    Flow: str
+    FlowID: str
 
 
 class CallbackTry(Answer, frozen=True, kw_only=True):

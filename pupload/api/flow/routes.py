@@ -8,10 +8,25 @@ from aiohttp import web
 
 from pupload import errors, ports
 from pupload.api import web as shared
-from pupload.api.flow import happenings, models, problems, remembered, replaying, secrets, stream, wire
+from pupload.api.flow import (
+    answering,
+    exporting,
+    feeding,
+    happenings,
+    models,
+    problems,
+    remembered,
+    replaying,
+    saved,
+    schedules,
+    secrets,
+    stream,
+    tables,
+    waiting,
+    wire,
+)
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import events, run
-from pupload.engine import aside
 from pupload.service import uploads, views
 
 PREFIX = "/api/v1"
@@ -22,10 +37,7 @@ MOST_RUNS = 1000
 MOST_ITEMS = 1000
 """On one page of a run's items."""
 
-_MOST_KEY = 255
-
-_MANY_NODES = 500
-"""The state of more takes some milliseconds to write."""
+_run, _answer, _idempotency_key, _KEY = answering.run, answering.answer, answering.idempotency_key, answering.KEY
 
 
 # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -34,7 +46,11 @@ _MANY_NODES = 500
 async def start_run(request: web.Request) -> web.Response:
     key = _idempotency_key(request)
     order = await shared.read_document(request, wire.read_order)
+    at_most = waiting.seconds(request)
     view = await request.app[SERVICES].runs.start(order, idempotency_key=key)
+    if at_most and not view.run.status.terminal:
+        await waiting.until_over(request, view.run.id, at_most)
+        view = await request.app[SERVICES].runs.status(view.run.id)
     return await _run(request, view)
 
 
@@ -70,6 +86,7 @@ async def list_runs(request: web.Request) -> web.Response:
     page = await request.app[SERVICES].runs.list(
         status=_status(request.query.get("status", "")),
         flow=request.query.get("flow"),
+        flow_id=await saved.of_query(request),
         limit=limit,
         offset=offset,
     )
@@ -109,8 +126,13 @@ async def logs(request: web.Request) -> web.StreamResponse:
     since = _since(request, "since")
     attempt = shared.whole_number(request, "attempt", default=0)
     runs = request.app[SERVICES].runs
-    ended = (await runs.find(run_id)).status.terminal
+    level, as_text = exporting.read_level(query.get("level", "")), _format(request) == "text"
+    found = await runs.find(run_id)
+    ended = found.status.terminal
+    follow = follow and not as_text
     batches = runs.logs(run_id, node=query.get("node"), attempt=attempt or None, since=since, follow=follow)
+    if as_text:
+        return await exporting.download(request, batches, name=f"{found.id}-logs.txt", level=level)
     if not follow:
         return await stream.listing(
             request,
@@ -150,6 +172,13 @@ async def _nothing_more_or(request: web.Request, batches: Any, write: Callable[[
     return await stream.events(request, again(), write=write, ending=_ending(request))
 
 
+def _format(request: web.Request) -> str:
+    form = request.query.get("format", "") or "json"
+    if form not in ("json", "text"):
+        raise errors.Malformed(reason='format must be "json" or "text"')
+    return form
+
+
 def _log_frame(record: ports.LogRecord) -> bytes:
     return stream.frame("log", wire.encode(wire.write_log(record)), cursor=record.cursor)
 
@@ -187,13 +216,6 @@ def _status(text: str) -> run.Status | None:
         return run.Status(text.upper())
     except ValueError:
         raise errors.Malformed(reason=f"status must be one of {', '.join(run.Status)}") from None
-
-
-def _idempotency_key(request: web.Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= _MOST_KEY and key.isprintable()):
-        raise errors.Malformed(reason=f"Idempotency-Key must have 1 to {_MOST_KEY} printable characters")
-    return key
 
 
 # ── Uploads ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -283,21 +305,8 @@ async def list_nodes(request: web.Request) -> web.Response:
     return _answer(models.NodeDefList(NodeDefs=[wire.write_definition(each) for each in known]))
 
 
-async def _run(request: web.Request, view: views.RunView) -> web.Response:
-    write = partial(wire.write_run, view, origin=shared.origin(request))
-    large = len(view.run.nodes) > _MANY_NODES
-    return shared.json_bytes(await aside.aside(lambda: wire.encode(write()), large=large))
-
-
-def _answer(answer: models.Answer) -> web.Response:
-    return shared.json_bytes(wire.encode(answer))
-
-
 # ── The table ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_KEY = Parameter(
-    name="Idempotency-Key", place="header", about="A repeated request with the same key answers with the first run."
-)
 _LAST = Parameter(
     name="Last-Event-ID", place="header", type="integer", about="The id of the last event received: go on after it."
 )
@@ -310,7 +319,7 @@ ROUTES = (
         summary="Run a flow, and answer at once",
         reads=models.TestFlow,
         answers=models.FlowRun,
-        parameters=(_KEY,),
+        parameters=(_KEY, *waiting.PARAMETERS),
         optional_body=False,
     ),
     Route(
@@ -343,7 +352,8 @@ ROUTES = (
         answers=models.RunList,
         parameters=(
             Parameter(name="status", about="Only runs with this status.", choices=tuple(run.Status)),
-            Parameter(name="flow", about="Only runs of the flow with this name."),
+            Parameter(name="flow", about="Only runs of flows that have this name themselves."),
+            Parameter(name="saved", about="Only runs of the saved flow with this id, or `namespace/name`."),
             Parameter(name="limit", type="integer", about=f"So many at most: 1 to {MOST_RUNS}, 100 when not given."),
             Parameter(name="offset", type="integer", about="How many to pass over."),
         ),
@@ -387,6 +397,8 @@ ROUTES = (
         handler=purge,
         summary="Delete a run that has ended, with its objects, its journal and its logs; 409 for one that goes on",
     ),
+    *saved.ROUTES,
+    *schedules.ROUTES,
     Route(
         method="GET",
         path=f"{PREFIX}/flow/logs/{{flowRunID}}",
@@ -398,6 +410,12 @@ ROUTES = (
             Parameter(name="attempt", type="integer", about="Only lines of this attempt."),
             Parameter(name="since", type="integer", about="Only lines after this cursor."),
             Parameter(name="follow", type="boolean", about="Server-sent events (`log`), until the run has ended."),
+            Parameter(
+                name="format",
+                about="With `text` a file: a time, level, node and message in each line.",
+                choices=("json", "text"),
+            ),
+            Parameter(name="level", about="Of such a file, only lines of this level.", choices=exporting.LEVELS),
             _LAST,
         ),
         lasting=True,
@@ -416,6 +434,7 @@ ROUTES = (
         ),
         lasting=True,
     ),
+    *feeding.ROUTES,
     Route(
         method="GET",
         path=f"{PREFIX}/flow/callbacks/{{flowRunID}}",
@@ -542,6 +561,7 @@ ROUTES = (
         handler=secrets.remove_secret,
         summary="Remove a secret",
     ),
+    *tables.ROUTES,
 )
 
 SURFACE = shared.Surface(name="flow", prefix=PREFIX, routes=ROUTES, problem=problems.write)

@@ -7,13 +7,12 @@ The domain's values as they go over the wire, and back.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from pupload import errors, ports
-from pupload.api.flow import holding, masks, models, reading, remembered, repeating
+from pupload.api.flow import holding, masks, models, provenance, reading, remembered, repeating
 from pupload.domain import delivery, flow, nodedef, run
 from pupload.service import views
 
@@ -32,8 +31,8 @@ def read_order(document: Any) -> views.Order:
     warnings: list[str] = []
     asked = reading.read(models.TestFlow, document, warnings=warnings)
     return views.Order(
-        flow=_flow(asked.Flow),
-        definitions=tuple(_definition(each) for each in asked.NodeDefs),
+        flow=flow_of(asked.Flow),
+        definitions=tuple(definition_of(each) for each in asked.NodeDefs),
         params=dict(asked.Params),
         warnings=tuple(warnings),
     )
@@ -41,12 +40,14 @@ def read_order(document: Any) -> views.Order:
 
 def read_flow(document: Any, *, warnings: list[str] | None = None, yaml: bool = False) -> flow.Flow:
     """A flow. Unknown fields go to `warnings`. Raises `errors.Malformed`."""
-    return _flow(reading.read(models.Flow, document, warnings=[] if warnings is None else warnings, yaml=yaml))
+    return flow_of(reading.read(models.Flow, document, warnings=[] if warnings is None else warnings, yaml=yaml))
 
 
 def read_definition(document: Any, *, warnings: list[str] | None = None, yaml: bool = False) -> nodedef.NodeDef:
     """A node definition. Unknown fields go to `warnings`. Raises `errors.Malformed`."""
-    return _definition(reading.read(models.NodeDef, document, warnings=[] if warnings is None else warnings, yaml=yaml))
+    return definition_of(
+        reading.read(models.NodeDef, document, warnings=[] if warnings is None else warnings, yaml=yaml)
+    )
 
 
 def read_project(document: Any, *, project_id: str, warnings: list[str] | None = None) -> ports.Project:
@@ -62,8 +63,8 @@ def read_project(document: Any, *, project_id: str, warnings: list[str] | None =
     return ports.Project(
         id=project_id,
         name=asked.ProjectName,
-        flows=tuple(_flow(each) for each in asked.Flows),
-        definitions=tuple(_definition(each) for each in asked.NodeDefs),
+        flows=tuple(flow_of(each) for each in asked.Flows),
+        definitions=tuple(definition_of(each) for each in asked.NodeDefs),
         stores=tuple(_store(each) for each in asked.GlobalStores),
     )
 
@@ -108,7 +109,8 @@ def read_upload_abort(document: Any) -> str:
     return reading.read(models.UploadAbort, document, warnings=[]).UploadID
 
 
-def _flow(asked: models.Flow) -> flow.Flow:
+def flow_of(asked: models.Flow) -> flow.Flow:
+    """The flow that was read."""
     return flow.Flow(
         name=asked.Name,
         nodes=tuple(_node(each) for each in asked.Nodes),
@@ -153,7 +155,8 @@ def _well(asked: models.DataWell) -> flow.DataWell:
     )
 
 
-def _definition(asked: models.NodeDef) -> nodedef.NodeDef:
+def definition_of(asked: models.NodeDef) -> nodedef.NodeDef:
+    """The definition that was read."""
     return nodedef.NodeDef(
         publisher=asked.Publisher,
         name=asked.Name,
@@ -231,6 +234,7 @@ def write_run(view: views.RunView, *, origin: str = "") -> models.FlowRun:
         Warnings=[*view.warnings, *_warnings(this)],
         Params=dict(this.plan.params) or msgspec.UNSET,
         Page=repeating.write_page(view.page),
+        **provenance.write(this.plan),
         ResumedFrom=(not this.plan.replays and this.resumed_from) or msgspec.UNSET,
         ReplayOf=(this.plan.replays and this.resumed_from) or msgspec.UNSET,
     )
@@ -351,6 +355,7 @@ def write_page(page: ports.RunPage, *, limit: int, offset: int) -> models.RunLis
                 StartedAt=each.created_at,
                 FinishedAt=each.finished_at,
                 Error=each.error,
+                FlowID=each.flow_id or msgspec.UNSET,
             )
             for each in page.runs
         ],
@@ -533,9 +538,3 @@ def write_findings(found: Sequence[Any]) -> list[models.Finding]:
         )
         for each in found[:MAX_FINDINGS]
     ]
-
-
-def write_moment(moment: datetime) -> str:
-    """RFC 3339 in UTC."""
-    text: str = msgspec.to_builtins(moment)
-    return text

@@ -1,0 +1,41 @@
+"""What many routes have in common: the key that a request may be repeated with, and how answers are written."""
+
+from functools import partial
+
+from aiohttp import web
+
+from pupload import errors
+from pupload.api import web as shared
+from pupload.api.flow import models, wire
+from pupload.api.web import Parameter
+from pupload.engine import aside
+from pupload.service import views
+
+MANY_NODES = 500
+"""The state of more takes some milliseconds to write."""
+
+_MOST_KEY = 255
+
+KEY = Parameter(
+    name="Idempotency-Key", place="header", about="A repeated request with the same key answers with the first run."
+)
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The key that the request names. Raises `errors.Malformed`."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= _MOST_KEY and key.isprintable()):
+        raise errors.Malformed(reason=f"Idempotency-Key must have 1 to {_MOST_KEY} printable characters")
+    return key
+
+
+async def run(request: web.Request, view: views.RunView) -> web.Response:
+    """The run."""
+    write = partial(wire.write_run, view, origin=shared.origin(request))
+    large = len(view.run.nodes) > MANY_NODES
+    return shared.json_bytes(await aside.aside(lambda: wire.encode(write()), large=large))
+
+
+def answer(this: models.Answer) -> web.Response:
+    """Whatever it is."""
+    return shared.json_bytes(wire.encode(this))
