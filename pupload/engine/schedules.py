@@ -33,7 +33,7 @@ LOOK_SECONDS = 30.0
 REST_SECONDS = 1.0
 """Before a schedule is looked at again that nobody could see to."""
 
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 2.0
 """How often it is looked whether the run has ended that a fire waits for."""
 
 AGAIN_SECONDS = 30.0
