@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import cast
 
 from pupload.domain import tables
 from pupload.domain.tables import Column
@@ -27,10 +28,16 @@ DIFFERENT = 1_000_000
 DIFFERENT_LEAST, DIFFERENT_MOST = 100, 200_000
 """In one column, however many there are."""
 
+KNOWN = 2000
+"""Texts of a column that are known without asking for their hash."""
+
 KEPT = 1024
 """Hashes that an estimate is made from: it is some 3 % off."""
 
-_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)
+_NO_NUMBER = re.compile(r"[^0-9eE+\-.\s]", re.ASCII)
+"""In no number. Where there is none of these, what Python reads as a number is one by `_NUMBER`, and no other."""
+
 _TRUTHS = frozenset({"true", "false"})
 
 Value = str | bool | int | float | Decimal | None
@@ -81,9 +88,12 @@ class _Seen:
         if not values:
             return
         self._there += len(values)
-        texts = [_text(value) for value in values]
+        written = set(map(type, values)) == {str}
+        texts = cast("list[str]", values) if written else [_text(value) for value in values]
         if self._numbers:
-            self._add_numbers(values, texts)
+            sizes = _sizes_of_texts(texts) if written else _sizes(values)
+            self._numbers = sizes is not None
+            self._add_numbers(sizes or [], texts)
         if self._truths:
             self._truths = all(value is True or value is False or _is_truth(value) for value in values)
         if len(self._samples) < SAMPLES:
@@ -96,13 +106,10 @@ class _Seen:
         self._most = most if self._most is None else max(self._most, most)
         self._different.add(texts, bound)
 
-    def _add_numbers(self, values: list[Value], texts: list[str]) -> None:
-        if not all(_is_number(value) for value in values):
-            self._numbers = False
+    def _add_numbers(self, sizes: list[float], texts: list[str]) -> None:
+        if not sizes:
             return
-        sizes = [_size(value) for value in values]
-        smallest = min(zip(sizes, texts, strict=True))
-        largest = max(zip(sizes, texts, strict=True))
+        smallest, largest = ((found, texts[sizes.index(found)]) for found in (min(sizes), max(sizes)))
         self._smallest = smallest if self._smallest is None else min(self._smallest, smallest)
         self._largest = largest if self._largest is None else max(self._largest, largest)
         self._total += _sum(sizes)
@@ -143,13 +150,18 @@ class Different:
 
     def __init__(self) -> None:
         self.estimated = False
+        self._known = set[str]()
+        """The first that came: they come again where there are few."""
         self._seen = set[bytes]()
         self._bound = b""
         """No hash above it is kept, once there are too many."""
 
     def add(self, texts: Iterable[str], most: int) -> None:
         """These as well; more than `most` are estimated from now on."""
-        new = {_hash(text) for text in set(texts)}
+        fresh = set(texts) - self._known
+        if len(self._known) < KNOWN and fresh:
+            self._known |= {text for text in fresh if len(text) <= SAMPLE_CHARS}
+        new = {_hash(text) for text in fresh}
         self._seen |= {one for one in new if one <= self._bound} if self.estimated else new
         if len(self._seen) > (2 * min(most, KEPT) if self.estimated else most):
             self.estimated = True
@@ -177,10 +189,20 @@ def _text(value: Value) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
-def _is_number(value: Value) -> bool:
-    if isinstance(value, str):
-        return _NUMBER.fullmatch(value) is not None
-    return not isinstance(value, bool)
+def _sizes_of_texts(texts: list[str]) -> list[float] | None:
+    """As numbers; None where one is none. All are looked at in one go."""
+    if _NO_NUMBER.search("".join(texts)):
+        return None
+    try:
+        return list(map(float, texts))
+    except ValueError:
+        return None
+
+
+def _sizes(values: list[Value]) -> list[float] | None:
+    if not all(is_number(value) if isinstance(value, str) else not isinstance(value, bool) for value in values):
+        return None
+    return [_size(value) for value in values]
 
 
 def _is_truth(value: Value) -> bool:

@@ -124,8 +124,8 @@ def _count(source: _Source, budget: Budget) -> dict[str, Any]:
     if source.parquet:
         return {"kind": source.kind, "rows": source.parquet.rows, "sampled": False}
     rows = 0
-    for chunk in source.chunks():
-        rows += chunk.count
+    for count in texts.counts(source.file, source.kind):
+        rows += count
         if time.monotonic() > budget.until:
             return {"kind": source.kind, "rows": rows, "sampled": True}
     return {"kind": source.kind, "rows": rows, "sampled": not source.whole}

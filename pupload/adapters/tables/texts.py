@@ -25,6 +25,9 @@ SAMPLE_BYTES = 1 << 20
 FIELD_CHARS = 1 << 18
 """Of a field of CSV. A longer one is taken for a quotation mark that was never closed."""
 
+COUNTED = 10_000
+"""Rows that are counted at a time."""
+
 LINE_CHARS = 1 << 22
 """Of a line; what is longer comes in pieces."""
 
@@ -50,13 +53,29 @@ def chunks(file: Given, kind: Kind, *, rows: int | None = None) -> Iterator[Rows
     csv.field_size_limit(FIELD_CHARS)
     text = _Text(file)
     if kind in (Kind.CSV, Kind.TSV):
-        yield from _of_cells(text, "\t" if kind is Kind.TSV else "", rows)
+        titles, cells = _cells(text, "\t" if kind is Kind.TSV else "")
+        yield from _ragged(cells, titles, rows)
         return
     objects = _objects(text, kind)
     if objects is None:
         yield from _of_lines(text.lines(), rows)
     else:
         yield from _of_objects(objects, rows)
+
+
+def counts(file: Given, kind: Kind) -> Iterator[int]:
+    """How many rows there are, told a few thousand at a time. Raises `Unreadable`."""
+    csv.field_size_limit(FIELD_CHARS)
+    text = _Text(file)
+    if kind in (Kind.CSV, Kind.TSV):
+        rows: Iterator[Any] = _cells(text, "\t" if kind is Kind.TSV else "")[1]
+    else:
+        rows = _objects(text, kind) or text.lines()
+    try:
+        while count := sum(1 for _ in islice(rows, COUNTED)):
+            yield count
+    except csv.Error as error:
+        raise Unreadable(f"it is no CSV: {error}") from error
 
 
 def kind_found(file: Given, kind: Kind) -> Kind:
@@ -149,7 +168,8 @@ def _encoding(head: bytes, *, ended: bool) -> str:
 # ── CSV ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _of_cells(text: _Text, delimiter: str, rows: int | None) -> Iterator[Rows]:
+def _cells(text: _Text, delimiter: str) -> tuple[list[str], Iterator[list[str]]]:
+    """The names of the columns, where there are any, and the rows."""
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
     delimiter = delimiter or _delimiter(text.sample, cut_off=text.sample_cut)
     try:
@@ -160,7 +180,7 @@ def _of_cells(text: _Text, delimiter: str, rows: int | None) -> Iterator[Rows]:
     cells = filter(None, csv.reader(text.pieces(), delimiter=delimiter, quoting=quoting))
     whole = _but_last(cells) if text.cut else cells
     titles: list[str] = next(whole, []) if has_header(sample) else []
-    yield from _ragged(whole, titles, rows)
+    return titles, whole
 
 
 def _sampled(
