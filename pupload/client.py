@@ -58,6 +58,8 @@ class Event:
     kind: str
     data: Answer
     cursor: int | None = None
+    id: str = ""
+    """Where to go on, be it the cursor or not."""
 
 
 class Client:
@@ -189,6 +191,10 @@ class Client:
     def events(self, run_id: str, *, after: int = 0) -> AsyncIterator[Event]:
         """What happened in the run and happens, in order, without gaps, until it has ended."""
         return self._follow(f"/api/v1/flow/events/{_step(run_id)}", {"after": str(after)})
+
+    def all_events(self, **which: str) -> AsyncIterator[Event]:
+        """What happens in all runs from now on (or `after` a cursor): of a `flow`, of a `run`, with `logs`."""
+        return self._follow("/api/v1/flow/events", {name: value for name, value in which.items() if value})
 
     def follow_logs(self, run_id: str, *, node: str = "", attempt: int = 0, since: int = 0) -> AsyncIterator[Event]:
         """The run's log records (in `data`), those to come as well, until it has ended."""
@@ -367,10 +373,10 @@ class Client:
 
     async def _follow(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Event]:
         """The events of a stream that is taken up again wherever it breaks off, until its `end`."""
-        last: int | None = None
+        last = ""
         failures = 0
         while True:
-            headers = {"Accept": "text/event-stream"} | ({} if last is None else {"Last-Event-ID": str(last)})
+            headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
             try:
                 async with self._request("GET", path, params=query, headers=headers) as response:
                     if response.status == 204:
@@ -382,7 +388,7 @@ class Client:
                             return
                         _check_event(event)
                         failures = 0
-                        last = event.cursor if event.cursor is not None else last
+                        last = event.id or last
                         yield event
                 trouble: Exception = ConnectionError("the stream ended early")
             except (*_BROKEN_OFF, errors.TryLater) as error:
@@ -453,8 +459,9 @@ def _event(block: str) -> Event | None:
     facts = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line and not line.startswith(":"))
     if "data" not in facts:
         return None
-    cursor = int(facts["id"]) if facts.get("id", "").isdecimal() else None
-    return Event(kind=facts.get("event", "message"), data=json.loads(facts["data"]), cursor=cursor)
+    where = facts.get("id", "")
+    cursor = int(where) if where.isdecimal() else None
+    return Event(kind=facts.get("event", "message"), data=json.loads(facts["data"]), cursor=cursor, id=where)
 
 
 # ── What goes wrong ──────────────────────────────────────────────────────────────────────────────────────────────

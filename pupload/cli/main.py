@@ -394,6 +394,21 @@ def logs(
 
 
 @app.command()
+def events(
+    flow: Annotated[str, typer.Option("--flow", help="Only of runs of this flow, by name or id.")] = "",
+    run: Annotated[str, typer.Option("--run", help="Only of this run.")] = "",
+    logs: Annotated[bool, typer.Option("--logs", help="The lines that nodes write, too.")] = False,
+    after: Annotated[str, typer.Option("--after", help="Go on after the event of this ID, as --json tells it.")] = "",
+    url: Url = "",
+    as_json: Json = False,
+) -> int:
+    """Print what happens in all runs, as it happens, until interrupted. With --json, one object in each line."""
+    from pupload.cli import watching
+
+    return watching.events(_out(as_json), _url(url).url, flow=flow, run=run, logs=logs, after=after)
+
+
+@app.command()
 def cancel(
     run_id: RunId,
     drain: Annotated[bool, typer.Option("--drain", help="Let what runs finish; start nothing.")] = False,

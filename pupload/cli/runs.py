@@ -11,7 +11,8 @@ from pupload.client import Answer, Client
 T = TypeVar("T")
 
 
-def _with_client(url: str, work: Callable[[Client], Awaitable[T]]) -> T:
+def with_client(url: str, work: Callable[[Client], Awaitable[T]]) -> T:
+    """What `work` comes to with a client of the server."""
     async def main() -> T:
         async with Client(url) as client:
             return await work(client)
@@ -21,14 +22,14 @@ def _with_client(url: str, work: Callable[[Client], Awaitable[T]]) -> T:
 
 def status(out: Output, url: str, run_id: str) -> int:
     """Shows a run."""
-    run = _with_client(url, lambda client: client.status(run_id))
+    run = with_client(url, lambda client: client.status(run_id))
     show(out, run)
     return failures.OK
 
 
 def cancel(out: Output, url: str, run_id: str, *, drain: bool) -> int:
     """Stops a run."""
-    run = _with_client(url, lambda client: client.cancel(run_id, mode="drain" if drain else "kill"))
+    run = with_client(url, lambda client: client.cancel(run_id, mode="drain" if drain else "kill"))
     if out.as_json:
         out.json(run)
     elif run["FinishedAt"]:
@@ -40,7 +41,7 @@ def cancel(out: Output, url: str, run_id: str, *, drain: bool) -> int:
 
 def resume(out: Output, url: str, run_id: str, *, from_node: str | None) -> int:
     """Goes on where a run ended."""
-    run = _with_client(url, lambda client: client.resume(run_id, from_node=from_node))
+    run = with_client(url, lambda client: client.resume(run_id, from_node=from_node))
     if out.as_json:
         out.json(run)
     else:
@@ -50,7 +51,7 @@ def resume(out: Output, url: str, run_id: str, *, from_node: str | None) -> int:
 
 def why(out: Output, url: str, run_id: str, node: str) -> int:
     """Shows why a node ran, or did not."""
-    found = _with_client(url, lambda client: client.why(run_id, node))
+    found = with_client(url, lambda client: client.why(run_id, node))
     if out.as_json:
         out.json(found)
         return failures.OK
@@ -66,7 +67,7 @@ def why(out: Output, url: str, run_id: str, node: str) -> int:
 
 def callbacks(out: Output, url: str, run_id: str) -> int:
     """Shows who was told of a run."""
-    found = _with_client(url, lambda client: client.callbacks(run_id))
+    found = with_client(url, lambda client: client.callbacks(run_id))
     if out.as_json:
         out.json(found)
         return failures.OK
@@ -83,7 +84,7 @@ def _delivery_row(this: Answer) -> tuple[Any, ...]:
 
 def resend(out: Output, url: str, run_id: str, delivery: str) -> int:
     """Sends a callback again."""
-    this = _with_client(url, lambda client: client.send_callback_again(run_id, delivery))
+    this = with_client(url, lambda client: client.send_callback_again(run_id, delivery))
     if out.as_json:
         out.json(this)
     else:
@@ -93,7 +94,7 @@ def resend(out: Output, url: str, run_id: str, delivery: str) -> int:
 
 def listing(out: Output, url: str, **which: Any) -> int:
     """Lists runs, those that `Client.list` gives."""
-    page = _with_client(url, lambda client: client.list(**which))
+    page = with_client(url, lambda client: client.list(**which))
     if out.as_json:
         out.json(page)
         return failures.OK
@@ -118,7 +119,7 @@ def logs(out: Output, url: str, run_id: str, *, node: str, attempt: int, since: 
         async for event in client.follow_logs(run_id, node=node, attempt=attempt, since=since):
             show_log(out, event.data)
 
-    _with_client(url, work)
+    with_client(url, work)
     return failures.OK
 
 

@@ -224,7 +224,7 @@ async def test_a_deleted_run_leaves_no_row(opened: Database, url: str) -> None:
     connection = await asyncpg.connect(url)
     left = {name: await connection.fetchval(f"SELECT count(*) FROM {name}") for name in tables.metadata.tables}
     await connection.close()
-    assert left == dict.fromkeys(left, 0) | {"meta": 2}
+    assert left == dict.fromkeys(left, 0) | {"meta": 2, "feed": 3}
 
 
 # ── Texts and errors ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -43,7 +43,7 @@ async def test_the_statements_of_a_save_do_not_grow_with_its_run(tmp_path: Path)
     said = [await _statements_of_a_save(tmp_path / str(nodes) / "pupload.db", nodes) for nodes in (SMALL, LARGE)]
     assert said[0] == said[1]
     kinds = [statement.split()[0] for statement in said[0]]
-    assert kinds == ["BEGIN", "UPDATE", "INSERT", "INSERT", "COMMIT"]
+    assert kinds == ["BEGIN", "UPDATE", "INSERT", "INSERT", "INSERT", "COMMIT"]
 
 
 async def _statements_of_a_save(path: Path, nodes: int) -> list[str]:
