@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pupload import errors, ports
-from pupload.adapters.db import codec
+from pupload.adapters.db import codec, plans
 from pupload.domain import artifact, events, flow, nodedef, plan, run, tiers
-from tests.contracts.states import NOON, a_run, an_artifact
+from tests.contracts.states import NOON, a_plan, a_run, an_artifact
 
 PLAIN: Mapping[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=12),
@@ -163,6 +163,14 @@ def test_items_of_before_they_had_times_have_none() -> None:
     old = {"id": "n", "status": "RUNNING", "items": {"total": 3, "begun": 2, "complete": 1}}
     node = codec.NODE.decode(bytes([codec.SHAPE]) + codec.pack(old), "node")
     assert node.items == run.Items(total=3, begun=2, complete=1, begun_at=None, ended_at=None)
+
+
+def test_plans_of_before_flows_were_saved_are_of_none() -> None:
+    new = codec.pack(a_plan())
+    old = {name: value for name, value in msgspec.msgpack.decode(new).items() if name not in ("provenance", "labels")}
+    plan_of_old = plans.PLAN.decode(bytes([codec.SHAPE]) + codec.pack(old), "plan")
+    assert (plan_of_old.provenance, plan_of_old.labels) == (None, {})
+    assert plan_of_old == a_plan()
 
 
 def test_nodes_and_events_of_before_there_was_memory_have_none() -> None:
