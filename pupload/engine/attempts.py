@@ -21,6 +21,7 @@ from pupload.domain.tiers import Tier
 from pupload.domain.watermark import Level
 from pupload.engine import orders, verdict
 from pupload.engine.admission import Admission
+from pupload.engine.ahead import given
 from pupload.engine.arming import Arming
 from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
@@ -84,7 +85,9 @@ class Attempts:
         self._handout = handout
         self._lookout = Lookout(clock)
         self._works: dict[str, Work] = {}
-        self.reservations = Reservations(admission=admission, memory=memory, is_begun=self.has_id)
+        self.reservations = Reservations(
+            admission=admission, memory=memory, arming=arming, staging=staging, is_begun=self.has_id
+        )
         self._tasks = Tasks()
         self._cleaning = Tasks()
         self._busy: dict[str, set[asyncio.Task[None]]] = {}
@@ -111,6 +114,7 @@ class Attempts:
     async def close(self) -> None:
         """Lets go of all attempts; their containers go on, and the next start takes them up."""
         await self._tasks.close()
+        await self.reservations.close()
         await self._lookout.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_SECONDS):
@@ -248,7 +252,7 @@ class Attempts:
 
     async def _done_before(self, run: Run, node: NodePlan, work: Work) -> events.NodeReused | None:
         """What the attempt's work came to when it was done before; nobody who wants it stopped keeps it from that."""
-        foreseen, work.foreseen = work.foreseen, None
+        foreseen = None if work.ahead is None else work.ahead.asked(given(run, node))
         work.asked = await self._memory.ask(run, node, work.ref, foreseen=foreseen)
         if work.asked is None or work.asked.reused is None:
             return None
@@ -378,7 +382,10 @@ class Attempts:
             work.image = await resolving
 
         async def fetch() -> None:
-            paths.update(await self._patiently(lambda: self._staging.fetch_inputs(run, node, folder)))
+            found = await work.ahead.fetched(given(run, node), folder) if work.ahead is not None else None
+            if found is None:
+                found = await self._patiently(lambda: self._staging.fetch_inputs(run, node, folder))
+            paths.update(found)
 
         try:
             work.container |= (claim := await self._arming.claim(work.ref)).container
@@ -488,6 +495,8 @@ class Attempts:
 
     async def _clean(self, work: Work) -> None:
         """Nothing of the attempt is left afterwards but its log and what it stored."""
+        if work.ahead is not None:
+            await work.ahead.end()
         work.container |= (await self._arming.claim(work.ref)).container
         await self._arming.under_way(work.ref)
         await self._lease.sure()

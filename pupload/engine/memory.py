@@ -169,7 +169,8 @@ class Memory:
         if asked.found is not None:
             return memo.Missed(nearest=asked.found.source)
         try:
-            return memo.missed(asked.components, await self._memo.kin(self._scope, node.uses))
+            soon = [entry for entry in reversed(self._unkept.values()) if entry.uses == node.uses]
+            return memo.missed(asked.components, [*soon, *await self._memo.kin(self._scope, node.uses)])
         except errors.PuploadError as error:
             log.info("what came nearest to the work of %s cannot be told: %s", node.id, error)
             return None

@@ -8,6 +8,7 @@ from enum import Enum
 
 from pupload.domain.plan import NodePlan
 from pupload.domain.run import AttemptRef
+from pupload.engine.ahead import Ahead
 from pupload.engine.memory import Asked
 from pupload.engine.outputs import Kept, Outputs
 from pupload.engine.staging import Folder
@@ -37,8 +38,8 @@ class Work:
     """They were."""
     admitting: "asyncio.Future[bool] | None" = None
     """Whether it is still wanted, now that there is room; None where the run knew before that it has it."""
-    foreseen: "asyncio.Task[Asked | None] | None" = None
-    """Asks already whether its work was done before."""
+    ahead: Ahead | None = None
+    """What was begun while it was saved that it begins."""
     asked: Asked | None = None
     """Whether its work was done before; None where nobody asked."""
     outputs: Outputs | None = None
@@ -57,10 +58,9 @@ class Work:
     kept: Kept = field(default_factory=Kept)
 
     def forget(self) -> None:
-        """What was asked ahead is nobody's concern any more."""
-        if self.foreseen is not None:
-            self.foreseen.cancel()
-            self.foreseen = None
+        """What was begun ahead is nobody's concern any more."""
+        if self.ahead is not None:
+            self.ahead.forget()
 
     def break_off(self) -> None:
         """Ends its task where bytes are on their way, once."""
