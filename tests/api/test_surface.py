@@ -497,7 +497,8 @@ async def test_every_get_answers_head(tmp_path: Path) -> None:
     async with a_house(tmp_path) as house:
         run = await started(house)
         await house.call("PUT", "/api/v1/flow/saved/shrink", json=EXAMPLE)
-        names = {"{flowRunID}": run["ID"], "{node}": "resize-1", "{flow}": "shrink"}
+        _, made = await house.call("POST", "/api/v1/flow/schedules", json={"Flow": "shrink", "Interval": "9h"})
+        names = {"{flowRunID}": run["ID"], "{node}": "resize-1", "{flow}": "shrink", "{scheduleID}": made["ID"]}
         for route in routes.ROUTES:
             if route.method == "GET" and "projectID" not in route.path:
                 path = route.path
