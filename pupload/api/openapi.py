@@ -73,9 +73,11 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _responses(route: Route) -> dict[str, Any]:
     problem = {"application/json": {"schema": {"$ref": _REF.format(model="Problem")}}}
-    known = "flowRunID" in route.names
+    known = "flowRunID" in route.names or any(each.name == "run" for each in route.parameters)
     refused = {**problem, "text/plain": {"schema": {"const": "Flow run does not exist."}}} if known else problem
     responses: dict[str, Any] = {_success(route): _success_body(route)}
+    if route.lasting and "flowRunID" in route.names and any(each.name == "Last-Event-ID" for each in route.parameters):
+        responses["204"] = {"description": "The run has ended, and there is nothing that the client was not told."}
     if route.reads is not None or route.names or route.parameters:
         responses["400"] = {"description": "The request cannot be carried out as it is.", "content": refused}
     responses["default"] = {"description": "Another reason why not.", "content": problem}
@@ -97,6 +99,8 @@ def _success_body(route: Route) -> dict[str, Any]:
     content: dict[str, Any] = {route.media: {"schema": schema}}
     if route.lasting and route.method == "GET":
         content.setdefault("text/event-stream", {"schema": {"type": "string"}})
+    if any(each.name == "format" and "text" in each.choices for each in route.parameters):
+        content["text/plain"] = {"schema": {"type": "string"}}
     return {
         "description": (route.answers.__doc__ or "Done.").strip() if _modelled(route) else "Done.",
         "content": content,
