@@ -1,6 +1,7 @@
 """Saved flows: kept with every version they had, and run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -110,6 +111,14 @@ class Flows:
             limit=min(max(limit, 0), MAX_PAGE),
             offset=max(offset, 0),
         )
+
+    async def names(self, flow_ids: Iterable[str]) -> Mapping[str, str]:
+        """The full names of those of these flows that are there, by their ids: for lists of runs."""
+        found: dict[str, str] = {}
+        for flow_id in dict.fromkeys(flow_ids):
+            with suppress(errors.UnknownSavedFlow):
+                found[flow_id] = (await self._flows.get(flow_id)).full_name
+        return found
 
     async def versions(self, flow: str, *, limit: int = 100, offset: int = 0) -> Sequence[saved.FlowVersion]:
         """The latest first; `limit` is at most 1 000."""

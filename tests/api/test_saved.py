@@ -84,8 +84,17 @@ async def test_a_saved_flow_is_run_and_its_runs_are_listed(tmp_path: Path) -> No
         assert (status, "PARAM_005" in str(told)) == (400, True)
         assert (await house.call("POST", f"{SAVED}/shrink/enable", json={"Enabled": False}))[1]["Enabled"] is False
         assert (await house.call("POST", f"{SAVED}/shrink/run"))[0] == 409
+        assert (await house.call("POST", f"{SAVED}/shrink/run?wait=long"))[0] == 400
         assert (await house.call("POST", f"{SAVED}/shrink/enable"))[1]["Enabled"] is True
         assert (await house.call("POST", f"{SAVED}/shrink/run", json={"Version": 2}))[0] == 404
+
+
+async def test_who_would_rather_wait_is_answered_when_the_run_is_over(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        (node,) = example()["Flow"]["Nodes"]
+        await house.call("PUT", f"{SAVED}/shrink", json={**EXAMPLE, "Flow": {"Nodes": [{**node, "Inputs": []}]}})
+        _, run = await house.call("POST", f"{SAVED}/shrink/run?wait=30s")
+        assert (run["Status"], run["FinishedAt"] is None) == ("ERROR", False)  # the image wants its input
 
 
 async def test_secrets_of_a_saved_flow_are_not_given_back(tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ async def test_a_flow_is_saved_under_its_name(bench: Bench, flows: Flows) -> Non
     plain = await flows.save("shrink", Draft(content=content()))
     assert plain.flow.full_name == "default/shrink"
     assert await flows.find("shrink") == await flows.find("default/shrink")
+    ids = [view.flow.id, plain.flow.id, view.flow.id, "flow_01JD0000000000000000000001"]
+    assert await flows.names(ids) == {ids[0]: "pictures/small/shrink", ids[1]: "default/shrink"}
 
 
 async def test_the_same_again_is_no_new_version(bench: Bench, flows: Flows) -> None:

@@ -6,8 +6,8 @@ from aiohttp import web
 
 from pupload import errors
 from pupload.api import web as shared
-from pupload.api.flow import models, wire
-from pupload.api.web import Parameter
+from pupload.api.flow import models, waiting, wire
+from pupload.api.web import SERVICES, Parameter
 from pupload.engine import aside
 from pupload.service import views
 
@@ -29,8 +29,11 @@ def idempotency_key(request: web.Request) -> str | None:
     return key
 
 
-async def run(request: web.Request, view: views.RunView) -> web.Response:
-    """The run."""
+async def run(request: web.Request, view: views.RunView, *, wait_seconds: float = 0.0) -> web.Response:
+    """The run; when it is over, or so much later, where the caller would rather wait."""
+    if wait_seconds and not view.run.status.terminal:
+        await waiting.until_over(request, view.run.id, wait_seconds)
+        view = await request.app[SERVICES].runs.status(view.run.id)
     write = partial(wire.write_run, view, origin=shared.origin(request))
     large = len(view.run.nodes) > MANY_NODES
     return shared.json_bytes(await aside.aside(lambda: wire.encode(write()), large=large))

@@ -48,10 +48,7 @@ async def start_run(request: web.Request) -> web.Response:
     order = await shared.read_document(request, wire.read_order)
     at_most = waiting.seconds(request)
     view = await request.app[SERVICES].runs.start(order, idempotency_key=key)
-    if at_most and not view.run.status.terminal:
-        await waiting.until_over(request, view.run.id, at_most)
-        view = await request.app[SERVICES].runs.status(view.run.id)
-    return await _run(request, view)
+    return await _run(request, view, wait_seconds=at_most)
 
 
 async def validate(request: web.Request) -> web.Response:

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from pupload.api import web as shared
-from pupload.api.flow import answering, masks, models, reading, saved_models, wire
+from pupload.api.flow import answering, masks, models, reading, saved_models, waiting, wire
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import saved
 from pupload.service import flows
@@ -77,6 +77,7 @@ async def enable_flow(request: web.Request) -> web.Response:
 async def start_flow(request: web.Request) -> web.Response:
     key = answering.idempotency_key(request)
     asked = await shared.read_document(request, _read_start, optional=True)
+    at_most = waiting.seconds(request)
     view = await request.app[SERVICES].flows.start(
         _flow(request),
         version=asked.Version,
@@ -84,7 +85,7 @@ async def start_flow(request: web.Request) -> web.Response:
         labels=dict(asked.Labels),
         idempotency_key=key,
     )
-    return await answering.run(request, view)
+    return await answering.run(request, view, wait_seconds=at_most)
 
 
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -273,6 +274,6 @@ ROUTES = (
         summary="Run a saved flow, and answer at once",
         reads=saved_models.StartFlow,
         answers=models.FlowRun,
-        parameters=(answering.KEY,),
+        parameters=(answering.KEY, *waiting.PARAMETERS),
     ),
 )
