@@ -13,7 +13,7 @@ import pytest
 from pupload import errors, ports
 from pupload.adapters.db.database import Database
 from pupload.adapters.sealing.sealer import FileSealer
-from pupload.domain import delivery, flow, run
+from pupload.domain import delivery, flow, run, schedule
 from tests import postgres
 from tests.contracts.states import NOON, a_plan, a_run
 
@@ -34,6 +34,10 @@ CALLBACK = delivery.Delivery(
     due_at=NOON,
 )
 
+SCHEDULE = schedule.Schedule(
+    id="sched_a", flow_id="flow_a", interval_seconds=60, params={"key": f"{MARKER}5"}, created_at=NOON
+)
+
 
 def a_secretive_run(run_id: str = "run_a") -> run.Run:
     plain = a_plan()
@@ -47,6 +51,7 @@ async def fill(database: Database) -> None:
     await database.flows.put_project(PROJECT)
     await database.secrets.put("KEY", f"{MARKER}3", at=NOON)
     await database.outbox.add([CALLBACK])
+    assert await database.schedules.put(SCHEDULE)
 
 
 async def holds_all(database: Database) -> bool:
@@ -56,6 +61,7 @@ async def holds_all(database: Database) -> bool:
         and await database.flows.get_project(PROJECT.id) == PROJECT
         and await database.secrets.reveal("KEY") == f"{MARKER}3"
         and await database.outbox.of_run("run_a") == [CALLBACK]
+        and await database.schedules.list() == [replace(SCHEDULE, version=1)]
     )
 
 
@@ -113,6 +119,7 @@ async def test_what_was_written_before_there_was_a_key_is_read_and_sealed_at_the
     await plain.runs.create(run.Decision(run=a_secretive_run(), at=NOON))
     await plain.flows.put_project(PROJECT)
     await plain.outbox.add([CALLBACK])
+    assert await plain.schedules.put(SCHEDULE)
     with pytest.raises(errors.Misconfigured, match="no key"):
         await plain.secrets.put("KEY", f"{MARKER}3", at=NOON)
     await plain.close()
