@@ -189,6 +189,7 @@ _BY_TYPE = {
     "application/json": Kind.JSON,
     "application/vnd.apache.parquet": Kind.PARQUET,
 }
+_KIN = ({Kind.CSV, Kind.TSV}, {Kind.JSON, Kind.JSONL})
 _BY_ENDING = {
     "csv": Kind.CSV,
     "tsv": Kind.TSV,
@@ -204,16 +205,19 @@ def kind_of(content_type: str, *, names: Iterable[str] = (), promised: Iterable[
     """
     How a file is read whose bytes look so, that has these names and was promised to be one of these types.
 
-    Bytes tell little of text: there the promise counts, and then the name. None where it holds no rows.
+    Bytes tell little of text: there the promise counts, and then the name. What they do tell no name gainsays, but that
+    of a near kin. None where it holds no rows.
     """
     told = mime.normalised(content_type) or mime.UNKNOWN
-    hints = [_by_type(one) for one in promised] + [_BY_ENDING.get(_ending(name)) for name in names]
-    hint = next((one for one in hints if one is not None), None)
+    promise = next(filter(None, map(_by_type, promised)), None)
+    hint = promise or next(filter(None, (_BY_ENDING.get(_ending(name)) for name in names)), None)
     if told in (mime.UNKNOWN, mime.EMPTY):
         # Text in UTF-16 looks like anything; whether it is a table is seen when it is read.
         return hint or (Kind.TEXT if told == mime.EMPTY else None)
     if (found := _by_type(told)) is not None:
-        return hint if hint is not None and Kind.PARQUET not in (hint, found) else found
+        if hint is None or Kind.PARQUET in (hint, found):
+            return found
+        return hint if hint is promise or {hint, found} in _KIN else found
     if not mime.readable(told):
         return None
     return hint if hint is not None and hint is not Kind.PARQUET else Kind.TEXT

@@ -36,6 +36,9 @@ PREVIEW_BYTES = 4 * 1024 * 1024
 FOOT_BYTES = 8 * 1024 * 1024
 """Of the end of a Parquet file that is too large to be brought here whole: it says where everything is."""
 
+COUNT_BYTES = 64 * 1024 * 1024
+"""Of text whose rows are counted: a second or two. Those of larger files are not."""
+
 PIECE_BYTES = 4 * 1024 * 1024
 
 EARLIER_RUNS = 40
@@ -117,7 +120,7 @@ class Tables:
 
     async def row_count(self, run_id: str, *, node: str = "", edge: str = "") -> int | None:
         """
-        How many rows the same has; None where it is no table, has gone, or takes too long to count.
+        How many rows the same has, found out in seconds; None where it is no table, has gone, or is too large.
 
         Raises `errors.UnknownRun`, `errors.Malformed`.
         """
@@ -141,11 +144,16 @@ class Tables:
         notes = await self._kept(run.id, artifact.edge)
         if notes is not None and notes.sha256 == artifact.sha256:
             return notes.rows
+        rows = None
         try:
-            async with self._at_hand(run, artifact, kind, self._most_bytes) as file:
-                rows = await self._reader.count(file)
-        except errors.NoPreview:
-            rows = None
+            if kind is Kind.PARQUET:  # it says at its end how many rows it has
+                async with self._at_hand(run, artifact, kind, FOOT_BYTES) as file:
+                    rows = await self._reader.count(file)
+            elif artifact.size <= min(COUNT_BYTES, self._most_bytes):
+                async with self._at_hand(run, artifact, kind, artifact.size) as file:
+                    rows = await self._reader.count(file)
+        except errors.NoPreview as error:
+            log.info("the rows of edge %s of run %s are not counted: %s", artifact.edge, run.id, error)
         await self._keep(run, artifact, _Notes(sha256=artifact.sha256, rows=rows))
         return rows
 
@@ -154,6 +162,9 @@ class Tables:
     @asynccontextmanager
     async def _at_hand(self, run: Run, artifact: Artifact, kind: Kind, most: int) -> AsyncIterator[TableFile]:
         """As much of the object as may be read. Raises `errors.NoPreview`, and what the store raises."""
+        if (gone := run.gone.get(artifact.edge)) is not None:
+            when = f"{gone:%Y-%m-%d %H:%M} UTC"
+            raise errors.NoPreview(reason=f"the object on edge {artifact.edge} was deleted at {when}")
         await self._engine.staging.prepare(run)
         store = self._engine.staging.store(run, artifact.store)
         path = self._scratch / self._engine.world.ids.token()
@@ -226,9 +237,12 @@ class Tables:
         return None, ""
 
     async def _earlier_runs(self, run: Run) -> list[RunSummary]:
+        """Of the same saved flow; of runs of none, those of a flow of the same name."""
+        of = run.plan.provenance
+        name, flow_id = (run.plan.flow.name, None) if of is None else (None, of.flow)
         found, offset = list[RunSummary](), 0
-        while run.plan.flow.name and len(found) < EARLIER_RUNS:
-            page = await self._engine.world.runs.list(flow=run.plan.flow.name, limit=_PAGE, offset=offset)
+        while (name or flow_id) and len(found) < EARLIER_RUNS:
+            page = await self._engine.world.runs.list(flow=name, flow_id=flow_id, limit=_PAGE, offset=offset)
             found += [one for one in page.runs if one.created_at < run.created_at]
             offset += _PAGE
             if len(page.runs) < _PAGE:
@@ -246,8 +260,6 @@ def _chosen(run: Run, node: str, edge: str) -> tuple[Artifact, Kind]:
         items = sorted(place for place, _ in collection.placed(artifact, run.artifacts))
         hint = f": name one of them, such as edge {collection.item(name, items[0])}" if items else ""
         raise errors.NoPreview(reason=f"edge {name} has a collection of {len(items)} items{hint}")
-    if name in run.gone:
-        raise errors.NoPreview(reason=f"the object on edge {name} was deleted at {run.gone[name]:%Y-%m-%d %H:%M} UTC")
     planned = run.plan.edges[name]
     maker = run.plan.nodes[planned.producer] if planned.producer else None
     promised = [kind for port in maker.outputs if port.edge == name for kind in port.types] if maker else []

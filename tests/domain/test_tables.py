@@ -158,6 +158,9 @@ def test_only_a_rise_by_more_than_twenty_points_is_a_spike() -> None:
     [
         ("text/csv", (), (), Kind.CSV),
         ("text/csv", ("a.tsv",), (), Kind.TSV),
+        ("text/csv", ("a.json",), (), Kind.CSV),
+        ("text/csv", ("a.parquet",), (), Kind.CSV),
+        ("application/json", ("a.txt",), ("text/csv",), Kind.CSV),
         ("text/plain", ("a.csv",), (), Kind.CSV),
         ("text/plain", ("a.txt",), ("text/csv",), Kind.CSV),
         ("text/plain", ("", "runs/a"), (), Kind.TEXT),

@@ -9,9 +9,10 @@ import pytest
 
 from pupload import errors
 from pupload.adapters.memory.containers import Outcome
-from pupload.domain import keys
+from pupload.domain import keys, saved
 from pupload.domain.run import Run
 from pupload.domain.tables import Kind
+from pupload.service.flows import Draft, Flows
 from pupload.service.tables import Tables
 from tests.adapters.tables.test_parquet import of, written
 from tests.bench import PNG, Bench, a_bench, copies
@@ -79,6 +80,17 @@ async def test_a_profile_is_made_once_and_kept_beside_the_run(bench: Bench) -> N
         await tables_of(bench).preview(run.id, node="resize")
 
 
+async def test_what_was_told_outlives_the_file(bench: Bench) -> None:
+    run, tables = await ran(bench), tables_of(bench)
+    told = await tables.profile(run.id, node="resize")
+    await bench.kept.runs.tidied(run.id, gone=["resize-out"], at=bench.clock.now())
+    bench.engine.driver.forget(run.id)
+    assert (await tables.profile(run.id, node="resize")) == told
+    assert await tables.row_count(run.id, node="resize") == 3
+    with pytest.raises(errors.NoPreview, match=r"the object on edge resize-out was deleted at 2026-03-03"):
+        await tables.preview(run.id, node="resize")
+
+
 async def test_what_was_told_goes_with_the_run(bench: Bench) -> None:
     run = await ran(bench)
     await tables_of(bench).profile(run.id, node="resize")
@@ -123,6 +135,20 @@ async def test_drift_is_told_against_the_newest_earlier_run_that_was_profiled(be
     ]
     assert (await tables.profile(first.id, node="resize")).compared == oldest.id
     assert (await tables.profile(oldest.id, node="resize")).compared == ""
+
+
+async def test_runs_of_a_saved_flow_are_compared_with_its_own(bench: Bench) -> None:
+    flows, tables = Flows(engine=bench.engine, runs=bench.runs), tables_of(bench)
+    content = saved.Content(flow=a_flow(), definitions=(MAKES_CSV,))
+    kept_flow = await flows.save("default/reports", Draft(content=content))
+    found = []
+    for anonymous in (False, True, False):
+        run = await bench.start(a_flow(), [MAKES_CSV]) if anonymous else (await flows.start(kept_flow.flow.id)).run
+        await bench.upload(run, "resize-in", CSV)
+        run = await bench.ended(run, step=1)
+        found.append((run.id, (await tables.profile(run.id, node="resize")).compared))
+    (first, none), _, (_, compared) = found
+    assert (none, compared) == ("", first)
 
 
 async def test_of_a_large_file_the_beginning_is_read(bench: Bench) -> None:
@@ -185,7 +211,7 @@ async def test_what_is_no_table_has_none(bench: Bench) -> None:
 async def test_a_question_about_what_there_is_not(bench: Bench, where: dict[str, str], reason: str) -> None:
     run = await ran(bench)
     with pytest.raises(errors.Malformed, match=reason):
-        await tables_of(bench).preview(run.id, **where)
+        await tables_of(bench).profile(run.id, **where)
 
 
 async def test_what_was_told_by_somebody_else_is_not_believed(bench: Bench) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +21,14 @@ from pupload.domain.tables import Kind, Profile, Table
 AT_ONCE = 2
 
 PREVIEW_SECONDS = 10.0
+COUNT_SECONDS = 5.0
 
 START_SECONDS = 20.0
 """For reading all the code, on a busy machine."""
 
 ANSWER_BYTES = 64 * 1024 * 1024
+
+_TOO_LONG = "reading it takes longer than {:g} seconds"
 
 _ENVIRONMENT = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
 """Other allocators take a thousand million addresses at once, which the process has no room for."""
@@ -48,7 +52,7 @@ class TableReader:
         return await asyncio.to_thread(_checked, _profile, answer)
 
     async def count(self, file: ports.TableFile) -> int | None:
-        answer = await self._ask(file, "count", self._seconds)
+        answer = await self._ask(file, "count", min(self._seconds, COUNT_SECONDS))
         told = _checked(lambda told: (Kind(told["kind"]), int(told["rows"]), told["sampled"]), answer)
         return told[1] if told[0].tabular and not told[2] else None
 
@@ -62,8 +66,7 @@ class TableReader:
                     answer = await _all_of(process)
                     await process.wait()
             except TimeoutError as error:
-                reason = f"reading it takes longer than {seconds:g} seconds"
-                raise errors.NoPreview(reason=reason) from error
+                raise errors.NoPreview(reason=_TOO_LONG.format(seconds)) from error
             finally:
                 if process.returncode is None:
                     with contextlib.suppress(ProcessLookupError):
@@ -71,6 +74,8 @@ class TableReader:
                     await process.wait()
         if not answer:
             raise errors.InspectorUnavailable(reason="the program that reads tables does not start")
+        if process.returncode in (-signal.SIGALRM, -signal.SIGXCPU):
+            raise errors.NoPreview(reason=_TOO_LONG.format(seconds))
         if process.returncode:
             raise errors.NoPreview(reason="the program that reads it breaks down over it")
         return answer

@@ -5,7 +5,7 @@ JSON.
 It has read all its code before it looks at the file, and gives up what it could do harm with: it opens nothing and
 connects to nobody, writes nothing but its answer, has little memory, and where it is root's it is nobody's from then
 on. It lives for one file alone, so what that does to it hurts no other; an alarm of its own ends it, whoever else may
-watch.
+watch, and so does the end of the server.
 """
 
 import contextlib
@@ -40,6 +40,7 @@ _NOBODY = 65533
 """Not the user of nodes, whose processes it could reach then."""
 
 _NO_NEW_PRIVILEGES = 38
+_TELL_OF_PARENTS_DEATH = 1
 
 
 def main() -> None:
@@ -94,6 +95,9 @@ def _give_up(seconds: float) -> None:
         os.setgroups([])
         os.setgid(_NOBODY)
         os.setuid(_NOBODY)
+    if sys.platform == "linux":
+        # Last, for who becomes another is told of no deaths any more.
+        ctypes.CDLL(None).prctl(_TELL_OF_PARENTS_DEATH, signal.SIGKILL, 0, 0, 0)
 
 
 def _misbehave(how: str) -> None:

@@ -93,8 +93,8 @@ class Profiled(models.Answer, frozen=True, kw_only=True):
     """
     What is told of the file on `Edge`.
 
-    `Drift` is against `ComparedWith`, the newest earlier run of a flow of the same name whose file on this edge was
-    profiled; empty where there is none.
+    `Drift` is against `ComparedWith`, the newest earlier run of the saved flow (of runs of none: of a flow of the same
+    name) whose file on this edge was profiled; empty where there is none.
     """
 
     Edge: str

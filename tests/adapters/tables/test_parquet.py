@@ -105,6 +105,12 @@ def test_damage_breaks_nothing(draw: st.DataObject) -> None:
 DAMAGED = written(pa.table({"a": list(range(40)), "b": ["x" * number for number in range(40)]}), compression="snappy")
 
 
+def test_a_server_that_lacks_the_library_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pupload.adapters.tables.parquet.pq", None)
+    with pytest.raises(Unreadable, match=r"install pupload with its extra, pupload\[parquet\]"):
+        answer(DAMAGED, Kind.PARQUET)
+
+
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1PAR1", b"a,b\n1,2\n", b"PAR1" + b"\xff" * 64 + b"PAR1"])
 def test_what_is_no_parquet_is_refused(data: bytes) -> None:
     with pytest.raises(Unreadable):
