@@ -14,6 +14,9 @@ from pupload.service.flows import Flows
 MOST_FIRES = 100
 """Told beforehand."""
 
+MOST_CRON = 256
+"""Letters of a cron expression."""
+
 PATIENCE = 10
 """How often a change is made again that somebody else's came before."""
 
@@ -186,6 +189,8 @@ def _check(this: Schedule) -> None:
     """Raises `errors.Malformed` for what no schedule can be; the expression is the calendar's to judge."""
     if bool(this.cron) == bool(this.interval_seconds):
         raise errors.Malformed(reason="a schedule has either a cron expression or an interval")
+    if len(this.cron) > MOST_CRON:
+        raise errors.Malformed(reason=f"a cron expression has {MOST_CRON} letters at most")
     longest = timedelta(seconds=schedule.MOST_SECONDS)
     least = schedule.LEAST_INTERVAL_SECONDS
     if this.interval_seconds and not least <= this.interval_seconds <= schedule.MOST_SECONDS:

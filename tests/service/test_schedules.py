@@ -153,6 +153,7 @@ async def test_one_that_is_changed_goes_by_what_it_says_now(bench: Bench, flows:
         ({}, "either a cron expression or an interval"),
         ({"cron": "* * * * *", "interval_seconds": 5}, "either"),
         ({"cron": "every day"}, "five fields"),
+        ({"cron": f"{'1,' * 200}1 * * * *"}, "256 letters at most"),
         ({"cron": "61 * * * *"}, "cannot be read: Bad minute"),
         ({"cron": "0 0 * * *", "timezone": "Mars/Base"}, "no time zone"),
         ({"interval_seconds": -1}, "an interval is 1 second to 366 days"),
