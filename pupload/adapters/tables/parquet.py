@@ -46,6 +46,8 @@ class Parquet:
         try:
             self._file = pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES, schema_depth_limit=DEPTH)
             self._schema = self._file.schema_arrow
+        except MemoryError:
+            raise
         except (pa.ArrowException, OSError, ValueError) as error:
             raise Unreadable(f"it is no Parquet that can be read: {_short(error)}") from error
 
@@ -66,6 +68,8 @@ class Parquet:
                 any_yet = True
                 columns = [_values(batch.column(place), field.type) for place, field in enumerate(fields)]
                 yield Rows(columns=list(zip(names, columns, strict=True)), count=batch.num_rows)
+        except MemoryError:
+            raise
         except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError) as error:
             raise Unreadable(f"it is no Parquet that can be read: {_short(error)}") from error
         if not any_yet:

@@ -176,11 +176,20 @@ def _cells(text: _Text, delimiter: str) -> tuple[list[str], Iterator[list[str]]]
         sample = list(islice(_sampled(text.sample, delimiter, cut_off=text.sample_cut), 100))
     except csv.Error:  # a quotation mark that is not closed is a letter
         quoting = csv.QUOTE_NONE
-        sample = list(islice(_sampled(text.sample, delimiter, cut_off=text.sample_cut, quoting=quoting), 100))
+        sample = _sample(text, delimiter)
     cells = filter(None, csv.reader(text.pieces(), delimiter=delimiter, quoting=quoting))
     whole = _but_last(cells) if text.cut else cells
     titles: list[str] = next(whole, []) if has_header(sample) else []
     return titles, whole
+
+
+def _sample(text: _Text, delimiter: str) -> list[list[str]]:
+    """The first rows, whatever quotation marks there are. Raises `Unreadable`."""
+    try:
+        found = _sampled(text.sample, delimiter, cut_off=text.sample_cut, quoting=csv.QUOTE_NONE)
+        return list(islice(found, 100))
+    except csv.Error as error:
+        raise Unreadable(f"it is no CSV: {error}") from error
 
 
 def _sampled(

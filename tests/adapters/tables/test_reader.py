@@ -10,7 +10,7 @@ from pupload import errors
 from pupload.adapters.tables.reader import TableReader
 from pupload.domain.tables import Kind
 from tests.adapters.tables.asked import a_file
-from tests.adapters.tables.test_parquet import of, written
+from tests.adapters.tables.test_parquet import of, pa, written
 
 CSV = b"id,name\n1,a\n2,b\n3,\n"
 
@@ -58,6 +58,16 @@ async def test_what_a_file_may_make_of_the_program_hurts_nobody(tmp_path: Path, 
 
 def _left() -> set[str]:
     return {path.name for path in Path("/tmp").glob("pupload-*")}
+
+
+async def test_a_bomb_takes_no_more_than_it_may(tmp_path: Path) -> None:
+    words = pa.DictionaryArray.from_arrays(pa.array([0] * 500_000, pa.int32()), pa.array(["x" * (1 << 20)]))
+    data = written(pa.table({"a": words}), compression="zstd")
+    assert len(data) < 100_000
+    file = a_file(tmp_path, data, Kind.PARQUET)
+    with pytest.raises(errors.NoPreview, match="takes more than it may have"):
+        await TableReader().profile(file)
+    assert await TableReader().count(file) == 500_000
 
 
 async def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:

@@ -62,6 +62,12 @@ def test_a_quotation_mark_that_is_never_closed_is_a_letter() -> None:
     assert answer(data, Kind.CSV, task="count")["rows"] == 100_001
 
 
+def test_a_field_without_an_end_is_no_table() -> None:
+    for task in ("preview", "profile", "count"):
+        with pytest.raises(Unreadable, match="it is no CSV: field larger than"):
+            answer(b"x" * (1 << 20), Kind.CSV, task=task)
+
+
 @pytest.mark.parametrize("cut", range(8, 24))
 def test_a_row_that_is_cut_is_not_shown(cut: int) -> None:
     data = b'a,b\n1,2\n"x\ny",4\n5,66\n'
