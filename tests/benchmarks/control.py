@@ -391,7 +391,9 @@ async def a_server(engine: Engine) -> AsyncIterator[str]:
         nodes=Nodes(NoCatalogue()),
         secrets=Secrets(secrets=engine.world.secrets, clock=engine.world.clock),
         health=Health(engine),
-        tables=Tables(engine=engine, runs=runs, scratch=engine.config.attempts_root.parent / "tables", most_bytes=1 << 20),
+        tables=Tables(
+            engine=engine, runs=runs, scratch=engine.config.attempts_root.parent / "tables", most_bytes=1 << 20
+        ),
     )
     server = TestServer(make_app(services, version="0"))
     await server.start_server()
