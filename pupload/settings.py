@@ -63,9 +63,7 @@ class Settings(BaseSettings):
         description="Requests a second that each address may make; 0: any number. `/healthz` and `/metrics` do not "
         "count, a stream and a WebSocket once. Answers say how many are left.",
     )
-    rate_burst: int = Field(
-        0, ge=0, description="How many of them may come at once; 0: twice as many as in a second."
-    )
+    rate_burst: int = Field(0, ge=0, description="How many of them may come at once; 0: twice as many as in a second.")
     trusted_proxies: tuple[str, ...] = Field(
         (),
         description="Addresses or networks of proxies that say in `X-Forwarded-For` whose request it is, such as "

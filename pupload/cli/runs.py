@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 def with_client(url: str, work: Callable[[Client], Awaitable[T]]) -> T:
     """What `work` comes to with a client of the server."""
+
     async def main() -> T:
         async with Client(url) as client:
             return await work(client)

@@ -18,7 +18,7 @@ async def watching(house: House, *options: str) -> AsyncIterator[asyncio.subproc
     """The command, ended by Ctrl-C."""
     pup = Path(sys.executable).parent / "pup"
     process = await asyncio.create_subprocess_exec(
-        *(pup, "events", "--url", house.url, "--after", "0.0.0", *options),
+        *(str(pup), "events", "--url", house.url, "--after", "0.0.0", *options),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env={**os.environ, "NO_COLOR": "1", "COLUMNS": "300"},

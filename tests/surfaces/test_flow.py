@@ -50,7 +50,7 @@ def test_every_documented_refusal_has_a_conversation() -> None:
     page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
     told = page.partition("## When something goes wrong")[2].partition("\n## ")[0]
     documented = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", told, re.MULTILINE) for code in row.split(",")}
-    # Of those that need something broken, or a rate, tests/api has the proof: test_each_error_has_its_status and its neighbours.
+    # Of those that need something broken, or a rate, tests/api has the proof: test_each_error_has_its_status.
     assert documented - {408, 429, 500, 502, 503} <= {status for _, _, status in _asked()}
 
 

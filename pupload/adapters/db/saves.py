@@ -101,9 +101,7 @@ def feed_rows(decision: run.Decision, *, after: int) -> list[dict[str, Any]]:
     """The feed's rows for these events, none of many."""
     run_id, last = decision.run.id, after + len(decision.events)
     ends = [*range(after + FEED_ROW, last, FEED_ROW), last] if last > after else []
-    return [
-        {"run_id": run_id, "kind": EVENTS, "upto": end, "count": (end - after - 1) % FEED_ROW + 1} for end in ends
-    ]
+    return [{"run_id": run_id, "kind": EVENTS, "upto": end, "count": (end - after - 1) % FEED_ROW + 1} for end in ends]
 
 
 def _event_row(run_id: str, seq: int, at: int, event: events.Event) -> dict[str, Any]:

@@ -201,8 +201,7 @@ def all_of(*conditions: tuple[bool, ColumnElement[bool]]) -> ColumnElement[bool]
 
 
 _FILTERS = {
-    given: all_of(*zip(given, (_STATUS, _FLOW, _SAVED_FLOW), strict=True))
-    for given in product((False, True), repeat=3)
+    given: all_of(*zip(given, (_STATUS, _FLOW, _SAVED_FLOW), strict=True)) for given in product((False, True), repeat=3)
 }
 
 
