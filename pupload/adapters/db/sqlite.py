@@ -6,6 +6,7 @@ holds the secrets of stores, so only its owner may read it; SQLite gives its sid
 """
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,8 +24,20 @@ BUSY_SECONDS = 5.0
 _WAL_BYTES = 64 << 20
 """The write-ahead log is cut back to this after it grew larger."""
 _MODE = 0o600
+_STATEMENTS = 512
+"""Kept compiled: those that write many rows are one for each number of them."""
 
 _DIALECT = sqlite.dialect(paramstyle="named")
+_BY_PLACE = sqlite.dialect(paramstyle="qmark")
+
+_ONE_ROW = re.compile(r"VALUES (\([^()]*\))")
+"""In an insertion of one row, the places of its values."""
+
+WIDEST = 32
+"""
+Rows that one call writes. With each call, and each row of `executemany`, the driver gives the interpreter away, and has
+to wait until it gets it back from a busy event loop: longer than writing the row takes.
+"""
 
 
 class Session:
@@ -38,6 +51,7 @@ class Session:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self._compiled: dict[sqlalchemy.Executable, str] = {}
+        self._widened: dict[tuple[sqlalchemy.Executable, int], tuple[str, Sequence[str]]] = {}
         self._rows: dict[sqlalchemy.Executable, list[Mapping[str, Any]]] = {}
         self.put_off = 0
         """How many rows were put off since the session was made."""
@@ -60,7 +74,13 @@ class Session:
         """Writes what was put off, in the order in which its statements were first used."""
         put_off, self._rows = self._rows, {}
         for statement, rows in put_off.items():
-            self.connection.executemany(self._sql(statement), rows)
+            done = 0
+            while done < len(rows):
+                count = min(1 << (len(rows) - done).bit_length() - 1, WIDEST)
+                sql, names = self._wide(statement, count)
+                values = [row[name] for row in rows[done : done + count] for name in names]
+                self.connection.execute(sql, values)
+                done += count
 
     def forget(self) -> None:
         """Drops what was put off."""
@@ -69,6 +89,16 @@ class Session:
     def walk(self, statement: sqlalchemy.Executable, values: Mapping[str, Any]) -> Iterator[Any]:
         """The rows one by one, as they are wanted."""
         return iter(self.run(statement, values))
+
+    def _wide(self, statement: sqlalchemy.Executable, count: int) -> tuple[str, Sequence[str]]:
+        """The insertion of so many rows at once, and the columns of each in the order of their values."""
+        try:
+            return self._widened[statement, count]
+        except KeyError:
+            compiled = statement.compile(dialect=_BY_PLACE)  # type: ignore[attr-defined]
+            sql = _ONE_ROW.sub(lambda row: f"VALUES {', '.join([row[1]] * count)}", str(compiled))
+            found = self._widened[statement, count] = sql, compiled.positiontup
+            return found
 
     def _sql(self, statement: sqlalchemy.Executable) -> str:
         try:
@@ -80,7 +110,9 @@ class Session:
 
 def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS, read_only: bool = False) -> sqlite3.Connection:
     """A connection as pupload wants it; it belongs to one thread at a time. Raises what SQLite raises."""
-    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=busy_seconds, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
+    )
     # A damaged text, or one where bytes should be, must not look like a database that is away: see who reads it.
     connection.text_factory = _text
     try:

@@ -11,16 +11,19 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pupload import errors
-from pupload.adapters.db import sqlite
+from pupload.adapters.db import saves, sqlite, sqlite_saves
 
 GROUP = 64
 """How many writes share a commit at most."""
+
+SOME = 2
+"""From so many on saves are cheaper together."""
 
 T = TypeVar("T")
 
@@ -36,6 +39,16 @@ class _Order:
         self.waiting = waiting
         self.result: Any = None
         self.error: Exception | None = None
+
+
+def _saves(group: Sequence[_Order], at: int) -> list[tuple[_Order, saves.Save]]:
+    """The saves from there on up to the first order that is none, or the second of a run."""
+    found: dict[str, tuple[_Order, saves.Save]] = {}
+    for order in group[at:]:
+        if not isinstance(order.job, saves.Save) or order.run_id in found:
+            break
+        found[order.run_id] = order, order.job
+    return list(found.values())
 
 
 class _Spoiled(Exception):
@@ -160,7 +173,7 @@ class Writer:
         """Without savepoints; who is refused without having written anything is told so."""
         session = self._session
         connection = session.connection
-        for order in group:
+        for order in self._save_together(group):
             order.error = None
             before = connection.total_changes, session.put_off
             try:
@@ -175,6 +188,25 @@ class Writer:
             session.flush()
         except sqlite3.Error as error:
             raise _Spoiled from error
+
+    def _save_together(self, group: Sequence[_Order]) -> Iterator[_Order]:
+        """Those that are left, each in its turn: where saves of different runs follow each other they are one write."""
+        at = 0
+        while at < len(group):
+            some = _saves(group, at)
+            at += max(len(some), 1)
+            if len(some) < SOME:
+                yield group[at - 1]
+                continue
+            try:
+                done = sqlite_saves.save_together(self._session, [save for _, save in some])
+            except sqlite3.Error as error:
+                raise _Spoiled from error
+            for order, save in some:
+                if save in done:
+                    order.error, order.result = None, save.decision.run
+                else:
+                    yield order  # it is refused, and says why
 
     def _fill_carefully(self, group: Sequence[_Order]) -> None:
         """Each in a savepoint."""
