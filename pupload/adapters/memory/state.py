@@ -88,7 +88,7 @@ class Runs(retention.Retention):
             raise errors.Stale(run=decision.run.id, version=if_version)
         new = values.replace(decision.run, version=if_version + 1, owner=self._me.id)
         book.head = _bare(new)
-        book.nodes.update({node: new.nodes[node] for node in decision.changed_nodes})
+        book.nodes.update({node: new.nodes[node] for node in sorted(decision.changed_nodes)})
         book.artifacts.update({edge: new.artifacts[edge] for edge in decision.changed_edges})
         self._record(book, decision)
         return new
