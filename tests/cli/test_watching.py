@@ -22,6 +22,8 @@ async def watching(house: House, *options: str) -> AsyncIterator[asyncio.subproc
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env={**os.environ, "NO_COLOR": "1", "COLUMNS": "300"},
+        # What a shell starts in the background is to ignore it, tests and all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield process
