@@ -99,13 +99,19 @@ class Proxy:
         assert self._site is not None
         with suppress(RuntimeError):  # nobody listens: a test had it so
             await self._site.stop()
-        await asyncio.sleep(0)  # whoever was let in last is among the connections after that
+        await self._turns()  # whoever was let in last is among the connections after that
         self._cut()
         assert self._session is not None
         await self._session.close()
-        await self._runner.cleanup()
+        await self._turns()  # a transport that was cut is closed one turn later
         self._cut()
-        await asyncio.sleep(0)  # a transport that was cut is closed one turn later
+        await self._runner.cleanup()
+        await self._turns()
+
+    async def _turns(self) -> None:
+        """What is under way in the loop has come to its end: a connection takes some turns to be let in."""
+        for _ in range(10):
+            await asyncio.sleep(0)
 
     async def _listen(self) -> None:
         await self._change(works)
