@@ -42,8 +42,15 @@ class Ahead:
         return self.asking if self.given == now else None
 
     async def fetched(self, now: Given, folder: Folder) -> Mapping[str, str] | None:
-        """The inputs' paths, where they are these and lie in that directory; None: somebody has to look what does."""
-        if self.fetching is None or self.folder is None or self.folder.path != folder.path:
+        """
+        The inputs' paths, where they are these and lie in that directory; None: somebody has to look what does.
+
+        Where what was armed was taken down there may be another of the same path by now: only the same one counts.
+        """
+        if self.fetching is None:
+            return None
+        if self.folder is not folder:
+            await ended(self.fetching)
             return None
         await asyncio.wait({self.fetching})
         if self.given != now or self.fetching.cancelled() or self.fetching.exception() is not None:

@@ -384,7 +384,9 @@ class Attempts:
         async def fetch() -> None:
             found = await work.ahead.fetched(given(run, node), folder) if work.ahead is not None else None
             if found is None:
-                found = await self._patiently(lambda: self._staging.fetch_inputs(run, node, folder))
+                # What was laid ahead may lie there, or in one that was there before.
+                there = folder if work.ahead is None or work.ahead.fetching is None else Folder(path=folder.path)
+                found = await self._patiently(lambda: self._staging.fetch_inputs(run, node, there))
             paths.update(found)
 
         try:

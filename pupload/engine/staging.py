@@ -424,7 +424,10 @@ class Staging:
         told = await self._told(run, port, file.head, size, path)
         await self._lease.sure()
         offered.setdefault(port.port, self._clock.now())
-        put = await store.put_file(keys.of_attempt(run.id, edge, ref.number), path, content_type=told.content_type)
+        try:
+            put = await store.put_file(keys.of_attempt(run.id, edge, ref.number), path, content_type=told.content_type)
+        except FileNotFoundError as gone:  # another controller has the attempt by now, and has cleared up
+            raise errors.OutputUnusable(port=port.port, reason="its file went away while it was stored") from gone
         return await self._artifact(store, run, ref, port, put, told)
 
     async def _store_items(

@@ -82,6 +82,19 @@ async def test_what_was_laid_for_other_inputs_is_not_used(tmp_path: Path) -> Non
         assert await bench.download(run, "e2") == PNG
 
 
+async def test_what_was_laid_where_nothing_waits_any_more_is_laid_anew(tmp_path: Path) -> None:
+    """The container was armed for too long while the database was away, and was taken down with its directory."""
+    async with waiting(tmp_path) as (bench, run, runs, store):
+        gate = await being_saved(bench, run, runs, store)
+        await bench.until(lambda: not bench.executor.armed, step=60.0)
+        await bench.until(lambda: not laid(bench))
+        del runs.before["save"]
+        gate.opened.set()
+        run = await bench.ended(run)
+        assert run.status is Status.COMPLETE
+        assert await bench.download(run, "e2") == PNG
+
+
 async def test_where_it_is_not_saved_it_is_decided_again_and_what_was_laid_serves(tmp_path: Path) -> None:
     async with waiting(tmp_path) as (bench, run, runs, _):
         runs.before["save"] = raises(errors.DatabaseUnavailable(reason="for a test"), times=2)
