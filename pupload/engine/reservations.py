@@ -49,9 +49,9 @@ class Reservations:
         ref = AttemptRef(run=run.id, node=node.id, number=len(node.attempts))
         if ref.id in self._held:
             return True  # it is decided once more, for nobody knows whether the first time was saved
-        work = Work(ref, planned, phase=Phase.STAGING)
         if self._is_begun(ref.id):
             return False
+        work = Work(ref, planned, phase=Phase.STAGING)
         instead = (AttemptRef(run=run.id, node=name, number=len(run.nodes[name].attempts)) for name in over)
         if not self._admission.take(ref, orders.tier_of(planned, node), keeper=work, instead=instead):
             return False
