@@ -1,0 +1,109 @@
+"""
+What pupload asks of the world.
+
+Each class here is a promise that an adapter makes and the engine relies on; the contract is in the docstrings, and
+one contract suite (`tests/contracts/`) proves it for every adapter, the in-memory ones included. Nothing in this
+package does anything.
+"""
+
+from pupload.ports.callbacks import Outbox, Outlook, Poster
+from pupload.ports.containers import Capacity, ContainerOrder, Executor, Exit, LiveContainer, Report
+from pupload.ports.contents import Content, Inspected, Inspector, TableFile, Tables, TypeTeller
+from pupload.ports.feed import Feed, News, NewsPage
+from pupload.ports.flows import Catalogue, FlowStore, Project, SavedFlows, SavedPage
+from pupload.ports.memory import Memo
+from pupload.ports.objects import (
+    Audience,
+    Disks,
+    Given,
+    GivesMany,
+    Lends,
+    MultipartUpload,
+    ObjectStat,
+    ObjectStore,
+    Part,
+    ProbeLine,
+    Sealed,
+    SealsAtOnce,
+    Stores,
+    TakesMany,
+    Wanted,
+)
+from pupload.ports.ownership import Controller, Letter, Nudge, Ownership, Posted, Share
+from pupload.ports.runs import (
+    Entry,
+    Journal,
+    LogLine,
+    LogRecord,
+    Retention,
+    RunPage,
+    RunStore,
+    RunSummary,
+    Subscription,
+)
+from pupload.ports.secrets import Sealer, SecretInfo, SecretStore
+from pupload.ports.time import Clock, Hands, Ids, Pulse
+
+__all__ = [
+    "Audience",
+    "Capacity",
+    "Catalogue",
+    "Clock",
+    "ContainerOrder",
+    "Content",
+    "Controller",
+    "Disks",
+    "Entry",
+    "Executor",
+    "Exit",
+    "Feed",
+    "FlowStore",
+    "Given",
+    "GivesMany",
+    "Hands",
+    "Ids",
+    "Inspected",
+    "Inspector",
+    "Journal",
+    "Lends",
+    "Letter",
+    "LiveContainer",
+    "LogLine",
+    "LogRecord",
+    "Memo",
+    "MultipartUpload",
+    "News",
+    "NewsPage",
+    "Nudge",
+    "ObjectStat",
+    "ObjectStore",
+    "Outbox",
+    "Outlook",
+    "Ownership",
+    "Part",
+    "Posted",
+    "Poster",
+    "ProbeLine",
+    "Project",
+    "Pulse",
+    "Report",
+    "Retention",
+    "RunPage",
+    "RunStore",
+    "RunSummary",
+    "SavedFlows",
+    "SavedPage",
+    "Sealed",
+    "Sealer",
+    "SealsAtOnce",
+    "SecretInfo",
+    "SecretStore",
+    "Share",
+    "Stores",
+    "Subscription",
+    "TableFile",
+    "Tables",
+    "TakesMany",
+    "TypeTeller",
+    "Wanted",
+]
