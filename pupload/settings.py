@@ -316,6 +316,9 @@ class Settings(BaseSettings):
         gt=0,
         description="How long that may take, in a process of its own; then what was read so far counts.",
     )
+    dry_run_seconds: float = Field(
+        300.0, gt=0, description="How long a dry run may take; then it is stopped, and what there is is told."
+    )
     max_nodes: int = Field(100_000, ge=1, description="Nodes in one flow.")
 
     # ── What is deleted, and when ────────────────────────────────────────────────────────────────────────────────

@@ -54,6 +54,7 @@ from pupload.engine.tasks import ended
 from pupload.service import spooling
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
+from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.health import Health
@@ -253,6 +254,13 @@ def make_services(
             runs=runs,
             scratch=_tables(engine.config.attempts_root.parent),
             most_bytes=settings.table_bytes,
+        ),
+        dry_runs=DryRuns(
+            engine=engine,
+            runs=runs,
+            flows=flows,
+            scratch=_tables(engine.config.attempts_root.parent),
+            seconds=settings.dry_run_seconds,
         ),
     )
 

@@ -16,6 +16,7 @@ from pupload.engine import aside
 from pupload.service import (
     backfill,
     callbacks,
+    dry_runs,
     feed,
     flows,
     health,
@@ -59,6 +60,7 @@ class Services:
     secrets: secrets.Secrets
     health: health.Health
     tables: tables.Tables
+    dry_runs: dry_runs.DryRuns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -242,6 +242,8 @@ class Plan:
     """None: it is of no saved flow."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What whoever started it wants to know it by."""
+    ephemeral: bool = False
+    """Whether it is a dry run: nobody is shown it, and nothing of it is kept."""
 
     def __post_init__(self) -> None:
         nodes, edges = self.nodes, self.edges

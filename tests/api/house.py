@@ -26,6 +26,7 @@ from pupload.client import Client
 from pupload.domain.nodedef import NodeDef
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
+from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.health import Health
@@ -118,6 +119,7 @@ async def a_house(root: Path, **app: Any) -> AsyncIterator[House]:
             nodes=Nodes(OneNode()),
             health=Health(bench.engine),
             tables=Tables(engine=bench.engine, runs=bench.runs, scratch=root / "tables", most_bytes=1 << 20),
+            dry_runs=DryRuns(engine=bench.engine, runs=bench.runs, flows=flows, scratch=root / "tables"),
         )
         settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}
         house = House(bench, "", ClientSession())

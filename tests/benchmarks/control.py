@@ -44,6 +44,7 @@ from pupload.engine.tasks import ended as stopped
 from pupload.ports import ContainerOrder, Controller, RunStore
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
+from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.health import Health
@@ -394,6 +395,7 @@ async def a_server(engine: Engine) -> AsyncIterator[str]:
         tables=Tables(
             engine=engine, runs=runs, scratch=engine.config.attempts_root.parent / "tables", most_bytes=1 << 20
         ),
+        dry_runs=DryRuns(engine=engine, runs=runs, flows=flows, scratch=engine.config.attempts_root.parent / "tables"),
     )
     server = TestServer(make_app(services, version="0"))
     await server.start_server()
