@@ -52,6 +52,8 @@ class SavedFlow:
     """The name of the place that it comes from and is changed in."""
     enabled: bool = True
     """Whether runs of it may be started."""
+    gone: bool = False
+    """Whether its source has it no more: it is not enabled then, and may be removed."""
     revision: int = 1
     """Grows with every change of it, be it of the content or not."""
     version: int = 1
@@ -179,6 +181,14 @@ class SavedFlows(Protocol):
 
     async def version(self, flow_id: str, number: int) -> tuple[FlowVersion, Content]:
         """Raises `errors.UnknownVersion`, `errors.Damaged`."""
+
+    async def revisions(self) -> Mapping[str, int]:
+        """The revision of every flow, by id: who has seen some knows by it which are otherwise now."""
+
+    async def latest(
+        self, *, after: str = "", limit: int = 200
+    ) -> Sequence[tuple[str, SavedFlow | None, Content | None]]:
+        """Flows whose ids are behind `after`, by id, each with its latest content; None for what cannot be read."""
 
     async def remove(self, flow_id: str) -> None:
         """The flow and its versions are gone; its runs keep what they were started with. Raises as `get` does."""

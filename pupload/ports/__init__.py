@@ -29,6 +29,7 @@ from pupload.ports.objects import (
     TakesMany,
     Wanted,
 )
+from pupload.ports.overview import Overview
 from pupload.ports.ownership import Controller, Letter, Nudge, Ownership, Posted, Share
 from pupload.ports.runs import (
     Entry,
@@ -42,6 +43,7 @@ from pupload.ports.runs import (
     Subscription,
 )
 from pupload.ports.secrets import Sealer, SecretInfo, SecretStore
+from pupload.ports.sources import SourceReader
 from pupload.ports.time import Clock, Hands, Ids, Pulse
 
 __all__ = [
@@ -79,6 +81,7 @@ __all__ = [
     "ObjectStore",
     "Outbox",
     "Outlook",
+    "Overview",
     "Ownership",
     "Part",
     "Posted",
@@ -99,6 +102,7 @@ __all__ = [
     "SecretInfo",
     "SecretStore",
     "Share",
+    "SourceReader",
     "Stores",
     "Subscription",
     "TableFile",

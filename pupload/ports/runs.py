@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, Protocol, Self
 
 from pupload.domain import events, run, values
+from pupload.ports.overview import Overview
 
 
 @values.quick
@@ -86,6 +87,12 @@ class Retention(Protocol):
         Its idempotency key may be used again. Raises `errors.UnknownRun`, `errors.Conflict` when it is not over.
         """
 
+    async def doom_older(self, before: datetime, at: datetime, *, limit: int = 100) -> Sequence[str]:
+        """
+        As `doom` does, runs that are over and started before, the oldest first. Returns the ids of those it is done to:
+        fewer than `limit` where there are no more.
+        """
+
     async def doomed(self, now: datetime, *, limit: int = 100) -> Sequence[str]:
         """The ids of doomed runs whose moment has come, the longest overdue first."""
 
@@ -105,14 +112,16 @@ class Retention(Protocol):
         """
 
 
-class RunStore(Retention, Protocol):
+class RunStore(Retention, Overview, Protocol):
     """Runs, durably. What was saved is there after a crash; what was not is as if it never happened."""
 
     async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:
         """
         Saves a new run with its plan and its first events, in one commit: version 1, owned by this controller, fence 1.
 
-        Returns it; or, when a run was created with this key before, that earlier run and saves nothing.
+        Returns it; or, when a run was created with this key before, that earlier run and saves nothing. One whose plan
+        is ephemeral is doomed from the beginning: who drives it can `load`, `save` and take it over until it is closed;
+        nobody else is shown it, and then it is due to be erased.
         """
 
     async def load(self, run_id: str) -> run.Run:
@@ -158,7 +167,8 @@ class RunStore(Retention, Protocol):
         """
         The run is over and has given up all it held: it is not taken up any more (`Ownership.take_over`).
 
-        Nothing happens to a run that is not over, is not there, or belongs to another controller.
+        Nothing happens to a run that is not over, is not there, or belongs to another controller. One that is ephemeral
+        is `doomed` afterwards, and due.
         """
 
     async def delete(self, run_id: str) -> None:

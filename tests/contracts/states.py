@@ -166,6 +166,10 @@ class Bench:
     def schedules(self) -> schedule.Schedules:
         return self._now.schedules
 
+    @property
+    def lasts(self) -> bool:
+        return self._now.lasts
+
     async def again(self) -> None:
         """Closed and opened again."""
         self._now = await self._now.reopen()

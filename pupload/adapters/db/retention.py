@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, Table, bindparam, delete, func, null, select, update
+from sqlalchemy import Executable, Table, bindparam, delete, func, not_, null, select, update
 from sqlalchemy.dialects import postgresql
 
 from pupload import errors
@@ -52,8 +52,23 @@ DOOM = (
     .values(doomed_at=bindparam("new_at"), tidy_at=bindparam("new_at"), idempotency_key=null())
     .returning(runs.c.id)
 )
+_old = (
+    select(runs.c.id)
+    .where(runs.c.started_at < bindparam("before"), _over, ~_doomed)
+    .order_by(runs.c.started_at)
+    .limit(_LIMIT)
+    .offset(NOUGHT)
+)
+DOOM_OLDER = (
+    update(runs)
+    .where(runs.c.id.in_(_old), _over, ~_doomed)
+    .values(doomed_at=bindparam("new_at"), tidy_at=bindparam("new_at"), idempotency_key=null())
+    .returning(runs.c.id)
+)
+"""What another controller dooms at the same time is done once: the row is looked at again when it is free."""
 STATUS = select(runs.c.status).where(runs.c.id == RUN, ~_doomed)
 IS_DOOMED = select(runs.c.id).where(runs.c.id == RUN, _doomed)
+IS_ERASABLE = select(runs.c.id).where(runs.c.id == RUN, not_(statements.IS_KNOWN))
 PUT_TERMS = (
     postgresql.insert(meta)
     .values(key=bindparam("name"), value=bindparam("terms"))
@@ -136,7 +151,7 @@ class Retention:
         """See `ports.Retention.kept_by_kin`. Raises `errors.Damaged`."""
 
         def look(session: Session) -> frozenset[tuple[str, str]]:
-            values = {"run": run_id, "family": _family(session, run_id)}
+            values = {"run": run_id, "family": family(session, run_id)}
             kept = [
                 codec.ARTIFACT.decode(blob, f"an artifact of a run that shares objects with {run_id}")
                 for statement in KEPT
@@ -159,11 +174,16 @@ class Retention:
 
         await self._writer.do(doom, run_id=run_id)
 
+    async def doom_older(self, before: datetime, at: datetime, *, limit: int = 100) -> Sequence[str]:
+        """See `ports.Retention.doom_older`."""
+        values = {"before": codec.micros(before), "new_at": codec.micros(at), "limit": limit}
+        return await self._writer.do(lambda session: _ids(session, DOOM_OLDER, values))
+
     async def erase(self, run_id: str, *, rows: int = 1000) -> bool:
         """See `ports.Retention.erase`."""
 
         def erase(session: Session) -> bool:
-            if session.run(IS_DOOMED, {"run": run_id}).fetchone() is None:
+            if session.run(IS_ERASABLE, {"run": run_id}).fetchone() is None:
                 return session.run(statements.RUN_EXISTS, {"run": run_id}).fetchone() is None
             left = rows
             for statement in ERASE:
@@ -204,10 +224,11 @@ def adopt(session: Session, new: run.Run) -> None:
         taken = new.artifacts.get(edge)
         if taken is not None and taken.key == codec.ARTIFACT.decode(blob, f"artifact {edge} of run {old}").key:
             raise errors.NotResumable(run=old, reason=f"its artifact {edge} was deleted")
-    session.run(ADOPT, {"run": new.id, "new_family": _family(session, old)})
+    session.run(ADOPT, {"run": new.id, "new_family": family(session, old)})
 
 
-def _family(session: Session, run_id: str) -> str:
+def family(session: Session, run_id: str) -> str:
+    """The first of the runs that this one goes back to by being resumed; itself where it resumes none."""
     found = session.run(FAMILY, {"run": run_id}).fetchone()
     return run_id if found is None else str(found[0])
 

@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, plans, reading, retention, saves, sealed, statements
+from pupload.adapters.db import codec, overview, plans, reading, retention, saves, sealed, statements
 from pupload.adapters.db.me import Me
 from pupload.adapters.db.session import Readers, Session, Writer
 from pupload.domain import events, run, values
 
 
-class Runs(retention.Retention):
+class Runs(retention.Retention, overview.Overview):
     """`ports.RunStore` in a database."""
 
     def __init__(self, writer: Writer, readers: Readers, me: Me, seal: sealed.Seal = sealed.OPEN) -> None:
@@ -83,6 +83,7 @@ class Runs(retention.Retention):
             for (seq,) in session.run(statements.CONDEMN_RUN, _GOING | mine | new).fetchall():
                 saves.append_one(session, run_id, seq, at, events.RunFailed(error=reason))
                 session.run(statements.REMOVE_LETTERS, mine)
+                session.run(statements.RELEASE_RUN, mine)
 
         await self._writer.do(condemn, run_id=run_id)
 
@@ -93,6 +94,7 @@ class Runs(retention.Retention):
         def close(session: Session) -> None:
             if session.run(statements.CLOSE_RUN, _GOING | mine).fetchall():
                 session.run(statements.REMOVE_LETTERS, mine)
+                session.run(statements.RELEASE_RUN, mine)
 
         await self._writer.do(close)
 
@@ -138,6 +140,8 @@ def _create(session: Session, seal: sealed.Seal, decision: run.Decision, key: st
     if not inserted:
         return _earlier(session, seal, new.id, key)
     retention.adopt(session, new)
+    if new.plan.ephemeral:
+        session.run(statements.HIDE_RUN, {"run": new.id})
     plan = seal.close(plans.PLAN.encode(new.plan), sealed.plan(new.id))
     session.run_many(statements.INSERT_PLAN, [{"run_id": new.id, "blob": plan}])
     saves.put_nodes(session, new, (name for name, node in new.nodes.items() if node != run.NodeRun(id=name)))

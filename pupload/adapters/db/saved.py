@@ -1,6 +1,7 @@
 """Saved flows in the database; what they hold is sealed, for there may be secrets in it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pupload import errors, ports
@@ -108,6 +109,32 @@ class SavedFlows:
         content = codec.FLOW_CONTENT.decode(self._seal.open(blob, what), what)
         return codec.FLOW_VERSION.decode(about, what), content
 
+    async def revisions(self) -> Mapping[str, int]:
+        """See `ports.SavedFlows.revisions`."""
+
+        def look(session: Session) -> Mapping[str, int]:
+            return {row[0]: row[1] for row in session.run(saved_statements.REVISIONS, {})}
+
+        return await self._readers.do(look)
+
+    async def latest(
+        self, *, after: str = "", limit: int = 200
+    ) -> Sequence[tuple[str, saved.SavedFlow | None, saved.Content | None]]:
+        """See `ports.SavedFlows.latest`."""
+        wanted = {"after": after, "limit": max(limit, 0)}
+
+        def find(session: Session) -> Sequence[tuple[str, saved.SavedFlow | None, saved.Content | None]]:
+            rows = session.run(saved_statements.LATEST, wanted).fetchall()
+            return [(flow_id, _readable(flow_id, flow), self._content(*version)) for flow_id, flow, *version in rows]
+
+        return await self._readers.do(find)
+
+    def _content(self, version_id: str, blob: object) -> saved.Content | None:
+        what = sealed.flow_version(version_id)
+        with suppress(errors.Damaged):
+            return codec.FLOW_CONTENT.decode(self._seal.open(blob, what), what)
+        return None
+
     async def remove(self, flow_id: str) -> None:
         """See `ports.SavedFlows.remove`."""
 
@@ -122,6 +149,12 @@ class SavedFlows:
         blob = self._seal.close(codec.FLOW_CONTENT.encode(content), sealed.flow_version(version_id))
         about = codec.FLOW_VERSION.encode(version)
         return {"id": version_id, "flow_id": version.flow, "number": version.number, "about": about, "blob": blob}
+
+
+def _readable(flow_id: str, blob: object) -> saved.SavedFlow | None:
+    with suppress(errors.Damaged):
+        return codec.SAVED_FLOW.decode(blob, f"flow {flow_id}")
+    return None
 
 
 def _row(this: saved.SavedFlow) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Executable, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 
-from pupload.adapters.db.statements import all_of
+from pupload.adapters.db.statements import NOUGHT, all_of
 from pupload.adapters.db.tables import saved_flows, saved_versions
 
 _FLOW = saved_flows.c.id == bindparam("flow")
@@ -69,4 +69,17 @@ VERSIONS = (
 )
 VERSION = select(saved_versions.c.id, saved_versions.c.about, saved_versions.c.blob).where(
     _OF_FLOW, saved_versions.c.number == bindparam("number")
+)
+
+REVISIONS = select(saved_flows.c.id, saved_flows.c.revision)
+_newest = (
+    select(func.max(saved_versions.c.number)).where(saved_versions.c.flow_id == saved_flows.c.id).scalar_subquery()
+)
+LATEST = (
+    select(saved_flows.c.id, saved_flows.c.blob, saved_versions.c.id, saved_versions.c.blob)
+    .join(saved_versions, (saved_versions.c.flow_id == saved_flows.c.id) & (saved_versions.c.number == _newest))
+    .where(saved_flows.c.id > bindparam("after"))
+    .order_by(saved_flows.c.id)
+    .limit(bindparam("limit"))
+    .offset(NOUGHT)
 )

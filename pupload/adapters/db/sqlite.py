@@ -21,6 +21,8 @@ from pupload.adapters.db import statements
 
 BUSY_SECONDS = 5.0
 """How long a writer waits for another process that has locked the file (a backup, a curious shell)."""
+SIZE = "database_bytes"
+"""What statements call `size`."""
 _WAL_BYTES = 64 << 20
 """The write-ahead log is cut back to this after it grew larger."""
 _MODE = 0o600
@@ -115,6 +117,7 @@ def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS, read_only: bool =
     )
     # A damaged text, or one where bytes should be, must not look like a database that is away: see who reads it.
     connection.text_factory = _text
+    connection.create_function(SIZE, 0, lambda: size(path))
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -126,6 +129,11 @@ def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS, read_only: bool =
         connection.close()
         raise
     return connection
+
+
+def size(path: Path) -> int:
+    """Bytes of the database with its write-ahead log."""
+    return sum(each.stat().st_size for each in (path, path.with_name(f"{path.name}-wal")) if each.exists())
 
 
 def _text(data: bytes) -> str:

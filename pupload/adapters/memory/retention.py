@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from pupload import errors
-from pupload.adapters.memory.books import Shelf
+from pupload.adapters.memory.books import Book, Shelf
 from pupload.domain import run
 
 
@@ -88,15 +88,34 @@ class Retention:
             raise errors.UnknownRun(name=run_id)
         if not book.head.status.terminal:
             raise errors.NotOver(run=run_id, status=book.head.status)
+        self._doom(book, at)
+
+    async def doom_older(self, before: datetime, at: datetime, *, limit: int = 100) -> Sequence[str]:
+        """See `ports.Retention.doom_older`."""
+        await asyncio.sleep(0)
+        old = [
+            (book.started_at, book.head.id, book)
+            for book in self._shelf.books.values()
+            if book.started_at is not None
+            and book.started_at < before
+            and book.head.status.terminal
+            and book.doomed_at is None
+        ]
+        chosen = sorted(old, key=lambda each: each[:2])[:limit]
+        for _, _, book in chosen:
+            self._doom(book, at)
+        return [run_id for _, run_id, _ in chosen]
+
+    def _doom(self, book: Book, at: datetime) -> None:
         book.doomed_at = book.tidy_at = at
-        self._shelf.by_key = {key: owner for key, owner in self._shelf.by_key.items() if owner != run_id}
-        self._shelf.wake(run_id)
+        self._shelf.by_key = {key: owner for key, owner in self._shelf.by_key.items() if owner != book.head.id}
+        self._shelf.wake(book.head.id)
 
     async def load_doomed(self, run_id: str) -> run.Run:
         """See `ports.Retention.load_doomed`."""
         await asyncio.sleep(0)
         book = self._shelf.books.get(run_id)
-        if book is None or book.doomed_at is None:
+        if book is None or book.known:
             raise errors.UnknownRun(name=run_id)
         return book.whole()
 
@@ -104,7 +123,7 @@ class Retention:
         """See `ports.Retention.erase`."""
         await asyncio.sleep(0)
         book = self._shelf.books.get(run_id)
-        if book is not None and book.doomed_at is not None:
+        if book is not None and not book.known:
             for kept in (book.entries, book.logs):
                 removed = min(rows, len(kept))
                 del kept[:removed]

@@ -1,7 +1,7 @@
 """Saved flows, in memory."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pupload import errors, ports
 from pupload.domain import saved
@@ -83,6 +83,19 @@ class SavedFlows:
             if version.number == number:
                 return version, content
         raise errors.UnknownVersion(flow=flow_id, number=number)
+
+    async def revisions(self) -> Mapping[str, int]:
+        """See `ports.SavedFlows.revisions`."""
+        await asyncio.sleep(0)
+        return {flow_id: each.revision for flow_id, each in self._flows.items()}
+
+    async def latest(
+        self, *, after: str = "", limit: int = 200
+    ) -> Sequence[tuple[str, saved.SavedFlow | None, saved.Content | None]]:
+        """See `ports.SavedFlows.latest`."""
+        await asyncio.sleep(0)
+        ids = sorted(flow_id for flow_id in self._flows if flow_id > after)[:limit]
+        return [(flow_id, self._flows[flow_id], self._versions[flow_id][-1][1]) for flow_id in ids]
 
     async def remove(self, flow_id: str) -> None:
         """See `ports.SavedFlows.remove`."""

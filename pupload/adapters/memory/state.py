@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Self
 
 from pupload import errors, ports
-from pupload.adapters.memory import feed, memos, outbox, retention, saved, schedules
+from pupload.adapters.memory import feed, memos, outbox, overview, retention, saved, schedules
 from pupload.adapters.memory.books import Book, Me, Shelf, Subscription
 from pupload.adapters.memory.ownership import Ownership
 from pupload.domain import events, run, values
@@ -48,7 +48,7 @@ class State:
         self.ownership = Ownership(self.shelf, me)
 
 
-class Runs(retention.Retention):
+class Runs(retention.Retention, overview.Overview):
     """`ports.RunStore` in memory."""
 
     def __init__(self, shelf: Shelf, me: Me) -> None:
@@ -67,6 +67,8 @@ class Runs(retention.Retention):
         book = Book(
             head=_bare(new), nodes=dict(new.nodes.items()), artifacts=dict(new.artifacts.items()), family=family
         )
+        if new.plan.ephemeral:
+            book.doomed_at, book.planned = new.created_at, True
         self._shelf.books[new.id] = book
         if idempotency_key is not None:
             self._shelf.by_key[idempotency_key] = new.id
@@ -126,8 +128,7 @@ class Runs(retention.Retention):
         book = self._shelf.books.get(run_id)
         if book is None or book.head.status.terminal or book.head.owner != self._me.id:
             return
-        book.closed = True
-        self._shelf.remove_letters(run_id)
+        self._close(book)
         version = book.head.version + 1
         book.head = values.replace(book.head, status=run.Status.ERROR, error=reason, finished_at=at, version=version)
         self._record(book, run.Decision(run=book.head, events=(events.RunFailed(error=reason),), at=at))
@@ -137,8 +138,12 @@ class Runs(retention.Retention):
         await asyncio.sleep(0)
         book = self._shelf.books.get(run_id)
         if book is not None and book.head.status.terminal and book.head.owner == self._me.id:
-            book.closed = True
-            self._shelf.remove_letters(run_id)
+            self._close(book)
+
+    def _close(self, book: Book) -> None:
+        book.closed = True
+        book.tidy_at = book.tidy_at or book.doomed_at
+        self._shelf.remove_letters(book.head.id)
 
     async def delete(self, run_id: str) -> None:
         """See `ports.RunStore.delete`. Its idempotency key may be used again."""

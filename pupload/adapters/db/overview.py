@@ -1,0 +1,147 @@
+"""
+What all runs in the database look like together.
+
+Runs that have ended are counted from the index `runs_ended` alone: a run is put into it once, at its end, so that it
+costs nothing while the run goes on. Those that go on are few, and found by their status.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Executable, bindparam, func, literal_column, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from pupload.adapters.db import codec, retention, sqlite
+from pupload.adapters.db.session import Readers, Session
+from pupload.adapters.db.statements import NOUGHT, RUN
+from pupload.adapters.db.tables import runs
+from pupload.domain import run
+
+# ── The statements ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Size(FunctionElement[int]):
+    """Bytes of the database where it is kept."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(_Size, "postgresql")
+def _of_the_server(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "pg_database_size(current_database())"
+
+
+@compiles(_Size, "sqlite")
+def _of_the_files(_element: Any, _compiler: Any, **_: Any) -> str:
+    return f"{sqlite.SIZE}()"
+
+
+SIZE = select(_Size())
+
+_DAY: Any = literal_column("86400000000", BigInteger)
+_LIMIT: Any = bindparam("limit")
+_day = runs.c.started_at.op("/")(_DAY)  # of whole numbers, both databases give a whole one
+_count = func.count()
+_there = runs.c.doomed_at.is_(None)
+_since = runs.c.started_at >= bindparam("since")
+_over = runs.c.finished_at.is_not(None)
+_going = runs.c.status.in_([bindparam("one"), bindparam("other")])
+
+DAYS = tuple(
+    select(_day, runs.c.status, _count).where(these, _since, _there).group_by(_day, runs.c.status)
+    for these in (_over, _going)
+)
+STATUSES = tuple(
+    select(runs.c.status, _count).where(these, _since, _there).group_by(runs.c.status) for these in (_over, _going)
+)
+"""Of those that have ended, and of those that go on: each finds its rows by an index."""
+FAILING = (
+    select(runs.c.flow_id, _count)
+    .where(_over, _there, _since, runs.c.status == bindparam("status"), runs.c.flow_id.is_not(None))
+    .group_by(runs.c.flow_id)
+    .order_by(_count.desc(), runs.c.flow_id)
+    .limit(_LIMIT)
+    .offset(NOUGHT)
+)
+UNDER_WAY = (
+    select(runs.c.id)
+    .where(_going, runs.c.started_at.is_not(None), _there)
+    .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+    .limit(_LIMIT)
+    .offset(NOUGHT)
+)
+ACTIVE = select(_count).where(runs.c.status == bindparam("status"), _there)
+KIN = tuple(
+    select(runs.c.created_at, runs.c.id)
+    .where(column == bindparam("family"), runs.c.id != RUN, _there)
+    .order_by(runs.c.created_at, runs.c.id)
+    .limit(_LIMIT)
+    .offset(NOUGHT)
+    for column in (runs.c.id, runs.c.family)
+)
+"""The first of the family, and all others."""
+
+_GOING = {"one": run.Status.WAITING.value, "other": run.Status.RUNNING.value}
+_EPOCH = date(1970, 1, 1)
+
+# ── The port ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Overview:
+    """`ports.Overview` in a database."""
+
+    _readers: Readers
+
+    async def days(self, since: datetime) -> Mapping[date, Mapping[run.Status, int]]:
+        """See `ports.Overview.days`."""
+        found: dict[date, Counter[run.Status]] = defaultdict(Counter)
+        for day, status, count in await self._counted(DAYS, since):
+            found[_EPOCH + timedelta(days=day)][run.Status(status)] += count
+        return found
+
+    async def statuses(self, since: datetime) -> Mapping[run.Status, int]:
+        """See `ports.Overview.statuses`."""
+        return Counter({run.Status(status): count for status, count in await self._counted(STATUSES, since)})
+
+    async def failing(self, since: datetime, *, limit: int = 100) -> Sequence[tuple[str, int]]:
+        """See `ports.Overview.failing`."""
+        wanted = {"since": codec.micros(since), "status": run.Status.ERROR.value, "limit": limit}
+        rows = await self._readers.do(lambda session: session.run(FAILING, wanted).fetchall())
+        return [(flow_id, count) for flow_id, count in rows]
+
+    async def under_way(self, *, limit: int = 1000) -> Sequence[str]:
+        """See `ports.Overview.under_way`."""
+        wanted = {**_GOING, "limit": limit}
+        return await self._readers.do(lambda session: [row[0] for row in session.run(UNDER_WAY, wanted)])
+
+    async def active(self) -> int:
+        """See `ports.Overview.active`."""
+        wanted = {"status": run.Status.RUNNING.value}
+        return int((await self._readers.do(lambda session: session.run(ACTIVE, wanted).fetchone()))[0])
+
+    async def size(self) -> int:
+        """See `ports.Overview.size`."""
+        return int((await self._readers.do(lambda session: session.run(SIZE, {}).fetchone()))[0])
+
+    async def kin(self, run_id: str, *, limit: int = 100) -> Sequence[str]:
+        """See `ports.Overview.kin`."""
+
+        def find(session: Session) -> list[str]:
+            wanted = {"run": run_id, "family": retention.family(session, run_id), "limit": limit}
+            found = sorted(tuple(row) for statement in KIN for row in session.run(statement, wanted))
+            return [other for _, other in found[:limit]]
+
+        return await self._readers.do(find)
+
+    async def _counted(self, statements: Sequence[Executable], since: datetime) -> Sequence[Any]:
+        wanted = {"since": codec.micros(since)}
+
+        def count(session: Session) -> list[Any]:
+            ended, going = statements
+            return [*session.run(ended, wanted).fetchall(), *session.run(going, {**wanted, **_GOING}).fetchall()]
+
+        return await self._readers.do(count)
