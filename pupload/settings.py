@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins whose pages may call the API from a browser; none by default. A JSON list."
     )
+    surfaces: tuple[str, ...] = Field(
+        (),
+        description="The documented APIs that are served beside the native one, at their own paths. A JSON list; `[]`: "
+        "the native one alone.",
+    )
     rate_limit: float = Field(
         0.0,
         ge=0.0,

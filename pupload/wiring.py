@@ -41,7 +41,7 @@ from pupload.adapters.system.outbound import Guard
 from pupload.adapters.system.steady import SteadyClock
 from pupload.adapters.system.watchdog import Watchdog
 from pupload.adapters.tables.reader import TableReader
-from pupload.api import limiting, origins
+from pupload.api import limiting, origins, surfaces
 from pupload.api.app import connections_for, make_app, make_runner, protocol_factory
 from pupload.api.web import Services
 from pupload.configuring import engine_config
@@ -123,6 +123,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
             policy=_policy(settings),
             public_url=settings.public_url.rstrip("/"),
             rate=_rate(settings, engine.world.clock),
+            served=surfaces.chosen(settings.surfaces),
         )
         services.schedules.start()
         stack.push_async_callback(services.schedules.close)

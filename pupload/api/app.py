@@ -18,8 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from pupload import errors
-from pupload.api import limiting, metrics, origins, pages
-from pupload.api.flow import routes as flow
+from pupload.api import limiting, metrics, origins, pages, surfaces
 from pupload.api.web import LIMIT, REQUEST_ID, SERVER, SERVICES, Handler, Route, Server, Services, Surface, Trouble
 
 _log = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ def make_app(
     public_url: str = "",
     policy: origins.Policy | None = None,
     rate: limiting.Limits | None = None,
-    surfaces: Sequence[Surface] = (flow.SURFACE,),
+    served: Sequence[Surface] = (surfaces.NATIVE, *surfaces.OTHERS),
 ) -> web.Application:
     """
     The server's application.
@@ -65,8 +64,8 @@ def make_app(
     """
     numbers = metrics.Metrics(services.health.counts)
     every: list[Route] = []
-    own = Surface(name="pages", prefix="", routes=pages.routes(numbers, lambda: every), problem=pages.problem)
-    gathered = [own, *surfaces]
+    own = pages.surface(numbers, served)
+    gathered = [own, *served]
     every += in_order(route for surface in gathered for route in surface.routes)
     table = {(route.method, route.path): route for route in every}
     app = web.Application(
@@ -183,10 +182,15 @@ def in_order(routes: Iterable[Route]) -> list[Route]:
 
 
 def _add(app: web.Application, route: Route) -> None:
-    """The route, with and without a slash at the end; GET answers HEAD too."""
+    """
+    The route, with and without a slash at the end; GET answers HEAD too.
+
+    A parameter that may have slashes within takes that at the end as well.
+    """
     methods = (route.method, "HEAD") if route.method == "GET" else (route.method,)
-    for path in {route.path, route.path.rstrip("/") + "/"}:
-        resource = app.router.add_resource(path)
+    path = route.path.replace(f"{{{route.deep}}}", f"{{{route.deep}:.+}}") if route.deep else route.path
+    for each in {path} if route.deep else {path, path.rstrip("/") + "/"}:
+        resource = app.router.add_resource(each)
         for method in methods:
             resource.add_route(method, route.handler)
 
@@ -239,7 +243,11 @@ def _shown(request: web.Request) -> str:
 
 def _answer_trouble(surfaces: Sequence[Surface]) -> Middleware:
     """Whatever goes wrong becomes an answer in its owner's shape."""
-    owners = sorted(surfaces, key=lambda surface: len(surface.prefix), reverse=True)
+    owners = sorted(
+        ((prefix, surface) for surface in surfaces for prefix in surface.prefixes),
+        key=lambda owner: len(owner[0]),
+        reverse=True,
+    )
 
     @web.middleware
     async def answer_trouble(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -259,7 +267,7 @@ def _answer_trouble(surfaces: Sequence[Surface]) -> Middleware:
                 sentence="something went wrong here; the server's log tells more",
                 request_id=request[REQUEST_ID],
             )
-        owner = next(surface for surface in owners if _owns(surface, request.path))
+        owner = next(surface for prefix, surface in owners if _below(prefix, request.path))
         response = owner.problem(trouble)
         if trouble.status in (408, 413, 415):
             # The rest of the body is not wanted: the connection cannot be used again.
@@ -269,8 +277,8 @@ def _answer_trouble(surfaces: Sequence[Surface]) -> Middleware:
     return answer_trouble
 
 
-def _owns(surface: Surface, path: str) -> bool:
-    return path == surface.prefix or path.startswith(f"{surface.prefix}/") or not surface.prefix
+def _below(prefix: str, path: str) -> bool:
+    return not prefix or path == prefix or path.startswith(f"{prefix}/")
 
 
 def _keep_origins(policy: origins.Policy) -> Middleware:

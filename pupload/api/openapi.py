@@ -2,52 +2,48 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from pupload.api.flow import models
-from pupload.api.web import Parameter, Route
+from pupload.api.web import Parameter, Route, Surface
 
 _REF = "#/components/schemas/{model}"
 
 
-@functools.lru_cache(maxsize=2)
-def _rendered(routes: tuple[Route, ...], version: str) -> bytes:
-    return msgspec.json.encode(describe(routes, version=version))
+@functools.lru_cache(maxsize=8)
+def render(surface: Surface, *, version: str, pages: tuple[Route, ...] = ()) -> bytes:
+    """The description of a surface as JSON, and of these routes beside its own."""
+    return msgspec.json.encode(describe(surface, version=version, pages=pages))
 
 
-def render(routes: Sequence[Route], *, version: str) -> bytes:
-    """The description as JSON."""
-    return _rendered(tuple(routes), version)
-
-
-def describe(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
+def describe(surface: Surface, *, version: str, pages: Sequence[Route] = ()) -> dict[str, Any]:
     """The description as plain values."""
+    routes = [*pages, *surface.routes]
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(surface, route)
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "pupload",
+            "title": "pupload" if pages else f"pupload: {surface.name}",
             "version": version,
-            "description": "Runs flows of containers on files.",
+            "description": surface.about,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": _schemas(routes)},
+        "components": {"schemas": _schemas(surface, routes)},
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(surface: Surface, route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.handler.__name__,
         "summary": route.summary,
-        "responses": _responses(route),
+        "responses": _responses(surface, route),
     }
     in_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.names]
     parameters = in_path + [_parameter(each) for each in route.parameters]
@@ -71,8 +67,8 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     return {"name": parameter.name, "in": parameter.place, "description": parameter.about, "schema": schema}
 
 
-def _responses(route: Route) -> dict[str, Any]:
-    problem = {"application/json": {"schema": {"$ref": _REF.format(model="Problem")}}}
+def _responses(surface: Surface, route: Route) -> dict[str, Any]:
+    problem = {surface.problem_media: {"schema": {"$ref": _REF.format(model=surface.problem_model.__name__)}}}
     known = "flowRunID" in route.names or any(each.name == "run" for each in route.parameters)
     refused = {**problem, "text/plain": {"schema": {"const": "Flow run does not exist."}}} if known else problem
     responses: dict[str, Any] = {_success(route): _success_body(route)}
@@ -85,7 +81,7 @@ def _responses(route: Route) -> dict[str, Any]:
 
 
 def _success(route: Route) -> str:
-    return "200" if route.answers is not None or route.media != "application/json" else "204"
+    return str(route.status) if route.answers is not None or route.media != "application/json" else "204"
 
 
 def _success_body(route: Route) -> dict[str, Any]:
@@ -95,14 +91,16 @@ def _success_body(route: Route) -> dict[str, Any]:
     if route.answers is dict:
         schema = {"type": "object"}
     elif route.answers is not None and route.media == "application/json":
-        schema = {"$ref": _REF.format(model=route.answers.__name__)}
+        schema = {"$ref": _REF.format(model=_model(route.answers).__name__)}
+        if _model(route.answers) is not route.answers:
+            schema = {"type": "array", "items": schema}
     content: dict[str, Any] = {route.media: {"schema": schema}}
     if route.lasting and route.method == "GET":
         content.setdefault("text/event-stream", {"schema": {"type": "string"}})
     if any(each.name == "format" and "text" in each.choices for each in route.parameters):
         content["text/plain"] = {"schema": {"type": "string"}}
     return {
-        "description": (route.answers.__doc__ or "Done.").strip() if _modelled(route) else "Done.",
+        "description": (_model(route.answers).__doc__ or "Done.").strip() if _modelled(route) else "Done.",
         "content": content,
     }
 
@@ -111,12 +109,17 @@ def _modelled(route: Route) -> bool:
     return route.answers is not None and route.answers is not dict
 
 
-def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
+def _model(answers: Any) -> Any:
+    """The model, where the answer is a list the model of what is in it."""
+    return get_args(answers)[0] if get_origin(answers) is list else answers
+
+
+def _schemas(surface: Surface, routes: Sequence[Route]) -> dict[str, Any]:
     asked = {each.reads for each in routes if isinstance(each.reads, type) and issubclass(each.reads, BaseModel)}
     _, made = models_json_schema(
         [(model, "validation") for model in sorted(asked, key=lambda model: model.__name__)], ref_template=_REF
     )
-    answered = {each.answers for each in routes if _modelled(each)} | {models.Problem, models.StreamEnd}
+    answered = {_model(each.answers) for each in routes if _modelled(each)} | {surface.problem_model, *surface.also}
     _, answers = msgspec.json.schema_components(
         sorted(answered, key=lambda model: model.__name__), ref_template="#/components/schemas/{name}"
     )

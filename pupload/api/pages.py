@@ -1,25 +1,50 @@
 """The server's own pages: what it is, whether it is well, its numbers, and the description of its API."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from pupload.api import metrics, openapi
 from pupload.api import web as shared
 from pupload.api.flow import models, wire
-from pupload.api.web import SERVER, SERVICES, Route, Trouble
+from pupload.api.web import SERVER, SERVICES, Route, Surface, Trouble
+
+NATIVE = "flow"
+"""The surface whose description tells of these pages as well."""
 
 
-def routes(numbers: metrics.Metrics, all_routes: Callable[[], Sequence[Route]]) -> tuple[Route, ...]:
-    """The table; `all_routes` is asked late, for these pages are described as well."""
+def surface(numbers: metrics.Metrics, surfaces: Sequence[Surface]) -> Surface:
+    """These pages, and a description of each of the surfaces."""
+    own = routes(numbers, surfaces)
+    return Surface(
+        name="pages",
+        about="The server's own pages.",
+        prefixes=("",),
+        routes=own,
+        problem=problem,
+        problem_model=models.Problem,
+    )
+
+
+def routes(numbers: metrics.Metrics, surfaces: Sequence[Surface]) -> tuple[Route, ...]:
+    """The table."""
+    own: list[Route] = []
 
     async def show_metrics(_: web.Request) -> web.Response:
         return web.Response(body=numbers.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def show_openapi(request: web.Request) -> web.Response:
-        return shared.json_bytes(openapi.render(all_routes(), version=request.app[SERVER].version))
+        native = next(each for each in surfaces if each.name == NATIVE)
+        return shared.json_bytes(openapi.render(native, version=request.app[SERVER].version, pages=tuple(own)))
 
-    return (
+    async def show_openapi_of(request: web.Request) -> web.Response:
+        name = request.match_info["surface"].removesuffix(".json")
+        found = next((each for each in surfaces if each.name == name), None)
+        if found is None:
+            raise web.HTTPNotFound
+        return shared.json_bytes(openapi.render(found, version=request.app[SERVER].version))
+
+    own += (
         Route(method="GET", path="/", handler=home, summary="What this is", answers=dict, optional_body=True),
         Route(
             method="GET",
@@ -44,7 +69,15 @@ def routes(numbers: metrics.Metrics, all_routes: Callable[[], Sequence[Route]]) 
             summary="This API, described in OpenAPI 3.1",
             answers=dict,
         ),
+        Route(
+            method="GET",
+            path="/api/openapi/{surface}",
+            handler=show_openapi_of,
+            summary="The API of one surface, `NAME.json`, described in OpenAPI 3.1",
+            answers=dict,
+        ),
     )
+    return tuple(own)
 
 
 async def home(request: web.Request) -> web.Response:

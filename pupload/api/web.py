@@ -114,12 +114,16 @@ class Route:
     method: str
     path: str
     """With `{name}` for a parameter; no slash at the end."""
+    deep: str = ""
+    """The parameter, at the end of the path, that may have slashes within; the handler takes one off its end."""
     handler: Handler
     summary: str
     reads: type | None = None
     """The model of the body."""
     answers: type | None = None
-    """The model of the answer with status 200."""
+    """The model of the answer, as `list[Model]` where it is a list of them; `dict` for what is described in words."""
+    status: int = 200
+    """Of the answer, where there is a body."""
     media: str = "application/json"
     """Of the answer."""
     parameters: tuple[Parameter, ...] = ()
@@ -152,10 +156,17 @@ class Surface:
     """Routes that belong together, and how they say no."""
 
     name: str
-    prefix: str
-    """Whatever goes wrong below this path is told in this surface's shape."""
+    about: str
+    """A sentence, for its description."""
+    prefixes: tuple[str, ...]
+    """Whatever goes wrong below these paths is told in this surface's shape; the longest prefix decides."""
     routes: Sequence[Route]
     problem: Callable[[Trouble], web.Response]
+    problem_model: type
+    """What `problem` writes."""
+    problem_media: str = "application/json"
+    also: tuple[type, ...] = ()
+    """Models that no route names, such as what is sent in streams."""
 
 
 # ── Requests ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pupload.api.flow import feeding
+from pupload.api import sockets
 from pupload.service import feed as feeds
 from tests.api.house import EXAMPLE, IMAGE, House, a_house
 from tests.bench import PNG, copies
@@ -189,7 +189,7 @@ async def test_a_web_socket_tells_the_same(tmp_path: Path) -> None:
 
 
 async def test_a_web_socket_is_asked_whether_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(sockets, "PING_SECONDS", 0.05)
     async with a_house(tmp_path) as house, house.http.ws_connect(house.url + SOCKET, autoping=False) as socket:
         assert (await socket.receive(10)).type is aiohttp.WSMsgType.PING
         # It says nothing to that, and is let go.

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from pupload.api import streams
 from pupload.api import web as shared
 from pupload.api.app import make_runner
-from pupload.api.flow import stream
 
 SOON = 0.1
 
@@ -49,7 +49,7 @@ async def _drip(writer: asyncio.StreamWriter, drop: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["events", "listing"])
 async def test_a_reader_that_stalls_is_let_go(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "STALLED_SECONDS", SOON)
+    monkeypatch.setattr(streams, "STALLED_SECONDS", SOON)
     closed, ended = asyncio.Event(), asyncio.Event()
 
     async def endless() -> AsyncIterator[Sequence[bytes]]:
@@ -63,8 +63,8 @@ async def test_a_reader_that_stalls_is_let_go(kind: str, monkeypatch: pytest.Mon
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             if kind == "events":
-                return await stream.events(request, endless(), write=bytes, ending=_complete)
-            return await stream.listing(request, endless(), opening=b"[", write=bytes, closing=lambda _: b"]")
+                return await streams.events(request, endless(), write=bytes)
+            return await streams.listing(request, endless(), opening=b"[", write=bytes, closing=lambda _: b"]")
         finally:
             ended.set()
 
@@ -80,7 +80,3 @@ async def test_a_reader_that_stalls_is_let_go(kind: str, monkeypatch: pytest.Mon
         while runner.server.connections:  # noqa: ASYNC110 - the server has no event for it
             await asyncio.sleep(0)
         writer.close()
-
-
-async def _complete() -> str:
-    return "COMPLETE"

@@ -37,12 +37,7 @@ def marked(route: Route) -> Route:
 
 @pytest.fixture
 def surface() -> Surface:
-    return Surface(
-        name=flow.SURFACE.name,
-        prefix=flow.SURFACE.prefix,
-        routes=[marked(route) for route in flow.SURFACE.routes],
-        problem=flow.SURFACE.problem,
-    )
+    return replace(flow.SURFACE, routes=tuple(marked(route) for route in flow.SURFACE.routes))
 
 
 def filled(path: str) -> str:
@@ -100,7 +95,7 @@ async def asked(house: House, method: str, target: str, *headers: str, host: str
 
 async def test_f43_another_way_to_write_a_path_reaches_nothing_else(tmp_path: Path, surface: Surface) -> None:
     tried = 0
-    async with a_house(tmp_path, surfaces=[surface]) as house:
+    async with a_house(tmp_path, served=[surface]) as house:
         for route in surface.routes:
             plain = filled(route.path)
             _, own, _ = await asked(house, route.method, plain)
@@ -123,7 +118,7 @@ async def test_f43_another_way_to_write_a_path_reaches_nothing_else(tmp_path: Pa
 
 
 async def test_f43_the_method_is_the_one_of_the_request_line(tmp_path: Path, surface: Surface) -> None:
-    async with a_house(tmp_path, surfaces=[surface]) as house:
+    async with a_house(tmp_path, served=[surface]) as house:
         for route in surface.routes:
             path = filled(route.path)
             # A step that one route spells out may be what another takes for a name, with another method.
@@ -138,7 +133,7 @@ async def test_f43_the_method_is_the_one_of_the_request_line(tmp_path: Path, sur
 
 
 async def test_f43_a_rewritten_target_or_forwarded_header_changes_nothing(tmp_path: Path, surface: Surface) -> None:
-    async with a_house(tmp_path, surfaces=[surface]) as house:
+    async with a_house(tmp_path, served=[surface]) as house:
         for route in surface.routes:
             path = filled(route.path)
             for header in ("X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Path", "X-Forwarded-Prefix", "Forwarded"):
@@ -150,7 +145,7 @@ async def test_f43_a_foreign_name_is_turned_away_on_every_route_however_it_is_wr
     tmp_path: Path, surface: Surface
 ) -> None:
     policy = origins.Policy(hosts=origins.LOOPBACK)
-    async with a_house(tmp_path, surfaces=[surface], policy=policy) as house:
+    async with a_house(tmp_path, served=[surface], policy=policy) as house:
         port = house.url.rpartition(":")[2]
         for route in surface.routes:
             path = filled(route.path)
@@ -172,7 +167,7 @@ async def test_f43_a_foreign_name_is_turned_away_on_every_route_however_it_is_wr
 
 
 async def test_f43_a_page_from_elsewhere_changes_nothing_on_any_route(tmp_path: Path, surface: Surface) -> None:
-    async with a_house(tmp_path, surfaces=[surface]) as house:
+    async with a_house(tmp_path, served=[surface]) as house:
         for route in surface.routes:
             if route.method in ("GET", "HEAD"):
                 continue

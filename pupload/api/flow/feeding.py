@@ -5,32 +5,23 @@ What is sent of an event is written once for all who follow. Neither keeps a que
 is given the rest as it takes it; a WebSocket that falls too far behind is closed, and says where to go on.
 """
 
-import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any, cast
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import web
 
-from pupload import errors, ports
+from pupload import ports
+from pupload.api import sockets, streams
 from pupload.api import web as shared
-from pupload.api.flow import happenings, models, stream, wire
-from pupload.api.web import SERVER, SERVICES, Parameter, Route
+from pupload.api.flow import happenings, models, wire
+from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import events
 from pupload.service.feed import Group, Told, Wanted
 
 PREFIX = "/api/v1"
 
-PING_SECONDS = 30.0
-"""How often a WebSocket is asked whether it lives; half of that it has for an answer."""
-
 _RETRY_MILLISECONDS = 2000
-_MOST_BYTES = 4096
-"""Of a message from a client, all of which are passed over."""
-
-log = logging.getLogger(__name__)
-
 
 # ── What is written ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -61,7 +52,7 @@ def kind(news: ports.News) -> str:
 
 def frame(news: ports.News) -> bytes:
     """A server-sent event."""
-    return b"id: %s\n%s" % (str(news.place).encode(), stream.frame(kind(news), wire.encode(write(news))))
+    return b"id: %s\n%s" % (str(news.place).encode(), streams.frame(kind(news), wire.encode(write(news))))
 
 
 def message(news: ports.News) -> bytes:
@@ -87,10 +78,10 @@ async def all_events(request: web.Request) -> web.StreamResponse:
                 place[0] = group.cursor.encode()
                 yield group.told
 
-        async def ending() -> str:
-            return "CLOSED"
+        async def ending() -> bytes:
+            return streams.frame("end", wire.encode(models.StreamEnd(Status="CLOSED")))
 
-        return await stream.events(
+        return await streams.events(
             request,
             batches(),
             write=lambda told: told.written(frame),
@@ -127,67 +118,10 @@ def _logs(request: web.Request, *, default: bool) -> bool:
 
 
 async def socket(request: web.Request) -> web.StreamResponse:
-    answer = web.WebSocketResponse(heartbeat=PING_SECONDS, compress=False, max_msg_size=_MOST_BYTES)
-    if not answer.can_prepare(request):
-        raise errors.Malformed(reason="this path speaks WebSocket: ask for an upgrade of the connection")
+    answer = sockets.upgrade(request)
     logs = _logs(request, default=True)
     async with await _followed(request, after=request.query.get("after", ""), logs=logs, patient=False) as groups:
-        first = await anext(groups)
-        await answer.prepare(request)
-        telling = asyncio.ensure_future(_tell(answer, first, groups))
-        listening = asyncio.ensure_future(_listen(answer))
-        closing = asyncio.ensure_future(request.app[SERVER].closing.wait())
-        tasks: set[asyncio.Future[Any]] = {telling, listening, closing}
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            code, reason = _why(telling, closing)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        await _say_good_bye(request, answer, code, reason)
-    return answer
-
-
-async def _tell(answer: web.WebSocketResponse, first: Group, groups: AsyncIterator[Group]) -> None:
-    """Sends whatever happens. Ends only by an error."""
-    group = first
-    while True:
-        for told in group.told:
-            async with asyncio.timeout(stream.STALLED_SECONDS):
-                await answer.send_frame(told.written(message), WSMsgType.TEXT)
-        group = await anext(groups)
-
-
-async def _listen(answer: web.WebSocketResponse) -> None:
-    """Passes over what the client says, until it says no more."""
-    async for _ in answer:
-        pass
-
-
-def _why(telling: "asyncio.Future[None]", closing: "asyncio.Future[Any]") -> tuple[int, str]:
-    """With what code a socket is closed, and why; 0 for a client that is gone."""
-    if closing.done():
-        return WSCloseCode.GOING_AWAY, "the server goes down"
-    if not telling.done():
-        return WSCloseCode.OK, ""
-    error = telling.exception()
-    if isinstance(error, errors.FellBehind | errors.CursorExpired):
-        return WSCloseCode.TRY_AGAIN_LATER, error.message
-    if isinstance(error, ConnectionError | TimeoutError):
-        return 0, ""
-    log.error("a WebSocket broke", exc_info=error)
-    return WSCloseCode.INTERNAL_ERROR, "something went wrong here; the server's log tells more"
-
-
-async def _say_good_bye(request: web.Request, answer: web.WebSocketResponse, code: int, reason: str) -> None:
-    if code:
-        with suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(1.0):
-                await answer.close(code=code, message=reason.encode()[:120], drain=False)
-                return
-    if request.transport is not None:
-        request.transport.abort()
+        return await sockets.tell(request, answer, groups, lambda told: (told.written(message),))
 
 
 # ── The table ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,10 +7,10 @@ from typing import Any
 from aiohttp import web
 
 from pupload import errors, ports
+from pupload.api import exporting, streams
 from pupload.api import web as shared
 from pupload.api.flow import (
     answering,
-    exporting,
     feeding,
     happenings,
     models,
@@ -20,7 +20,6 @@ from pupload.api.flow import (
     saved,
     schedules,
     secrets,
-    stream,
     tables,
     waiting,
     wire,
@@ -131,7 +130,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
     if as_text:
         return await exporting.download(request, batches, name=f"{found.id}-logs.txt", level=level)
     if not follow:
-        return await stream.listing(
+        return await streams.listing(
             request,
             batches,
             opening=b'{"Logs":[',
@@ -140,7 +139,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
         )
     if ended and _comes_back(request):
         return await _nothing_more_or(request, batches, _log_frame)
-    return await stream.events(request, batches, write=_log_frame, ending=_ending(request))
+    return await streams.events(request, batches, write=_log_frame, ending=_ending(request))
 
 
 async def journal(request: web.Request) -> web.StreamResponse:
@@ -152,11 +151,11 @@ async def journal(request: web.Request) -> web.StreamResponse:
     batches = runs.events(run_id, after=after, follow=follow)
     if ended and _comes_back(request):
         return await _nothing_more_or(request, batches, _entry_frame)
-    return await stream.events(request, batches, write=_entry_frame, ending=_ending(request))
+    return await streams.events(request, batches, write=_entry_frame, ending=_ending(request))
 
 
 async def _nothing_more_or(request: web.Request, batches: Any, write: Callable[[Any], bytes]) -> web.StreamResponse:
-    """204 where an ended run has nothing new, which tells an EventSource to come back no more; else the stream."""
+    """204 where an ended run has nothing new, which tells an EventSource to come back no more; else the streams."""
     first = await anext(batches, None)
     if first is None:
         return web.Response(status=204)
@@ -166,7 +165,7 @@ async def _nothing_more_or(request: web.Request, batches: Any, write: Callable[[
         async for batch in batches:
             yield batch
 
-    return await stream.events(request, again(), write=write, ending=_ending(request))
+    return await streams.events(request, again(), write=write, ending=_ending(request))
 
 
 def _format(request: web.Request) -> str:
@@ -177,22 +176,22 @@ def _format(request: web.Request) -> str:
 
 
 def _log_frame(record: ports.LogRecord) -> bytes:
-    return stream.frame("log", wire.encode(wire.write_log(record)), cursor=record.cursor)
+    return streams.frame("log", wire.encode(wire.write_log(record)), cursor=record.cursor)
 
 
 def _entry_frame(entry: ports.Entry) -> bytes:
-    return stream.frame(events.name_of(entry.event), wire.encode(happenings.write(entry)), cursor=entry.seq)
+    return streams.frame(events.name_of(entry.event), wire.encode(happenings.write(entry)), cursor=entry.seq)
 
 
-def _ending(request: web.Request) -> Callable[[], Awaitable[str]]:
-    async def ask() -> str:
+def _ending(request: web.Request) -> Callable[[], Awaitable[bytes]]:
+    async def end() -> bytes:
         try:
-            found = await request.app[SERVICES].runs.find(request.match_info["flowRunID"])
+            status = str((await request.app[SERVICES].runs.find(request.match_info["flowRunID"])).status.value)
         except errors.UnknownRun:
-            return "PURGED"
-        return str(found.status.value)
+            status = "PURGED"
+        return streams.frame("end", wire.encode(models.StreamEnd(Status=status)))
 
-    return ask
+    return end
 
 
 def _since(request: web.Request, name: str) -> int:
@@ -561,4 +560,12 @@ ROUTES = (
     *tables.ROUTES,
 )
 
-SURFACE = shared.Surface(name="flow", prefix=PREFIX, routes=ROUTES, problem=problems.write)
+SURFACE = shared.Surface(
+    name="flow",
+    about="Runs flows of containers on files.",
+    prefixes=(PREFIX,),
+    routes=ROUTES,
+    problem=problems.write,
+    problem_model=models.Problem,
+    also=(models.StreamEnd,),
+)

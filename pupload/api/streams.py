@@ -11,11 +11,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from pupload import errors
 from pupload.api import web as shared
-from pupload.api.flow import models, wire
 
 T = TypeVar("T")
 
@@ -35,17 +35,21 @@ def frame(kind: str, data: bytes, *, cursor: int | None = None) -> bytes:
     return b"%sevent: %s\ndata: %s\n\n" % (where, kind.encode(), data)
 
 
+async def _nothing() -> bytes:
+    return b""
+
+
 async def events(
     request: web.Request,
     batches: AsyncIterator[Sequence[T]],
     *,
     write: Callable[[T], bytes],
-    ending: Callable[[], Awaitable[str]],
+    ending: Callable[[], Awaitable[bytes]] = _nothing,
     hello: bytes = b": hello\n\n",
     alive: Callable[[], bytes] = lambda: b": still here\n\n",
 ) -> web.StreamResponse:
     """
-    Sends every item of the batches as `write` frames it, then the event `end` with the status that `ending` tells.
+    Sends every item of the batches as `write` frames it, then what `ending` gives.
 
     `hello` comes first, and what `alive` gives whenever there was nothing for a while. Ends early when the client is
     gone or the server goes down.
@@ -61,8 +65,7 @@ async def events(
             for piece in _pieces(batch, write):
                 await _write(response, piece)
         if not request.app[shared.SERVER].closing.is_set():
-            end = models.StreamEnd(Status=await ending())
-            await _write(response, frame("end", wire.encode(end)))
+            await _write(response, await ending())
     except (ConnectionError, TimeoutError):
         _log.debug("a stream's client is gone")
         _hang_up(request)
@@ -212,6 +215,6 @@ async def _write(response: web.StreamResponse, data: bytes) -> None:
 
 async def _last_words(response: web.StreamResponse, sentence: str) -> None:
     try:
-        await _write(response, frame("error", wire.encode(models.Problem(error=sentence))))
+        await _write(response, frame("error", msgspec.json.encode({"error": sentence})))
     except (ConnectionError, TimeoutError):
         _log.debug("a stream's client is gone")

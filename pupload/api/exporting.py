@@ -6,7 +6,7 @@ from datetime import UTC
 from aiohttp import web
 
 from pupload import errors, ports
-from pupload.api.flow import stream
+from pupload.api import streams
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -43,7 +43,7 @@ async def download(
     def text(record: ports.LogRecord) -> bytes:
         return write(record).encode(errors="replace") if level_of(record.line) in wanted else b""
 
-    return await stream.pieces(
+    return await streams.pieces(
         request,
         batches,
         write=text,
