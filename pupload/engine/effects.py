@@ -10,6 +10,7 @@ from pupload.domain.plan import Origin
 from pupload.domain.run import Run
 from pupload.engine.attempts import Attempts
 from pupload.engine.callbacks import Callbacks
+from pupload.engine.ephemeral import Ephemeral
 from pupload.engine.patience import AWAY, patiently
 from pupload.engine.preparing import Preparing
 from pupload.engine.staging import Staging, handed_prefix
@@ -32,8 +33,10 @@ class Effects:
         uploads: Uploads,
         staging: Staging,
         callbacks: Callbacks,
+        ephemeral: Ephemeral,
         clock: Clock,
     ) -> None:
+        self._ephemeral = ephemeral
         self._runs = runs
         self._attempts = attempts
         self._preparing = preparing
@@ -78,7 +81,11 @@ class Effects:
         await self._insist(partial(self._attempts.settled, run.id))
         if run.fence > 1 or any(attempt.failure for node in run.nodes.values() for attempt in node.attempts):
             await self._remove_spares(run)
+        if run.plan.ephemeral:
+            await self._ephemeral.free(run.id)
         await self._insist(partial(self._runs.close, run.id))
+        if run.plan.ephemeral:
+            self._ephemeral.closed(run.id)
 
     async def _insist(self, ask: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -23,6 +23,7 @@ from pupload.engine.contents import SCRATCH, Contents
 from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
 from pupload.engine.effects import Effects
+from pupload.engine.ephemeral import Ephemeral
 from pupload.engine.handout import Handout
 from pupload.engine.lease import Lease
 from pupload.engine.leases import Leases
@@ -109,6 +110,8 @@ class Config:
     caps: facts.Limits = facts.UNLIMITED
     """What any file may hold at most, whatever its ports say."""
     callback: Operator = NOBODY
+    most_runs: int | None = None
+    """How many runs may have something under way at the same time; None: any number."""
     keeping: Keeping = field(default_factory=Keeping)
     memo_seconds: float = USUAL_SECONDS
     """How long work is remembered that nobody used again."""
@@ -135,8 +138,11 @@ class Engine:
             runs=world.runs, clock=world.clock, ids=world.ids, me=config.me.id, lease=self.lease, post=self.post
         )
         self.admission = Admission(
-            config.room, is_open=lambda: not self._closing and self.lease.valid and self.disks.enough
+            config.room,
+            is_open=lambda: not self._closing and self.lease.valid and self.disks.enough,
+            most_runs=config.most_runs,
         )
+        self.admission.slots.on_change = self._queued
         self.disks = DiskRoom(
             world.disks,
             clock=world.clock,
@@ -171,6 +177,7 @@ class Engine:
             self._count,
             on_taken_up=self._taken_up,
             on_let_go=self._let_go,
+            on_kept=self.admission.see,
             on_settled=self._settled,
             reserve=self._reserve,
             foresee=self._foresee,
@@ -235,15 +242,6 @@ class Engine:
 
     def _keep_house(self, world: World, config: Config) -> None:
         """The parts that see to what runs leave behind, and to whose they are."""
-        self._effects = Effects(
-            runs=world.runs,
-            attempts=self.attempts,
-            preparing=Preparing(world.executor),
-            uploads=self.uploads,
-            staging=self.staging,
-            callbacks=self.callbacks,
-            clock=world.clock,
-        )
         self.retention = Retention(
             runs=world.runs,
             driver=self.driver,
@@ -254,6 +252,19 @@ class Engine:
             own_store=config.own_store,
             memory=self.memory,
             feed=world.feed,
+        )
+        self.ephemeral = Ephemeral(
+            driver=self.driver, journal=world.journal, retention=self.retention, clock=world.clock
+        )
+        self._effects = Effects(
+            runs=world.runs,
+            attempts=self.attempts,
+            preparing=Preparing(world.executor),
+            uploads=self.uploads,
+            staging=self.staging,
+            callbacks=self.callbacks,
+            ephemeral=self.ephemeral,
+            clock=world.clock,
         )
         self.sweep = Sweep(
             runs=world.runs,
@@ -297,6 +308,7 @@ class Engine:
         """Stops accepting and deciding; containers go on, and the next start takes them up."""
         self._closing = True
         await self.leases.close()
+        await self.ephemeral.close()
         await self.sweep.close()
         await self.retention.close()
         await self.disks.close()
@@ -316,10 +328,15 @@ class Engine:
         if isinstance(command, commands.CloseRun):
             self.retention.ended(run)
 
+    def _queued(self, run_id: str, waits: bool) -> None:
+        self.driver.tell(run_id, events.RunQueued() if waits else events.RunDequeued())
+
     def _taken_up(self, run: Run) -> None:
+        self.admission.take_up(run)
         for edge in deadlines.awaited(run):
             self.uploads.watch(run, edge, look=True)  # what came while nobody listened is there already
         self.arming.moved(run)
+        self.ephemeral.taken_up(run)
 
     def _settled(self, run: Run, decision: Decision) -> None:
         if any(not isinstance(event, events.NodeProgressed) for event in decision.events):
@@ -339,6 +356,7 @@ class Engine:
     def _let_go(self, run_id: str) -> None:
         self.uploads.let_go(run_id)
         self.attempts.let_go(run_id)
+        self.admission.let_go(run_id)
         self.arming.let_go(run_id)
 
     def _has_room_on_disk(self) -> None:

@@ -105,6 +105,8 @@ def _environment(
     run: Run, node: NodePlan, ref: AttemptRef, inputs: Mapping[str, str], outputs: Mapping[str, str]
 ) -> dict[str, str]:
     said = {"PUPLOAD_RUN_ID": run.id, "PUPLOAD_NODE_ID": node.id, "PUPLOAD_ATTEMPT": str(ref.number)}
+    if run.plan.ephemeral:
+        said["DRY_RUN"] = "1"
     if node.runs and run.outcome is not None:
         reason = run.outcome.reason.replace("\0", "")[:LONGEST_REASON]
         said |= {"PUPLOAD_RUN_STATUS": run.outcome.status.value, "PUPLOAD_RUN_ERROR": reason}

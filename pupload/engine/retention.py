@@ -125,6 +125,14 @@ class Retention:
         self._driver.forget(run_id)
         self._sooner.set()
 
+    def look(self) -> None:
+        """Something may be due: it is looked soon."""
+        self._sooner.set()
+
+    async def remove(self, run_id: str) -> None:
+        """All that a doomed run owns is gone afterwards, and the run itself; later, where that cannot be done now."""
+        await self._remove(run_id)
+
     async def round(self) -> bool:
         """Does what is due now, at most so much. Returns whether there may be more."""
         if not self._agreed:

@@ -83,6 +83,13 @@ class Tables(Protocol):
     async def preview(self, file: TableFile, *, rows: int) -> tables.Table:
         """The first `rows`, fewer where they are very long; never half of one."""
 
+    async def cut(self, file: TableFile, to: Path, *, rows: int) -> bool:
+        """
+        Writes a file `to` that holds its first `rows` and no more, in the same format; nothing must be there.
+
+        Returns whether it did: not where it has no more than these, nor of plain text, which is no table.
+        """
+
     async def profile(self, file: TableFile) -> tables.Profile:
         """What is told of the columns, by as many rows as time allows."""
 

@@ -83,10 +83,25 @@ class Runs:
         run = await self._engine.driver.begin(decision, idempotency_key=idempotency_key)
         return await self._presenter.view(run)
 
+    async def plan(self, order: Order, run_id: str, now: datetime) -> plan_of.Plan:
+        """What would run; its stores are not made ready. Raises `errors.Invalid` with all findings."""
+        order = _filled(order)
+        return await self._planned(order, await self._definitions(order.flow, order.definitions), run_id, now)
+
     async def _plan(
         self, order: Order, definitions: Sequence[nodedef.NodeDef], run_id: str, now: datetime
     ) -> plan_of.Plan:
         """What will run, its stores ready. Raises `errors.Invalid` with all findings."""
+        plan = await self._planned(order, definitions, run_id, now)
+        for store in plan.stores.values():
+            opened = self._engine.world.stores.open(store)
+            if store.type == "local":
+                await opened.ensure_ready()  # a bucket in the server's own store is made when it is first named
+        return plan
+
+    async def _planned(
+        self, order: Order, definitions: Sequence[nodedef.NodeDef], run_id: str, now: datetime
+    ) -> plan_of.Plan:
         found = await self._validate(order, definitions)
         if any(finding.is_error for finding in found):
             raise errors.Invalid(what="flow", findings=tuple(found))
@@ -108,12 +123,7 @@ class Runs:
             provenance=order.provenance,
             labels=order.labels,
         )
-        plan = await aside.aside(make_plan, large=_is_large(order))
-        for store in plan.stores.values():
-            opened = world.stores.open(store)
-            if store.type == "local":
-                await opened.ensure_ready()  # a bucket in the server's own store is made when it is first named
-        return plan
+        return await aside.aside(make_plan, large=_is_large(order))
 
     async def status(self, run_id: str, items: Items | None = None) -> RunView:
         """
@@ -128,7 +138,10 @@ class Runs:
         canonical = ids.canonical_run_id(run_id)
         if canonical is None:
             raise errors.UnknownRun(run=run_id[:64])
-        return await self._engine.driver.look(canonical)
+        found = await self._engine.driver.look(canonical)
+        if found.plan.ephemeral:
+            raise errors.UnknownRun(run=run_id[:64])  # whoever began it looks at it, and nobody else
+        return found
 
     async def list(
         self,

@@ -3,10 +3,10 @@
 from sqlalchemy import BigInteger, and_, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql
 
-from pupload.adapters.db.statements import ME, NOUGHT, NOW, ONE, RUN
+from pupload.adapters.db.statements import IS_KNOWN, ME, NOUGHT, NOW, ONE, RUN
 from pupload.adapters.db.tables import controllers, letters, meta, runs
 
-_UNCLOSED = and_(runs.c.closed_at.is_(None), runs.c.doomed_at.is_(None))
+_UNCLOSED = and_(runs.c.closed_at.is_(None), IS_KNOWN)
 """Runs for which something may be left to do."""
 _OTHER = controllers.c.id != ME
 _LIVE = controllers.c.expires_at > NOW

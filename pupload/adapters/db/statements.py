@@ -69,7 +69,8 @@ ME: BindParameter[str] = bindparam("me")
 """The controller that this process is."""
 ONE: ColumnElement[int] = literal_column("1", Integer)
 NOUGHT: ColumnElement[int] = literal_column("0", Integer)
-"""Both in the text: every parameter is given by its name, so there must be none that is not. (SQLAlchemy adds an
+NEVER: ColumnElement[int] = literal_column(str((1 << 63) - 1), BigInteger)
+"""All in the text: every parameter is given by its name, so there must be none that is not. (SQLAlchemy adds an
 unnamed one wherever a LIMIT has no OFFSET.)"""
 
 
@@ -164,6 +165,14 @@ CLOSE_RUN = (
     .values(closed_at=NOW)
     .returning(runs.c.id)
 )
+HIDE_RUN = update(runs).where(runs.c.id == RUN).values(doomed_at=runs.c.created_at, tidy_at=NEVER)
+"""Of a dry run, when it is made."""
+RELEASE_RUN = (
+    update(runs)
+    .where(runs.c.id == RUN, runs.c.doomed_at.is_not(None), runs.c.tidy_at == NEVER)
+    .values(tidy_at=runs.c.doomed_at)
+)
+"""A dry run is due from now on; nothing happens to others."""
 REMOVE_LETTERS = delete(letters).where(letters.c.run_id == RUN)
 
 DELETE_RUN = delete(runs).where(runs.c.id == RUN)
@@ -181,8 +190,11 @@ _head = select(
     runs.c.flow,
     *(runs.c[name] for name in ("status", "version", "owner", "fence", "created_at", "finished_at", "error")),
 ).where(runs.c.id == RUN)
-HEAD = _head.where(runs.c.doomed_at.is_(None))
-DOOMED_HEAD = _head.where(runs.c.doomed_at.is_not(None))
+
+IS_KNOWN = or_(runs.c.doomed_at.is_(None), runs.c.tidy_at == NEVER)
+"""Of runs that whoever drives them may find. A dry run is doomed from the beginning, and due when it was closed."""
+HEAD = _head.where(IS_KNOWN)
+DOOMED_HEAD = _head.where(not_(IS_KNOWN))
 PLAN = select(plans.c.blob).where(plans.c.run_id == RUN)
 NODES = select(node_runs.c.node_id, node_runs.c.blob).where(node_runs.c.run_id == RUN)
 ARTIFACTS = select(artifacts.c.edge, artifacts.c.blob, artifacts.c.gone_at).where(artifacts.c.run_id == RUN)

@@ -41,7 +41,12 @@ class Book:
     @property
     def unclosed(self) -> bool:
         """Whether something may be left to do for it."""
-        return not self.closed and self.doomed_at is None
+        return not self.closed and self.known
+
+    @property
+    def known(self) -> bool:
+        """Whether whoever drives it may find it: a dry run is doomed from the beginning, and due when it was closed."""
+        return self.doomed_at is None or self.tidy_at is None
 
     def whole(self) -> run.Run:
         """The run as last saved."""
@@ -102,7 +107,7 @@ class Shelf:
     def book(self, run_id: str) -> Book:
         """Raises `errors.UnknownRun`, also for a run that is doomed."""
         book = self.books.get(run_id)
-        if book is None or book.doomed_at is not None:
+        if book is None or not book.known:
             raise errors.UnknownRun(name=run_id)
         return book
 

@@ -75,6 +75,25 @@ class Parquet:
         if not any_yet:
             yield Rows(columns=[(name, []) for name in names], count=0)
 
+    def cut(self, rows: int) -> bytes | None:
+        """A file of its first rows; None where it has no more than these, or not all of them are at hand."""
+        left, batches = rows, []
+        if self.rows <= rows:
+            return None
+        try:
+            for batch in self._file.iter_batches(batch_size=rows, row_groups=self._groups(), use_threads=False):
+                batches.append(batch.slice(0, left))
+                left -= batches[-1].num_rows
+                if not left:
+                    written = io.BytesIO()
+                    pq.write_table(pa.Table.from_batches(batches, schema=self._schema), written)
+                    return written.getvalue()
+        except MemoryError:
+            raise
+        except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError) as error:
+            raise Unreadable(f"it is no Parquet that can be read: {_short(error)}") from error
+        return None
+
     @property
     def whole(self) -> bool:
         """Whether all groups of rows are at hand."""

@@ -5,6 +5,7 @@ What a parser does to itself hurts nobody: the file is then one of which no tabl
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -50,6 +51,10 @@ class TableReader:
     async def profile(self, file: ports.TableFile) -> Profile:
         answer = await self._ask(file, "profile", self._seconds)
         return await asyncio.to_thread(_checked, _profile, answer)
+
+    async def cut(self, file: ports.TableFile, to: Path, *, rows: int) -> bool:
+        answer = await self._ask(file, "cut", min(self._seconds, PREVIEW_SECONDS), rows=rows)
+        return await asyncio.to_thread(_checked, lambda told: _written(told["data"], to), answer)
 
     async def count(self, file: ports.TableFile) -> int | None:
         answer = await self._ask(file, "count", min(self._seconds, COUNT_SECONDS))
@@ -119,6 +124,15 @@ def _checked(make: Any, answer: bytes) -> Any:
         return make(told)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise errors.NoPreview(reason="the program that reads it breaks down over it") from error
+
+
+def _written(data: str | None, to: Path) -> bool:
+    """Whether there was anything to be written."""
+    if data is None:
+        return False
+    with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+        file.write(base64.b64decode(data, validate=True))
+    return True
 
 
 def _table(told: Mapping[str, Any]) -> Table:

@@ -1,11 +1,12 @@
 """What is asked of a file: its first rows, what is told of its columns, how many rows it has."""
 
+import base64
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pupload.adapters.tables import texts
+from pupload.adapters.tables import cutting, texts
 from pupload.adapters.tables.given import Budget, Given, Rows
 from pupload.domain import profiling, tables
 from pupload.domain.tables import Kind
@@ -25,7 +26,7 @@ class Order:
     """What is asked."""
 
     task: str
-    """`preview`, `profile`, `count`."""
+    """`preview`, `profile`, `count`, `cut`."""
     kind: Kind
     size: int
     """Of the whole file."""
@@ -42,6 +43,9 @@ def answer(descriptor: int, order: Order) -> dict[str, Any]:
     file = Given(descriptor, size=order.size, limit=order.limit, tail=order.tail)
     budget = Budget(bytes=order.limit, until=time.monotonic() + order.seconds)
     read = _Source(file, order.kind)
+    if order.task == "cut":
+        cut = read.parquet.cut(order.rows) if read.parquet else cutting.cut(file, read.kind, order.rows)
+        return {"data": None if cut is None else base64.b64encode(cut).decode()}
     if order.task == "preview":
         return _preview(read, order.rows)
     if order.task == "count":

@@ -51,10 +51,10 @@ Row = list[str | None]
 def chunks(file: Given, kind: Kind, *, rows: int | None = None) -> Iterator[Rows]:
     """The rows, `rows` in a chunk, or as many as is quick. Raises `Unreadable`."""
     csv.field_size_limit(FIELD_CHARS)
-    text = _Text(file)
+    text = Text(file)
     if kind in (Kind.CSV, Kind.TSV):
-        titles, cells = _cells(text, "\t" if kind is Kind.TSV else "")
-        yield from _ragged(cells, titles, rows)
+        titles, found = cells(text, "\t" if kind is Kind.TSV else "")
+        yield from _ragged(found, titles, rows)
         return
     objects = _objects(text, kind)
     if objects is None:
@@ -66,9 +66,9 @@ def chunks(file: Given, kind: Kind, *, rows: int | None = None) -> Iterator[Rows
 def counts(file: Given, kind: Kind) -> Iterator[int]:
     """How many rows there are, told a few thousand at a time. Raises `Unreadable`."""
     csv.field_size_limit(FIELD_CHARS)
-    text = _Text(file)
+    text = Text(file)
     if kind in (Kind.CSV, Kind.TSV):
-        rows: Iterator[Any] = _cells(text, "\t" if kind is Kind.TSV else "")[1]
+        rows: Iterator[Any] = cells(text, "\t" if kind is Kind.TSV else "")[1]
     else:
         rows = _objects(text, kind) or text.lines()
     try:
@@ -80,7 +80,7 @@ def counts(file: Given, kind: Kind) -> Iterator[int]:
 
 def kind_found(file: Given, kind: Kind) -> Kind:
     """The kind that it turns out to be: what was taken for JSON may be no table, and is plain text then."""
-    if kind in (Kind.JSON, Kind.JSONL) and _objects(_Text(file), kind) is None:
+    if kind in (Kind.JSON, Kind.JSONL) and _objects(Text(file), kind) is None:
         return Kind.TEXT
     return kind
 
@@ -88,8 +88,8 @@ def kind_found(file: Given, kind: Kind) -> Kind:
 # ── Text ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Text:
-    """The file's text."""
+class Text:
+    """The text of a file."""
 
     def __init__(self, file: Given) -> None:
         self._file = file
@@ -97,8 +97,8 @@ class _Text:
         """Whether its end is not the file's."""
         file.seek(0)
         head = _exactly(file, SAMPLE_BYTES)
-        self._encoding = _encoding(head, ended=len(head) < SAMPLE_BYTES and not self.cut)
-        self.sample = codecs.getincrementaldecoder(self._encoding)("replace").decode(head, final=False)
+        self.encoding = _encoding(head, ended=len(head) < SAMPLE_BYTES and not self.cut)
+        self.sample = codecs.getincrementaldecoder(self.encoding)("replace").decode(head, final=False)
         self.sample_cut = self.cut or len(head) == SAMPLE_BYTES
         if _CONTROL.search(self.sample):
             raise Unreadable("it is no text")
@@ -106,7 +106,7 @@ class _Text:
     def open(self) -> TextIO:
         """From the beginning, line ends as they are."""
         self._file.seek(0)
-        return io.TextIOWrapper(io.BufferedReader(_Unclosed(self._file)), self._encoding, "replace", newline="")
+        return io.TextIOWrapper(io.BufferedReader(_Unclosed(self._file)), self.encoding, "replace", newline="")
 
     def pieces(self) -> Iterator[str]:
         """Line by line, with their ends; one that is very long comes in pieces."""
@@ -168,8 +168,14 @@ def _encoding(head: bytes, *, ended: bool) -> str:
 # ── CSV ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _cells(text: _Text, delimiter: str) -> tuple[list[str], Iterator[list[str]]]:
-    """The names of the columns, where there are any, and the rows."""
+def cells(
+    text: Text, delimiter: str = "", pieces: Iterator[str] | None = None
+) -> tuple[list[str], Iterator[list[str]]]:
+    """
+    The names of the columns, where there are any, and the rows, which are read of the `pieces` where those are given.
+
+    No more of those is taken than up to the end of the row that was asked for; the last may be cut in two then.
+    """
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
     delimiter = delimiter or _delimiter(text.sample, cut_off=text.sample_cut)
     try:
@@ -177,13 +183,13 @@ def _cells(text: _Text, delimiter: str) -> tuple[list[str], Iterator[list[str]]]
     except csv.Error:  # a quotation mark that is not closed is a letter
         quoting = csv.QUOTE_NONE
         sample = _sample(text, delimiter)
-    cells = filter(None, csv.reader(text.pieces(), delimiter=delimiter, quoting=quoting))
-    whole = _but_last(cells) if text.cut else cells
+    rows = filter(None, csv.reader(pieces or text.pieces(), delimiter=delimiter, quoting=quoting))
+    whole = _but_last(rows) if text.cut and pieces is None else rows
     titles: list[str] = next(whole, []) if has_header(sample) else []
     return titles, whole
 
 
-def _sample(text: _Text, delimiter: str) -> list[list[str]]:
+def _sample(text: Text, delimiter: str) -> list[list[str]]:
     """The first rows, whatever quotation marks there are. Raises `Unreadable`."""
     try:
         found = _sampled(text.sample, delimiter, cut_off=text.sample_cut, quoting=csv.QUOTE_NONE)
@@ -262,7 +268,7 @@ def _of_lines(lines: Iterator[str], rows: int | None) -> Iterator[Rows]:
 # ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _objects(text: _Text, kind: Kind) -> Iterator[dict[str, Any]] | None:
+def _objects(text: Text, kind: Kind) -> Iterator[dict[str, Any]] | None:
     """The objects; None where the file does not begin with one, in an array or in its first line."""
     found = _of_array(text) if text.sample.lstrip().startswith("[") else _of_json_lines(text)
     first = next(found, None)
@@ -272,23 +278,23 @@ def _objects(text: _Text, kind: Kind) -> Iterator[dict[str, Any]] | None:
     return iter(()) if empty else None
 
 
-def _of_json_lines(text: _Text) -> Iterator[Any]:
+def _of_json_lines(text: Text) -> Iterator[Any]:
     for line in text.lines():
         if line.strip():
             try:
-                yield _DECODER.decode(line)
+                yield DECODER.decode(line)
             except (ValueError, RecursionError):
                 yield line
 
 
-def _of_array(text: _Text) -> Iterator[Any]:
+def _of_array(text: Text) -> Iterator[Any]:
     """The elements; what follows something that is no JSON is not read."""
     opened = text.open()
     rest, at = opened.read(SAMPLE_BYTES).lstrip()[1:], 0
     while True:
         at = _space(rest, at)
         try:
-            value, end = _DECODER.raw_decode(rest, at)
+            value, end = DECODER.raw_decode(rest, at)
         except RecursionError:
             return
         except ValueError:
@@ -320,7 +326,7 @@ def _whole(text: str) -> int | str:
     return int(text) if len(text) <= 20 else text
 
 
-_DECODER = json.JSONDecoder(parse_constant=_constant, parse_int=_whole)
+DECODER = json.JSONDecoder(parse_constant=_constant, parse_int=_whole)
 
 
 def _of_objects(objects: Iterator[dict[str, Any]], rows: int | None) -> Iterator[Rows]:
