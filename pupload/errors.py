@@ -13,6 +13,7 @@ told by the branch it stands on:
     ├── TryLater                something pupload needs does not answer now; the same call may succeed later
     │   ├── StoreUnavailable
     │   ├── ExecutorUnavailable
+    │   ├── SourceUnavailable
     │   ├── DatabaseUnavailable
     │   ├── ServerUnreachable   said by our own client
     │   └── DiskFull
@@ -106,6 +107,10 @@ class UnknownSavedFlow(Unknown):
     """Flow {flow} is not saved here"""
 
 
+class UnknownSource(Unknown):
+    """source {name} does not exist"""
+
+
 class UnknownVersion(Unknown):
     """Flow {flow} has no version {number}"""
 
@@ -179,6 +184,10 @@ class ExecutorUnavailable(TryLater):
 
 class InspectorUnavailable(TryLater):
     """Files cannot be looked into for now: {reason}"""
+
+
+class SourceUnavailable(TryLater):
+    """Source {source} cannot be read: {reason}"""
 
 
 class DatabaseUnavailable(TryLater):

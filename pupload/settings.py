@@ -254,6 +254,13 @@ class Settings(BaseSettings):
         (), description="Folders of node types (`<publisher>/<name>/node.yaml`) beside those that ship. A JSON list."
     )
 
+    sources: Path | None = Field(
+        None,
+        description="The sources of flows: a YAML file that says which folders and git repositories flows are found in "
+        "([how](../howto/keep-flows-in-git.md)). Read when the server starts; one with a mistake is refused. Servers "
+        "on one database must have the same.",
+    )
+
     # ── Callbacks ────────────────────────────────────────────────────────────────────────────────────────────────
 
     callback_url: SecretStr = Field(
@@ -282,7 +289,15 @@ class Settings(BaseSettings):
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     upload_seconds: float = Field(86400.0, gt=0, description="How long a run waits for its uploads.")
-    queue_seconds: float = Field(86400.0, gt=0, description="How long a node waits for room.")
+    max_concurrent_runs: int = Field(
+        0,
+        ge=0,
+        description="How many runs may have something under way at the same time on this server; the others wait for a "
+        "slot, by priority and then in the order of their creation. 0: as many as there is room for.",
+    )
+    queue_seconds: float = Field(
+        86400.0, gt=0, description="How long a node waits for room. That its run waits for a slot does not count."
+    )
     node_seconds: float = Field(3600.0, gt=0, description="How long an attempt may take whose definition does not say.")
     max_upload_bytes: int = Field(
         50 * GIB, ge=1, description="Bytes of one upload; a larger one is refused when it arrives."

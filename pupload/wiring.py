@@ -68,6 +68,7 @@ from pupload.service.spooling import Spool
 from pupload.service.tables import Tables
 from pupload.service.uploads import Uploads
 from pupload.settings import Settings, is_loopback
+from pupload.sourcing import make_sources
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,8 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
         )
         services.schedules.start()
         stack.push_async_callback(services.schedules.close)
+        services.sources.start()
+        stack.push_async_callback(services.sources.close)
         url = await stack.enter_async_context(_listening(app, settings, connections=connections_for(open_files)))
         on_ready(url)
         await stop.wait()
@@ -256,6 +259,7 @@ def make_services(
             scratch=_tables(engine.config.attempts_root.parent),
             most_bytes=settings.table_bytes,
         ),
+        sources=make_sources(engine, settings, flows),
         dry_runs=DryRuns(
             engine=engine,
             runs=runs,

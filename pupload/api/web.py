@@ -25,6 +25,7 @@ from pupload.service import (
     runs,
     schedules,
     secrets,
+    sources,
     tables,
     uploads,
 )
@@ -60,6 +61,7 @@ class Services:
     secrets: secrets.Secrets
     health: health.Health
     tables: tables.Tables
+    sources: sources.Sources
     dry_runs: dry_runs.DryRuns
 
 

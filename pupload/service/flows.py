@@ -179,11 +179,22 @@ class Flows:
         """
         The flow and its versions are gone. Runs of it go on, and can be looked at: they have all they need.
 
-        Raises `errors.Conflict` where the flow is another source's.
+        Raises `errors.Conflict` where the flow is another source's, which has it still.
         """
         found = await self.find(flow)
-        _check_source(found, saved.API)
+        if not found.gone:
+            _check_source(found, saved.API)
         await self._flows.remove(found.id)
+
+    async def retire(self, this: saved.SavedFlow) -> saved.SavedFlow:
+        """
+        The flow, which its source has no more: no run of it is started, until it is saved again.
+
+        Raises `errors.FlowChanged` where it is not as it was given any more.
+        """
+        changed = replace(this, enabled=False, gone=True, revision=this.revision + 1, updated_at=self._clock.now())
+        await self._flows.put(changed)
+        return changed
 
     # ── Running ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -264,6 +275,7 @@ class Flows:
             description=before.description if draft.description is None else draft.description,
             tags=before.tags if draft.tags is None else draft.tags,
             enabled=before.enabled if draft.enabled is None else draft.enabled,
+            gone=False,
         )
         same = content == draft.content and draft.label in (None, before.label)
         if same and said == before:
@@ -289,6 +301,9 @@ def _version(this: saved.SavedFlow, draft: Draft, now: datetime) -> saved.FlowVe
 def _check_source(found: saved.SavedFlow, source: str) -> None:
     if found.source == source:
         return
+    if found.gone:
+        reason = f"flow {found.full_name} is of source {found.source}, which has it no more: remove it first"
+        raise errors.Conflict(reason=reason)
     where = "through the API" if found.source == saved.API else f"in source {found.source}"
     raise errors.Conflict(reason=f"flow {found.full_name} is kept {where}: change it there")
 

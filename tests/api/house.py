@@ -21,6 +21,7 @@ from aiohttp.test_utils import TestServer
 
 from pupload import errors
 from pupload.api.app import make_app
+from pupload.api.flow.sourced import Interpreter
 from pupload.api.web import SERVER, Services
 from pupload.client import Client
 from pupload.domain.nodedef import NodeDef
@@ -34,6 +35,7 @@ from pupload.service.nodes import Nodes
 from pupload.service.projects import Projects
 from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
+from pupload.service.sources import Sources
 from pupload.service.tables import Tables
 from tests.bench import Bench, NoCatalogue, a_bench, copies
 from tests.builders import a_definition
@@ -119,6 +121,7 @@ async def a_house(root: Path, **app: Any) -> AsyncIterator[House]:
             nodes=Nodes(OneNode()),
             health=Health(bench.engine),
             tables=Tables(engine=bench.engine, runs=bench.runs, scratch=root / "tables", most_bytes=1 << 20),
+            sources=Sources(readers={}, meaning=Interpreter, flows=flows, clock=bench.clock),
             dry_runs=DryRuns(engine=bench.engine, runs=bench.runs, flows=flows, scratch=root / "tables"),
         )
         settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}

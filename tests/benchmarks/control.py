@@ -33,6 +33,7 @@ from pupload.adapters.system.collector import Collector
 from pupload.adapters.system.hands import TwoHands
 from pupload.api.app import make_app
 from pupload.api.flow import wire
+from pupload.api.flow.sourced import Interpreter
 from pupload.api.web import Services
 from pupload.domain import artifact, commands, events, flow, planning, validation
 from pupload.domain.decide import begin
@@ -54,6 +55,7 @@ from pupload.service.projects import Projects
 from pupload.service.runs import Runs, Terms
 from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
+from pupload.service.sources import Sources
 from pupload.service.spooling import Spool
 from pupload.service.tables import Tables
 from pupload.service.uploads import Uploads
@@ -395,6 +397,7 @@ async def a_server(engine: Engine) -> AsyncIterator[str]:
         tables=Tables(
             engine=engine, runs=runs, scratch=engine.config.attempts_root.parent / "tables", most_bytes=1 << 20
         ),
+        sources=Sources(readers={}, meaning=Interpreter, flows=flows, clock=engine.world.clock),
         dry_runs=DryRuns(engine=engine, runs=runs, flows=flows, scratch=engine.config.attempts_root.parent / "tables"),
     )
     server = TestServer(make_app(services, version="0"))

@@ -6,7 +6,7 @@ on. Node definitions in files of their own are for all flows of the source; a pr
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pupload import errors
 from pupload.api import documents
