@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pupload.cli import saving, tabling, timing
+from pupload.cli import sourcing, tabling, timing
 from pupload.cli.words import Json, Url
 from pupload.cli.words import out as _out
 from pupload.cli.words import url as _url
@@ -34,7 +34,7 @@ app.add_typer(policies, name="policy")
 secrets = typer.Typer(help="Secrets on a server, which flows name and nobody reads.", no_args_is_help=True)
 app.add_typer(secrets, name="secret")
 app.add_typer(callbacks, name="callback")
-app.add_typer(saving.flows, name="flow")
+app.add_typer(sourcing.flows, name="flow")
 app.add_typer(timing.schedules, name="schedule")
 app.command()(timing.backfill)
 app.command()(tabling.preview)

@@ -56,7 +56,7 @@ def listing(out: Output, url: str, query: Mapping[str, str]) -> int:
         [
             (
                 *(_name(each), str(each["Version"]), each["Label"], each["Source"], runs.moment(each["UpdatedAt"])),
-                each["Description"] if each["Enabled"] else f"(not enabled) {each['Description']}",
+                f"{_state(each)}{each['Description']}",
             )
             for each in page["Flows"]
         ],
@@ -66,6 +66,13 @@ def listing(out: Output, url: str, query: Mapping[str, str]) -> int:
     return failures.OK
 
 
+def _state(flow: Answer) -> str:
+    """What keeps it from being run, if anything."""
+    if flow["Gone"]:
+        return f"(gone from {flow['Source']}) "
+    return "" if flow["Enabled"] else "(not enabled) "
+
+
 def show(out: Output, url: str, flow: str, version: int) -> int:
     """Shows a flow in one of its versions."""
     found = _ask(url, "GET", _place(flow), query={"version": str(version)} if version else {})
@@ -73,7 +80,7 @@ def show(out: Output, url: str, flow: str, version: int) -> int:
         out.json(found)
         return failures.OK
     this = found["FlowVersion"]
-    out.say(f"{_name(found)}  {found['ID']}{'' if found['Enabled'] else '  (not enabled)'}")
+    out.say(f"{_name(found)}  {found['ID']}  {_state(found)}".rstrip())
     if found["Description"]:
         out.say(found["Description"])
     out.say(f"version {this['Number']} ({this['Label']}) of {found['Version']}, saved {runs.moment(this['At'])}")

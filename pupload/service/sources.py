@@ -338,7 +338,8 @@ class _Work:
 
     async def _save(self, name: str, found: Found) -> None:
         before = self._before.get(name)
-        origin = f"{found.path}@{self._tree.commit}" if self._tree.commit else found.path
+        path = "/".join(filter(None, (self._source.folder, found.path)))
+        origin = f"{path}@{self._tree.commit}" if self._tree.commit else path
         draft = Draft(
             content=found.content,
             description=found.description,

@@ -20,6 +20,7 @@ from pupload.api.flow import (
     saved,
     schedules,
     secrets,
+    sources,
     tables,
     waiting,
     wire,
@@ -395,6 +396,7 @@ ROUTES = (
     ),
     *saved.ROUTES,
     *schedules.ROUTES,
+    *sources.ROUTES,
     Route(
         method="GET",
         path=f"{PREFIX}/flow/logs/{{flowRunID}}",

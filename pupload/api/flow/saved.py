@@ -143,6 +143,7 @@ def _facts(this: saved.SavedFlow) -> dict[str, Any]:
         "Tags": list(this.tags),
         "Source": this.source,
         "Enabled": this.enabled,
+        "Gone": this.gone,
         "Version": this.version,
         "Label": this.label,
         "CreatedAt": this.created_at,

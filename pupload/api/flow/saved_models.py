@@ -49,7 +49,11 @@ class EnableFlow(Request):
 
 
 class SavedFlowLine(Answer, frozen=True, kw_only=True):
-    """A saved flow as lists show it. `Version` and `Label` are those of the latest version."""
+    """
+    A saved flow as lists show it. `Version` and `Label` are those of the latest version.
+
+    One that is `Gone` is in its source no more: it is not enabled, until it is found there again, and may be removed.
+    """
 
     ID: str
     Namespace: str
@@ -58,6 +62,7 @@ class SavedFlowLine(Answer, frozen=True, kw_only=True):
     Tags: list[str]
     Source: str
     Enabled: bool
+    Gone: bool
     Version: int
     Label: str
     CreatedAt: datetime
