@@ -58,7 +58,10 @@ from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.health import Health
+from pupload.service.lineage import Lineage
 from pupload.service.nodes import Nodes
+from pupload.service.outlines import Outlines
+from pupload.service.overview import Overview
 from pupload.service.presenting import Presenter
 from pupload.service.projects import Projects
 from pupload.service.runs import Runs, Terms
@@ -235,6 +238,7 @@ def make_services(
     )
     runs = Runs(engine=engine, catalogue=catalogue, presenter=presenter, terms=terms)
     flows = Flows(engine=engine, runs=runs)
+    outlines = Outlines(engine, catalogue)
     return Services(
         runs=runs,
         uploads=Uploads(
@@ -267,6 +271,8 @@ def make_services(
             scratch=_tables(engine.config.attempts_root.parent),
             seconds=settings.dry_run_seconds,
         ),
+        overview=Overview(engine=engine, outlines=outlines),
+        lineage=Lineage(engine=engine, runs=runs, flows=flows, outlines=outlines),
     )
 
 

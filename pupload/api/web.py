@@ -20,7 +20,9 @@ from pupload.service import (
     feed,
     flows,
     health,
+    lineage,
     nodes,
+    overview,
     projects,
     runs,
     schedules,
@@ -63,6 +65,8 @@ class Services:
     tables: tables.Tables
     sources: sources.Sources
     dry_runs: dry_runs.DryRuns
+    overview: overview.Overview
+    lineage: lineage.Lineage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,6 +133,22 @@ class Retention:
         """All that a doomed run owns is gone afterwards, and the run itself; later, where that cannot be done now."""
         await self._remove(run_id)
 
+    async def purge_older(self, before: datetime) -> int:
+        """
+        As `purge` does, all runs that are over and started before; returns how many.
+
+        Some at a time, each lot in a commit of its own: others write between.
+        """
+        count = 0
+        while True:
+            doomed = await self._runs.doom_older(before, self._clock.now(), limit=AT_ONCE)
+            for run_id in doomed:
+                self._driver.forget(run_id)
+            self._sooner.set()
+            count += len(doomed)
+            if len(doomed) < AT_ONCE:
+                return count
+
     async def round(self) -> bool:
         """Does what is due now, at most so much. Returns whether there may be more."""
         if not self._agreed:

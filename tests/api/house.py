@@ -31,7 +31,10 @@ from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.health import Health
+from pupload.service.lineage import Lineage
 from pupload.service.nodes import Nodes
+from pupload.service.outlines import Outlines
+from pupload.service.overview import Overview
 from pupload.service.projects import Projects
 from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
@@ -108,6 +111,7 @@ async def a_house(root: Path, **app: Any) -> AsyncIterator[House]:
         bench.image(IMAGE, copies("image", "resized"))
         flows = Flows(engine=bench.engine, runs=bench.runs)
         schedules = Schedules(engine=bench.engine, flows=flows)
+        outlines = Outlines(bench.engine, OneNode())
         services = Services(
             runs=bench.runs,
             uploads=bench.uploads,
@@ -123,6 +127,8 @@ async def a_house(root: Path, **app: Any) -> AsyncIterator[House]:
             tables=Tables(engine=bench.engine, runs=bench.runs, scratch=root / "tables", most_bytes=1 << 20),
             sources=Sources(readers={}, meaning=Interpreter, flows=flows, clock=bench.clock),
             dry_runs=DryRuns(engine=bench.engine, runs=bench.runs, flows=flows, scratch=root / "tables"),
+            overview=Overview(engine=bench.engine, outlines=outlines),
+            lineage=Lineage(engine=bench.engine, runs=bench.runs, flows=flows, outlines=outlines),
         )
         settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}
         house = House(bench, "", ClientSession())

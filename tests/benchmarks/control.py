@@ -49,7 +49,10 @@ from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.health import Health
+from pupload.service.lineage import Lineage
 from pupload.service.nodes import Nodes
+from pupload.service.outlines import Outlines
+from pupload.service.overview import Overview
 from pupload.service.presenting import Presenter
 from pupload.service.projects import Projects
 from pupload.service.runs import Runs, Terms
@@ -382,6 +385,7 @@ async def a_server(engine: Engine) -> AsyncIterator[str]:
     runs = Runs(engine=engine, catalogue=NoCatalogue(), presenter=presenter, terms=terms)
     spool = Spool(engine.config.attempts_root.parent / "incoming", tokens=engine.world.ids.token)
     flows = Flows(engine=engine, runs=runs)
+    outlines = Outlines(engine, NoCatalogue())
     services = Services(
         runs=runs,
         uploads=Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=1 << 30, spool=spool),
@@ -399,6 +403,8 @@ async def a_server(engine: Engine) -> AsyncIterator[str]:
         ),
         sources=Sources(readers={}, meaning=Interpreter, flows=flows, clock=engine.world.clock),
         dry_runs=DryRuns(engine=engine, runs=runs, flows=flows, scratch=engine.config.attempts_root.parent / "tables"),
+        overview=Overview(engine=engine, outlines=outlines),
+        lineage=Lineage(engine=engine, runs=runs, flows=flows, outlines=outlines),
     )
     server = TestServer(make_app(services, version="0"))
     await server.start_server()
