@@ -26,6 +26,7 @@ def engine_config(settings: Settings, data: Path, capacity: ports.Capacity, *, d
         attempts_root=data / "attempts",
         lease_seconds=settings.lease_seconds,
         own_store=settings.embedded_store,
+        most_runs=settings.max_concurrent_runs or None,
         keeping=Keeping(
             terms=retention.Terms(
                 resumable_seconds=settings.resumable_seconds, keep_runs_seconds=settings.keep_runs_seconds or None

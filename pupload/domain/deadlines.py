@@ -1,12 +1,14 @@
 """
 What a run waits for, and how long it may.
 
-Every state that is not terminal has a deadline, so that a run always ends or says what it waits for.
+Every state that is not terminal has a deadline, so that a run always ends or says what it waits for: all but waiting
+for a slot, which those have to give back that go before. That is no waiting for room, and no handler's time.
 """
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from pupload.domain import queueing
 from pupload.domain.plan import Origin, Plan
 from pupload.domain.run import Attempt, NodeRun, NodeStatus, Run
 
@@ -35,7 +37,7 @@ def awaited(run: Run) -> list[str]:
 
 
 def due(run: Run) -> datetime | None:
-    """When `events.TimePassed` is to be reported; None only when the run is over."""
+    """When `events.TimePassed` is to be reported; None only when the run is over, or waits for a slot."""
     if run.status.terminal:
         return None
     moments = [of_node(run, run.nodes[node]) for node in run.active]
@@ -43,7 +45,7 @@ def due(run: Run) -> datetime | None:
         if awaited(run):
             moments.append(of_uploads(run))
         if run.outcome is not None:
-            moments.append(of_handlers(run))
+            moments.append(None if run.queued_at is not None else of_handlers(run))
         elif run.plan.timeout_seconds is not None:
             moments.append(of_run(run))
     return min((moment for moment in moments if moment is not None), default=None)
@@ -57,7 +59,7 @@ def sooner(run: Run, moment: datetime, nodes: Iterable[str]) -> datetime:
     may have happened. What it takes does not depend on the size of the run.
     """
     moments = [of_node(run, run.nodes[node]) for node in nodes]
-    if run.outcome is not None and run.ending is None:
+    if run.outcome is not None and run.ending is None and run.queued_at is None:
         moments.append(of_handlers(run))
     return min((moment, *(found for found in moments if found is not None)))
 
@@ -78,10 +80,11 @@ def of_run(run: Run) -> datetime:
 
 
 def of_handlers(run: Run) -> datetime:
-    """When handlers are ended that have not ended by themselves; far away while none runs."""
-    if run.outcome is None:
+    """When handlers are ended that have not ended by themselves; far away while none runs, or may run."""
+    since = None if run.outcome is None else queueing.waits_since(run, run.outcome.at)
+    if since is None:
         return datetime.max.replace(tzinfo=run.created_at.tzinfo)
-    return run.outcome.at + timedelta(seconds=handling_seconds(run.plan))
+    return since + timedelta(seconds=handling_seconds(run.plan))
 
 
 def handling_seconds(plan: Plan) -> float:
@@ -98,11 +101,12 @@ def of_node(run: Run, node: NodeRun) -> datetime | None:
     return None
 
 
-def _of_attempt(run: Run, node: NodeRun, attempt: Attempt) -> datetime:
+def _of_attempt(run: Run, node: NodeRun, attempt: Attempt) -> datetime | None:
     if attempt.stopping_at is not None:
         return attempt.stopping_at + timedelta(seconds=STOPPING_SECONDS)
     if attempt.executing_at is not None:
         return attempt.executing_at + timedelta(seconds=run.plan.nodes[node.id].timeout_seconds)
     if attempt.admitted_at is not None:
         return attempt.admitted_at + timedelta(seconds=STAGING_SECONDS)
-    return attempt.ready_at + timedelta(seconds=run.plan.queue_seconds)
+    since = queueing.waits_since(run, attempt.ready_at)
+    return None if since is None else since + timedelta(seconds=run.plan.queue_seconds)

@@ -104,6 +104,23 @@ class CancelRequested:
     """`kill`: at once; `drain`: what runs may finish, nothing starts."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQueued:
+    """The run waits for a slot: as many others have begun as may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDequeued:
+    """There is a slot for the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorityChanged:
+    """Somebody wants the run to come before others, or after them."""
+
+    priority: int
+
+
 # ── Following from a decision ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -242,6 +259,9 @@ Report = (
     | NodeReused
     | AttemptFailed
     | CancelRequested
+    | RunQueued
+    | RunDequeued
+    | PriorityChanged
 )
 """What `decide` takes in."""
 
@@ -254,6 +274,9 @@ Event = (
     | NodeSucceeded
     | AttemptFailed
     | CancelRequested
+    | RunQueued
+    | RunDequeued
+    | PriorityChanged
     | RunCreated
     | RunWaiting
     | RunRunning
@@ -279,6 +302,9 @@ KINDS: Mapping[str, type[Event]] = {
     "node.succeeded": NodeSucceeded,
     "attempt.failed": AttemptFailed,
     "cancel.requested": CancelRequested,
+    "run.queued": RunQueued,
+    "run.dequeued": RunDequeued,
+    "priority.changed": PriorityChanged,
     "run.created": RunCreated,
     "run.waiting": RunWaiting,
     "run.running": RunRunning,

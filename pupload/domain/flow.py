@@ -129,6 +129,8 @@ class Flow:
     callbacks: tuple[Callback, ...] = ()
     params: tuple[FlagDef, ...] = ()
     """What a run is given, declared like flags; see `pupload.domain.params`."""
+    priority: int = 0
+    """Of its runs that were ordered with none."""
 
 
 def with_stores(flow: Flow, stores: Sequence[Store]) -> Flow:

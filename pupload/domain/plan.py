@@ -244,6 +244,8 @@ class Plan:
     """What whoever started it wants to know it by."""
     ephemeral: bool = False
     """Whether it is a dry run: nobody is shown it, and nothing of it is kept."""
+    priority: int = 0
+    """Higher ones go first; `pupload.domain.priority`."""
 
     def __post_init__(self) -> None:
         nodes, edges = self.nodes, self.edges

@@ -64,6 +64,7 @@ def make_plan(
     warnings: Sequence[str] = (),
     provenance: plan.Provenance | None = None,
     labels: Mapping[str, str] | None = None,
+    priority: int | None = None,
 ) -> plan.Plan:
     """
     What will run. `flow` has no errors (`validation.validate` found none under the same `limits`).
@@ -93,6 +94,7 @@ def make_plan(
         definitions=tuple([nodedef.bare(kind.definition) for kind in types.values()]),
         provenance=provenance,
         labels=labels or {},
+        priority=flow.priority if priority is None else priority,
     )
 
 

@@ -8,7 +8,18 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from pupload.domain import branches, collection, commands, deadlines, duration, events, handlers, retry, values
+from pupload.domain import (
+    branches,
+    collection,
+    commands,
+    deadlines,
+    duration,
+    events,
+    handlers,
+    queueing,
+    retry,
+    values,
+)
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import Origin
 from pupload.domain.run import Attempt, Ending, Failure, NodeRun, NodeStatus, Status
@@ -45,6 +56,8 @@ def react(turn: Turn, report: events.Report, *, chance: Chance) -> None:
             _cancel_requested(turn, report)
         case events.TimePassed():
             _time_passed(turn)
+        case events.RunQueued() | events.RunDequeued() | events.PriorityChanged():
+            queueing.react(turn, report)
 
 
 # ── Uploads ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -118,6 +131,7 @@ def _node_admitted(turn: Turn, report: events.NodeAdmitted) -> None:
     node, attempt = found
     admitted = values.replace(attempt, admitted_at=turn.now)
     turn.change(node, status=NodeStatus.RUNNING, attempts=_with_last(node, admitted))
+    queueing.dequeued(turn)
     turn.happened.append(report)
 
 
@@ -463,6 +477,7 @@ def settle(turn: Turn, go_on: Callable[[Turn], None], *, first: bool = False) ->
         go_on(turn)
     if turn.plan.handlers:
         _handle(turn, go_on)
+    queueing.settle(turn)
     if turn.unfinished == 0:
         _end(turn)
         return

@@ -275,6 +275,12 @@ class Run:
     resumed_from: str | None = None
     outcome: Outcome | None = None
     """None while other nodes than handlers have not ended, and where there are no handlers."""
+    queued_at: datetime | None = None
+    """Since when it waits for a slot; None: it does not."""
+    slot_at: datetime | None = None
+    """When it last waited long enough for one; None: it never had to wait."""
+    priority: int | None = None
+    """What was made of it since the run was begun; None: it is that of the plan (`pupload.domain.priority.of`)."""
 
 
 @values.quick

@@ -2,21 +2,26 @@
 Who may hold resources: a place in the queue, and room when there is some.
 
 Capacity in use is the sum over the attempts that hold a place, never counted up and down: it is computed when it is
-asked for, and somebody came or went since. The queue is fair among runs: they take turns, each with its oldest
-attempt. An attempt that does not fit yet is passed by smaller ones, but only so often: then the others wait for it.
+asked for, and somebody came or went since. The queue is fair among runs: higher priorities come first, and equal ones
+take turns, each run with its oldest attempt. An attempt that does not fit yet is passed by smaller ones, but only so
+often: then those of its own and lower priorities wait for it. Which runs may go at all, `pupload.engine.slots` says.
 
 What there is to give out may change (`pupload.engine.sharing`): other controllers may use the same container engine.
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from pupload.domain import tiers
-from pupload.domain.run import AttemptRef
+from pupload.domain.run import AttemptRef, Run
 from pupload.domain.tiers import Tier
+from pupload.engine.slots import Rank, Slots
+
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 PASSES = 16
 """How many attempts may go before one that does not fit yet."""
@@ -47,8 +52,11 @@ class _Place:
 class Admission:
     """Gives out room."""
 
-    def __init__(self, room: Room, *, is_open: Callable[[], bool] = lambda: True) -> None:
-        """`is_open` says whether room may be given out now; who changes that calls `limit_to` afterwards."""
+    def __init__(self, room: Room, *, is_open: Callable[[], bool] = lambda: True, most_runs: int | None = None) -> None:
+        """
+        `is_open` says whether room may be given out now; who changes that calls `limit_to` afterwards. Of `most_runs`
+        attempts may be under way at the same time; None: of any number.
+        """
         self._whole = self._room = room
         self._is_open = is_open
         self._holders: dict[str, Tier] = {}
@@ -58,7 +66,11 @@ class Admission:
         """What is free; None where that is to be computed anew."""
         self.moved = asyncio.Event()
         """Set when somebody has to wait, or room came free; cleared by whoever cares."""
-        self._queues: OrderedDict[str, deque[_Place]] = OrderedDict()
+        self._queues: dict[str, deque[_Place]] = {}
+        """By run; whose turn it is, `slots` says."""
+        self._wanted: Counter[Tier] = Counter()
+        """What those who wait want."""
+        self.slots = Slots(most_runs, holders=lambda: self._holders)
 
     @property
     def queued(self) -> int:
@@ -67,8 +79,8 @@ class Admission:
 
     @property
     def crowded(self) -> bool:
-        """Whether anybody waits."""
-        return bool(self._queues)
+        """Whether anybody waits for room; who waits for a slot does not yet."""
+        return self.slots.any_may_go
 
     @property
     def holders(self) -> Mapping[str, Tier]:
@@ -87,8 +99,8 @@ class Admission:
 
     @property
     def waiting(self) -> list[Tier]:
-        """What those who wait want, in no order."""
-        return [place.tier for queue in self._queues.values() for place in queue]
+        """What those want who wait for room, in no order."""
+        return [place.tier for run in self.slots.in_order() for place in self._queues[run]]
 
     def limit_to(self, share: Room) -> None:
         """So much may be given out from now on. Who holds more keeps it."""
@@ -97,17 +109,18 @@ class Admission:
 
     @asynccontextmanager
     async def place(
-        self, ref: AttemptRef, tier: Tier, *, held: bool = False, keeper: object = None
+        self, ref: AttemptRef, tier: Tier, *, held: bool = False, keeper: object = None, rank: Rank | None = None
     ) -> AsyncIterator[None]:
         """
         Waits for room and holds it; cancelled while waiting, it leaves the queue.
 
         `held`: the attempt holds its room already (its container was found after a restart); nothing is waited for.
+        `rank` is its run's; without one it is as that of any other.
         """
         if held:
             self.hold(ref, tier, keeper=keeper)
         else:
-            await self._wait(ref, tier, keeper)
+            await self._wait(ref, tier, keeper, rank or Rank(0, _NO_TIME, ref.run))
         try:
             yield
         finally:
@@ -130,7 +143,7 @@ class Admission:
 
         Where there is none, it may have that of one of the attempts `instead`, which holds nothing any more then.
         """
-        if self._queues or not self._is_open():
+        if self.crowded or not self._is_open() or not self.slots.may_begin(ref.run):
             return False
         if not _fits(tier, self._free()) and not self._free_for(tier, instead):
             return False
@@ -146,27 +159,47 @@ class Admission:
             if held is None or held.memory_bytes > tier.memory_bytes or held.cpus > tier.cpus or held.gpus:
                 continue
             del self._holders[one.id], self._keepers[one.id]
-            self._known = None
+            self._moved(one)
             if _fits(tier, self._free()):
                 return True
             self._holders[one.id], self._keepers[one.id] = held, keeper
-            self._known = None
+            self._moved(one)
         return False
 
     def release(self, ref: AttemptRef, *, keeper: object = None) -> None:
         """The attempt holds nothing any more, where this is its keeper; others may go."""
         if ref.id in self._holders and self._keepers[ref.id] is keeper:
             del self._holders[ref.id], self._keepers[ref.id]
-            self._known = None
+            self._moved(ref)
             self.moved.set()
             self._give_out()
 
-    async def _wait(self, ref: AttemptRef, tier: Tier, keeper: object) -> None:
+    def see(self, run: Run) -> None:
+        """The run was saved, and is so now."""
+        if self.slots.see(run):
+            self._give_out()
+        elif self.slots.most is not None:
+            self._settle()
+
+    def take_up(self, run: Run) -> None:
+        """The run was begun by an earlier process, perhaps; said before any attempt of it is queued here."""
+        self.slots.take_up(run)
+
+    def let_go(self, run_id: str) -> None:
+        """The run is another's by now."""
+        self.slots.gone(run_id)
+        self._give_out()
+
+    async def _wait(self, ref: AttemptRef, tier: Tier, keeper: object, rank: Rank) -> None:
         place = _Place(ref, tier, asyncio.get_running_loop().create_future(), keeper)
         self._queues.setdefault(ref.run, deque()).append(place)
+        self._wanted[tier] += 1
+        self.slots.come(rank)
         if _fits(tier, self._free()):
             # Nobody else can have become able to go: thousands may arrive at a full house and cost nothing.
             self._give_out()
+        elif self.slots.most is not None:
+            self._settle()
         if not place.given.done():
             self.moved.set()
         try:
@@ -183,26 +216,38 @@ class Admission:
         queue = self._queues.get(place.ref.run)
         if queue is not None and place in queue:
             queue.remove(place)
+            self._wanted[place.tier] -= 1
+            if not self._wanted[place.tier]:
+                del self._wanted[place.tier]
             if not queue:
                 del self._queues[place.ref.run]
+                self.slots.leave(place.ref.run)
 
     def _give_out(self) -> None:
         """Gives room to whoever's turn it is, until nobody who may go fits."""
         while self._queues and self._is_open() and (place := self._next()) is not None:
             self._leave(place)
             if place.ref.run in self._queues:
-                self._queues.move_to_end(place.ref.run)  # the others' turn
+                self.slots.had_its_turn(place.ref.run)
             self._hold(place.ref, place.tier)
             self._keepers[place.ref.id] = place.keeper
             place.given.set_result(None)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Keeps free slots for who comes next, and says who waits; not while nothing is given out to anybody."""
+        self.slots.settle()
+        if self._room.attempts > 0 and self._is_open():
+            self.slots.tell()
 
     def _next(self) -> _Place | None:
         free = self._free()
-        if free.attempts <= 0:
-            return None
+        if free.attempts <= 0 or not any(_fits(tier, free) for tier in self._wanted):
+            return None  # of all who wait, without asking each: few kinds of them are many
+        self.slots.settle()
         passed: list[_Place] = []
-        for queue in self._queues.values():
-            place = queue[0]
+        for run in self.slots.in_order():
+            place = self._queues[run][0]
             if place.given.done():
                 continue
             if _fits(place.tier, free):
@@ -216,7 +261,12 @@ class Admission:
 
     def _hold(self, ref: AttemptRef, tier: Tier) -> None:
         self._holders[ref.id] = replace(tier, gpu_vendor=_vendor(tier, self._free().gpus)) if tier.gpus else tier
+        self._moved(ref)
+
+    def _moved(self, ref: AttemptRef) -> None:
+        """The attempt holds room since, or does not any more."""
         self._known = None
+        self.slots.moved(ref.run)
 
     def _free(self) -> Room:
         """What nobody holds."""

@@ -395,7 +395,7 @@ class Arming:
             return None
         if self._clock.monotonic() >= outlook.moved_at + self._budget.seconds:
             return None  # who did not move for so long will not need it soon
-        if not self._is_free_for(outlook):
+        if not self._is_free_for(outlook) or not self._admission.slots.may_begin(run.id):
             self._hungry[run.id] = None
             return None
         if outlook.ahead is None:

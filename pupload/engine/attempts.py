@@ -33,6 +33,7 @@ from pupload.engine.memory import Memory
 from pupload.engine.outputs import Outputs
 from pupload.engine.patience import patiently
 from pupload.engine.reservations import Reservations
+from pupload.engine.slots import Rank
 from pupload.engine.staging import Folder, Staging
 from pupload.engine.tasks import Tasks, all_of, ended
 from pupload.engine.work import Phase, Work
@@ -215,7 +216,10 @@ class Attempts:
             # It takes no room.
             await self._tell(run, work, done)
             return
-        async with self._admission.place(ref, tier, held=attempt.admitted_at is not None, keeper=work):
+        held = attempt.admitted_at is not None
+        async with self._admission.place(
+            ref, tier, held=held, keeper=work, rank=Rank.of(self._driver.live.get(run.id, run))
+        ):
             work.phase = Phase.STAGING
             if attempt.admitted_at is None:
                 # It becomes durable while the inputs are brought; nothing starts before.

@@ -68,7 +68,7 @@ OnEvent = Callable[[events.Event], None]
 _PASSING = (errors.Stale, errors.Fenced, errors.TryLater)
 """What is worth another try: the run is read anew, or the database comes back."""
 
-ASKED = (events.CancelRequested,)
+ASKED = (events.CancelRequested, events.PriorityChanged)
 """Reports that nobody tells a second time: the owner of the run must hear of them. All else it finds by itself."""
 
 
@@ -103,6 +103,7 @@ class Driver:
         self._on_event: OnEvent = _nothing
         self._on_taken_up: Callable[[Run], None] = _nothing
         self._on_let_go: Callable[[str], None] = _nothing
+        self._on_kept: Callable[[Run], None] = _nothing
         self._on_settled: Callable[[Run, Decision], None] = _nothing
         self._reserve: Reserve | None = None
         self._foresee: Foresee = _nothing
@@ -123,6 +124,7 @@ class Driver:
         *,
         on_taken_up: Callable[[Run], None] | None = None,
         on_let_go: Callable[[str], None] | None = None,
+        on_kept: Callable[[Run], None] | None = None,
         on_settled: Callable[[Run, Decision], None] | None = None,
         reserve: Reserve | None = None,
         foresee: Foresee | None = None,
@@ -132,7 +134,8 @@ class Driver:
         Names who carries orders out and who is told of events; before `start`.
 
         `on_taken_up` is told of a run that was saved by somebody else, before its orders are given; `on_let_go` of one
-        (by its id) that is not ours any more; `on_settled` of every decision once it is saved and its orders are given.
+        (by its id) that is not ours any more; `on_kept` of each as it was saved, before anything follows from that;
+        `on_settled` of every decision once it is saved and its orders are given.
         `reserve` is asked for room for each attempt that is to start; `foresee` is told of what is about to be saved;
         `give_back` is told of a run (by its id) that it
         has no attempt to start for which room was reserved and that was not ordered. It is told only where it is known
@@ -140,7 +143,7 @@ class Driver:
         """
         self._act, self._on_event = act, on_event
         self._on_taken_up, self._on_let_go = on_taken_up or _nothing, on_let_go or _nothing
-        self._on_settled = on_settled or _nothing
+        self._on_settled, self._on_kept = on_settled or _nothing, on_kept or _nothing
         self._reserve, self._give_back = reserve, give_back or _nothing
         self._foresee = foresee or _nothing
 
@@ -401,6 +404,8 @@ class Driver:
         """What follows once a decision is saved. Nothing else is decided about the run meanwhile."""
         self._keep(run)
         self._settling.add(run.id)
+        if run.slot_at == decision.at:
+            self._timers.set(run.id, None)  # what waited for a slot waits for room now: all of it is to be looked at
         try:
             due = await self._due(run, decision.changed_nodes)
             if run.id not in self._settling:
@@ -439,6 +444,7 @@ class Driver:
         return await aside(partial(deadlines.sooner, run, known, changed), large=len(changed) >= FAR)
 
     def _keep(self, run: Run) -> None:
+        self._on_kept(run)
         if not run.status.terminal:
             self._live[run.id] = run
             return
