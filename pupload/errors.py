@@ -99,6 +99,14 @@ class UnknownSchedule(Unknown):
     """schedule {name} does not exist"""
 
 
+class UnknownAccount(Unknown):
+    """account {name} does not exist"""
+
+
+class UnknownKey(Unknown):
+    """key {key} does not exist"""
+
+
 class UnknownFlow(Unknown):
     """Flow {flow} does not exist in project {project}"""
 
@@ -123,6 +131,14 @@ class NoPreview(Unknown):
     """no preview available: {reason}"""
 
 
+class UnknownArtifact(Unknown):
+    """artifact {name} does not exist"""
+
+
+class ArtifactGone(UnknownArtifact):
+    """artifact {name} cannot be had any more: {reason}"""
+
+
 class NotAwaited(Refused):
     """Edge {edge} of run {run} does not wait for an upload{hint}."""
 
@@ -137,6 +153,18 @@ class NotOver(Conflict):
 
 class NameTaken(Conflict):
     """there is a flow {flow} already"""
+
+
+class AccountTaken(Conflict):
+    """there is an account named {name} already"""
+
+
+class AccountChanged(Conflict):
+    """somebody else changed the account {name}; read it anew"""
+
+
+class AlreadySetUp(Conflict):
+    """Setup already completed."""
 
 
 class FlowChanged(Conflict):

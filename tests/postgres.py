@@ -94,6 +94,8 @@ class Server:
         for table in ("runs", "feed", "projects", "saved_flows", "schedules", "secrets", "controllers", "meta"):
             if await self.say("SELECT FROM pg_tables WHERE tablename = $1", table, database="emptied"):
                 await self.say(f"DELETE FROM {table}", database="emptied")
+        if await self.say("SELECT FROM pg_tables WHERE tablename = 'accounts'", database="emptied"):
+            await self.say("TRUNCATE accounts RESTART IDENTITY CASCADE", database="emptied")  # they are numbered
         return self.url("emptied")
 
     async def say(self, sql: str, *values: object, database: str = "postgres") -> list[Any]:

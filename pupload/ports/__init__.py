@@ -6,6 +6,8 @@ one contract suite (`tests/contracts/`) proves it for every adapter, the in-memo
 package does anything.
 """
 
+from pupload.ports.accounts import Accounts, UserPage
+from pupload.ports.artifacts import ArtifactIndex, Kept
 from pupload.ports.callbacks import Outbox, Outlook, Poster
 from pupload.ports.containers import Capacity, ContainerOrder, Executor, Exit, LiveContainer, Report
 from pupload.ports.contents import Content, Inspected, Inspector, TableFile, Tables, TypeTeller
@@ -47,6 +49,9 @@ from pupload.ports.sources import SourceReader
 from pupload.ports.time import Clock, Hands, Ids, Pulse
 
 __all__ = [
+    "Accounts",
+    "UserPage",
+    "ArtifactIndex",
     "Audience",
     "Capacity",
     "Catalogue",
@@ -67,6 +72,7 @@ __all__ = [
     "Inspected",
     "Inspector",
     "Journal",
+    "Kept",
     "Lends",
     "Letter",
     "LiveContainer",

@@ -41,6 +41,7 @@ class Ports:
     feed: ports.Feed
     schedules: schedule.Schedules
     saved: ports.SavedFlows
+    accounts: ports.Accounts
     lasts: bool
     """Whether what was saved outlives the process."""
     close: Callable[[], Awaitable[None]]
@@ -64,6 +65,7 @@ async def _open_memory(folder: Path) -> Ports:
         state.feed,
         state.schedules,
         state.saved,
+        state.accounts,
         lasts=False,
         close=_stay_open,
         reopen=reopen,
@@ -107,6 +109,7 @@ def _ports(database: Database, reopen: Callable[[], Awaitable[Ports]]) -> Ports:
         database.feed,
         database.schedules,
         database.saved,
+        database.accounts,
         lasts=True,
         close=database.close,
         reopen=reopen,
@@ -141,6 +144,10 @@ class Bench:
     @property
     def ownership(self) -> ports.Ownership:
         return self._now.ownership
+
+    @property
+    def accounts(self) -> ports.Accounts:
+        return self._now.accounts
 
     @property
     def secrets(self) -> ports.SecretStore:

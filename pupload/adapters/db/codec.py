@@ -15,7 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 import msgspec
 
 from pupload import errors, ports
-from pupload.domain import artifact, delivery, events, flow, memo, plan, run, saved, schedule, shares
+from pupload.domain import account, artifact, delivery, events, flow, memo, plan, run, saved, schedule, shares
 
 SHAPE = 1
 """Of every blob written now."""
@@ -105,6 +105,8 @@ FLOW_CONTENT: Record[saved.Content] = Record(saved.Content)
 DELIVERY: Record[delivery.Delivery] = Record(delivery.Delivery)
 MEMO: Record[memo.Entry] = Record(memo.Entry)
 SCHEDULE: Record[schedule.Schedule] = Record(schedule.Schedule)
+USER: Record[account.User] = Record(account.User)
+KEY: Record[account.Key] = Record(account.Key)
 
 _EVENTS: Mapping[str, Record[events.Event]] = {name: Record(kind) for name, kind in events.KINDS.items()}
 

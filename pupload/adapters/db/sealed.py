@@ -79,6 +79,11 @@ def flow_version(version_id: str) -> str:
     return f"version {version_id}"
 
 
+def account(name: str) -> str:
+    """What an account's blob is for."""
+    return f"account {name}"
+
+
 def secret(name: str) -> str:
     """What a secret's blob is for."""
     return f"secret {name}"

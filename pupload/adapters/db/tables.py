@@ -234,6 +234,32 @@ saved_versions = Table(
 )
 """Their versions: what is told of each, and its content, sealed."""
 
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("name", TEXT, nullable=False, unique=True),
+    Column("service", Integer, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Who has an account, sealed. A number is never given twice."""
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("account_id", BigInteger, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("digest", TEXT, nullable=False, unique=True),
+    Column("name", TEXT, nullable=False),
+    Column("used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("blob", LargeBinary, nullable=False),
+    Index("api_keys_by_account", "account_id", "id"),
+)
+"""Their keys, by digests."""
+
 deliveries = Table(
     "deliveries",
     metadata,

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Self
 
 from pupload import errors, ports
-from pupload.adapters.memory import feed, memos, outbox, overview, retention, saved, schedules
+from pupload.adapters.memory import accounts, artifacts, feed, memos, outbox, overview, retention, saved, schedules
 from pupload.adapters.memory.books import Book, Me, Shelf, Subscription
 from pupload.adapters.memory.ownership import Ownership
 from pupload.domain import events, run, values
@@ -35,6 +35,7 @@ class State:
         self.outbox = outbox.Outbox(lambda run_id: run_id in self.shelf.books)
         self.memo = memos.Memos(lambda run_id: run_id in self.shelf.books)
         self.schedules = schedules.Schedules()
+        self.accounts = accounts.Accounts()
         self._be(Me())
 
     def as_controller(self, controller_id: str) -> Self:
@@ -48,7 +49,7 @@ class State:
         self.ownership = Ownership(self.shelf, me)
 
 
-class Runs(retention.Retention, overview.Overview):
+class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
     """`ports.RunStore` in memory."""
 
     def __init__(self, shelf: Shelf, me: Me) -> None:
