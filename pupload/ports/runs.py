@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, Protocol, Self
 
 from pupload.domain import events, run, values
+from pupload.ports.artifacts import ArtifactIndex
 from pupload.ports.overview import Overview
 
 
@@ -30,6 +31,7 @@ class RunSummary:
     status: run.Status
     created_at: datetime
     started_at: datetime | None
+    """When something of it first had room (`pupload.domain.queueing.starts`)."""
     finished_at: datetime | None
     error: str
     flow_id: str = ""
@@ -112,7 +114,7 @@ class Retention(Protocol):
         """
 
 
-class RunStore(Retention, Overview, Protocol):
+class RunStore(Retention, Overview, ArtifactIndex, Protocol):
     """Runs, durably. What was saved is there after a crash; what was not is as if it never happened."""
 
     async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:

@@ -76,3 +76,23 @@ def test_what_is_no_id_is_refused() -> None:
         ids.uuid_of("run_1")
     with pytest.raises(ValueError, match="no run id"):
         ids.milliseconds_of("run_1")
+
+
+def test_an_artifact_has_an_id_of_the_moment_of_its_run() -> None:
+    found = ids.artifact_id(EXAMPLE, "small")
+    assert found.startswith(f"artifact_{EXAMPLE.removeprefix('run_')[:10]}")
+    assert len(found) == len("artifact_") + 26
+    assert found == ids.artifact_id(EXAMPLE, "small")
+    assert len({found, ids.artifact_id(EXAMPLE, "Small"), ids.artifact_id(EXAMPLE[:-1] + "W", "small")}) == 3
+    first, last = ids.runs_of_artifact(found)
+    assert first <= EXAMPLE <= last
+    assert ids.milliseconds_of(first) == ids.milliseconds_of(last) == ids.milliseconds_of(EXAMPLE)
+
+
+def test_an_artifact_is_named_in_any_spelling_and_by_no_run() -> None:
+    found = ids.artifact_id(EXAMPLE, "small")
+    bare = found.removeprefix("artifact_")
+    spellings = [found, bare, bare.lower(), ids.uuid_of(f"run_{bare}")]
+    assert {ids.canonical_artifact_id(each) for each in spellings} == {found}
+    for text in ("", "artifact_", EXAMPLE, f"artifact_{EXAMPLE}", "artifact_x", f"{found}0"):
+        assert ids.canonical_artifact_id(text) is None

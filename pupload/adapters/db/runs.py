@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.db import codec, overview, plans, reading, retention, saves, sealed, statements
+from pupload.adapters.db import artifacts, codec, overview, plans, reading, retention, saves, sealed, statements
 from pupload.adapters.db.me import Me
 from pupload.adapters.db.session import Readers, Session, Writer
 from pupload.domain import events, run, values
 
 
-class Runs(retention.Retention, overview.Overview):
+class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
     """`ports.RunStore` in a database."""
 
     def __init__(self, writer: Writer, readers: Readers, me: Me, seal: sealed.Seal = sealed.OPEN) -> None:

@@ -19,7 +19,7 @@ from pupload import errors, ports
 from pupload.adapters.memory import accounts, artifacts, feed, memos, outbox, overview, retention, saved, schedules
 from pupload.adapters.memory.books import Book, Me, Shelf, Subscription
 from pupload.adapters.memory.ownership import Ownership
-from pupload.domain import events, run, values
+from pupload.domain import events, queueing, run, values
 
 
 class State:
@@ -155,7 +155,7 @@ class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
             self._shelf.wake(run_id)
 
     def _record(self, book: Book, decision: run.Decision) -> None:
-        if book.started_at is None and decision.run.status is run.Status.RUNNING:
+        if book.started_at is None and queueing.starts(decision):
             book.started_at = decision.at
         for seq, event in enumerate(decision.events, start=len(book.entries) + 1):
             book.entries.append(ports.Entry(run=book.head.id, seq=seq, at=decision.at, event=event))
