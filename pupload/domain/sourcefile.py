@@ -32,7 +32,7 @@ FIELDS: Mapping[str, str] = {
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@-]{0,254}")
-_SCP = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[A-Za-z0-9_./~-][^\s]*")
+_SCP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[A-Za-z0-9_./~-][^\s]*")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
