@@ -31,7 +31,7 @@ class Overview(Protocol):
         """The ids of runs that started and are not over, newest first."""
 
     async def active(self) -> int:
-        """How many runs have nodes under way: those that are RUNNING."""
+        """How many runs that started are RUNNING: they have nodes under way."""
 
     async def size(self) -> int:
         """Bytes that the database takes, with what it has written ahead; 0 where it is kept nowhere."""

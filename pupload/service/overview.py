@@ -21,8 +21,8 @@ MOST_FLOWS = 1000
 _TREND_DAYS = 7
 _RECENT = 50
 _FAILING = 5
-_LONGEST = 36_500
-"""Days that a purge may look back."""
+MOST_PURGE_DAYS = 36_500
+"""How far a purge may look back."""
 
 Kind = Literal["flow", "store", "variable"]
 
@@ -116,7 +116,7 @@ class SystemInfo:
     active_runs: int
     """Runs with nodes under way."""
     queued_runs: int
-    """Runs that wait for others to end."""
+    """Runs that wait for a slot."""
     max_concurrent_runs: int
     """How many may go on at once; without a limit, how many attempts may."""
 
@@ -168,13 +168,14 @@ class Overview:
         )
 
     async def system(self) -> SystemInfo:
-        """How much there is of everything."""
+        """How much there is of everything; what is queued is so on this server."""
+        admission = self._engine.admission
         return SystemInfo(
             database_bytes=await self._runs.size(),
             flows=len(await self._outlines.all()),
             active_runs=await self._runs.active(),
-            queued_runs=0,
-            max_concurrent_runs=self._engine.admission.room.attempts,
+            queued_runs=admission.slots.waiting,
+            max_concurrent_runs=admission.room.attempts if admission.slots.most is None else admission.slots.most,
         )
 
     async def purge(self, *, days: int = 30) -> int:
@@ -184,8 +185,8 @@ class Overview:
         What they own is deleted soon, but for objects that runs still need which resumed them. Runs that never started
         stay. Raises `errors.Malformed` for less than a day.
         """
-        if not 1 <= days <= _LONGEST:
-            raise errors.Malformed(reason=f"Days must be a whole number, 1 to {_LONGEST}")
+        if not 1 <= days <= MOST_PURGE_DAYS:
+            raise errors.Malformed(reason=f"Days must be a whole number, 1 to {MOST_PURGE_DAYS}")
         return await self._engine.retention.purge_older(self._clock.now() - timedelta(days=days))
 
     async def _days(self, now: datetime, days: int) -> Sequence[Day]:

@@ -74,7 +74,7 @@ UNDER_WAY = (
     .limit(_LIMIT)
     .offset(NOUGHT)
 )
-ACTIVE = select(_count).where(runs.c.status == bindparam("status"), _there)
+ACTIVE = select(_count).where(runs.c.status == bindparam("status"), runs.c.started_at.is_not(None), _there)
 KIN = tuple(
     select(runs.c.created_at, runs.c.id)
     .where(column == bindparam("family"), runs.c.id != RUN, _there)

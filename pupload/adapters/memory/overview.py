@@ -47,7 +47,10 @@ class Overview:
     async def active(self) -> int:
         """See `ports.Overview.active`."""
         await asyncio.sleep(0)
-        return sum(book.head.status is run.Status.RUNNING for book in self._shelf.books.values())
+        return sum(
+            book.head.status is run.Status.RUNNING and book.started_at is not None and book.doomed_at is None
+            for book in self._shelf.books.values()
+        )
 
     async def size(self) -> int:
         """See `ports.Overview.size`."""
