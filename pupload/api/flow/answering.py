@@ -4,29 +4,17 @@ from functools import partial
 
 from aiohttp import web
 
-from pupload import errors
+from pupload.api import idempotency
 from pupload.api import web as shared
 from pupload.api.flow import models, waiting, wire
-from pupload.api.web import SERVICES, Parameter
+from pupload.api.web import SERVICES
 from pupload.engine import aside
 from pupload.service import views
 
 MANY_NODES = 500
 """The state of more takes some milliseconds to write."""
 
-_MOST_KEY = 255
-
-KEY = Parameter(
-    name="Idempotency-Key", place="header", about="A repeated request with the same key answers with the first run."
-)
-
-
-def idempotency_key(request: web.Request) -> str | None:
-    """The key that the request names. Raises `errors.Malformed`."""
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= _MOST_KEY and key.isprintable()):
-        raise errors.Malformed(reason=f"Idempotency-Key must have 1 to {_MOST_KEY} printable characters")
-    return key
+KEY, idempotency_key = idempotency.KEY, idempotency.key_of
 
 
 async def run(request: web.Request, view: views.RunView, *, wait_seconds: float = 0.0) -> web.Response:
