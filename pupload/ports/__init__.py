@@ -6,7 +6,7 @@ one contract suite (`tests/contracts/`) proves it for every adapter, the in-memo
 package does anything.
 """
 
-from pupload.ports.accounts import Accounts, UserPage
+from pupload.ports.accounts import Accounts, Passwords, UserPage
 from pupload.ports.artifacts import ArtifactIndex, Kept
 from pupload.ports.callbacks import Outbox, Outlook, Poster
 from pupload.ports.containers import Capacity, ContainerOrder, Executor, Exit, LiveContainer, Report
@@ -50,6 +50,7 @@ from pupload.ports.time import Clock, Hands, Ids, Pulse
 
 __all__ = [
     "Accounts",
+    "Passwords",
     "UserPage",
     "ArtifactIndex",
     "Audience",

@@ -70,3 +70,19 @@ class Accounts(Protocol):
 
     async def used(self, key_ids: Sequence[str], at: datetime) -> None:
         """These were shown. One that is gone is passed over."""
+
+
+class Passwords(Protocol):
+    """Hashes of passwords, slow on purpose, beside the event loop."""
+
+    async def hash(self, password: str) -> str:
+        """Another one each time, with its salt and what it cost."""
+
+    async def verify(self, hashed: str, password: str) -> bool:
+        """
+        Whether it is the hash of this password. For an empty hash it is not, and takes as long to tell: who tries
+        names must not hear which of them there are.
+        """
+
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether one made today would cost more."""

@@ -33,6 +33,7 @@ HOMES = {
     "awscrt": ("adapters/s3/embedded",),
     "boto3": ("adapters/s3",),
     "botocore": ("adapters/s3",),
+    "argon2": ("adapters/passwords",),
     "cronsim": ("adapters/cron",),
     "cryptography": ("adapters/sealing",),
     "docker": ("adapters/docker",),
