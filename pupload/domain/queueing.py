@@ -8,7 +8,7 @@ long no node of the run waits for room (`pupload.domain.deadlines`).
 from datetime import datetime
 
 from pupload.domain import events
-from pupload.domain.run import Run
+from pupload.domain.run import Decision, NodeStatus, Run
 from pupload.domain.turn import Turn
 
 
@@ -68,6 +68,30 @@ def has_begun(run: Run) -> bool:
         for node in run.nodes.values()
         for attempt in node.attempts
     )
+
+
+def starts(decision: Decision) -> bool:
+    """
+    Whether something of the run has room by this decision, or need not run: what waits for a slot has not started.
+
+    A run starts with the first such decision.
+    """
+    nodes = decision.run.nodes
+    return any(
+        (node := nodes[name]).status is NodeStatus.RUNNING or (node.reused and node.attempts)
+        for name in decision.changed_nodes
+    )
+
+
+def started_at(run: Run) -> datetime | None:
+    """When that was; None for a run of which nothing ever had room."""
+    moments = [
+        moment
+        for node in run.nodes.values()
+        for attempt in node.attempts
+        if (moment := attempt.admitted_at or (attempt.finished_at if node.reused else None)) is not None
+    ]
+    return min(moments, default=None)
 
 
 def waits_since(run: Run, ready_at: datetime) -> datetime | None:

@@ -150,10 +150,15 @@ class RunStore(Retention, Overview, ArtifactIndex, Protocol):
         status: run.Status | None = None,
         flow: str | None = None,
         flow_id: str | None = None,
+        started: bool | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> RunPage:
-        """Newest first; `flow` is the name that the flow itself has, `flow_id` a saved flow."""
+        """
+        Newest first; `flow` is the name that the flow itself has, `flow_id` a saved flow.
+
+        Where `started` is said, only runs that are not over: those that have started, or those that have not.
+        """
 
     async def unfinished(self) -> Sequence[str]:
         """The ids of all runs that are not in a terminal state, oldest first."""

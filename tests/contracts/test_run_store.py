@@ -166,14 +166,16 @@ async def test_lists_are_by_status_and_by_flow(state: Bench) -> None:
     assert await found(run.Status.ERROR, "shrink") == set()
 
 
-async def test_a_summary_tells_when_the_run_first_ran(state: Bench) -> None:
+async def test_a_summary_tells_when_something_of_the_run_first_had_room(state: Bench) -> None:
     first = await state.runs.create(created(a_run()))
     assert (await state.runs.list()).runs[0].started_at is None
-    began, later, end = (NOON + timedelta(seconds=s) for s in (5, 9, 20))
-    second = await state.runs.save(moved(first, "resize", run.NodeStatus.READY, at=began), if_version=1)
-    third = await state.runs.save(moved(second, "label", run.NodeStatus.READY, at=later), if_version=2)
+    ready, began, later, end = (NOON + timedelta(seconds=s) for s in (2, 5, 9, 20))
+    first = await state.runs.save(moved(first, "resize", run.NodeStatus.READY, at=ready), if_version=1)
+    assert (await state.runs.list()).runs[0].started_at is None
+    second = await state.runs.save(moved(first, "resize", run.NodeStatus.RUNNING, at=began), if_version=2)
+    third = await state.runs.save(moved(second, "label", run.NodeStatus.RUNNING, at=later), if_version=3)
     failed = replace(ended(third, run.Status.ERROR, at=end), run=replace(third, error="no", status=run.Status.ERROR))
-    await state.runs.save(replace(failed, run=replace(failed.run, finished_at=end)), if_version=3)
+    await state.runs.save(replace(failed, run=replace(failed.run, finished_at=end)), if_version=4)
     await state.again()
     (summary,) = (await state.runs.list()).runs
     assert (summary.created_at, summary.started_at, summary.finished_at) == (NOON, began, end)

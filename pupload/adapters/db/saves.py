@@ -11,7 +11,7 @@ from typing import Any
 from pupload import errors
 from pupload.adapters.db import codec, statements
 from pupload.adapters.db.session import Session
-from pupload.domain import events, run
+from pupload.domain import events, queueing, run
 
 EVENTS, LINES = 0, 1
 """What a row of the feed names: entries of a journal, lines of a log."""
@@ -76,8 +76,8 @@ class Save:
 
 
 def started_at(decision: run.Decision) -> int | None:
-    """A run has started when it was first RUNNING; the database keeps the first time it is told."""
-    return codec.micros(decision.at) if decision.run.status is run.Status.RUNNING else None
+    """The database keeps the first time it is told."""
+    return codec.micros(decision.at) if queueing.starts(decision) else None
 
 
 def node_rows(whole: run.Run, names: Iterable[str]) -> list[dict[str, Any]]:

@@ -102,6 +102,7 @@ class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
         status: run.Status | None = None,
         flow: str | None = None,
         flow_id: str | None = None,
+        started: bool | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> ports.RunPage:
@@ -114,6 +115,8 @@ class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
             and (status is None or book.head.status is status)
             and (flow is None or book.head.plan.flow.name == flow)
             and (flow_id is None or _saved_flow(book) == flow_id)
+            and (started is None or not book.head.status.terminal)
+            and started in (None, book.started_at is not None)
         ]
         found.sort(key=lambda book: (book.head.created_at, book.head.id), reverse=True)
         return ports.RunPage(runs=[_summary(book) for book in found[offset : offset + limit]], total=len(found))
