@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -164,6 +165,26 @@ async def test_lists_are_by_status_and_by_flow(state: Bench) -> None:
     assert await found(None, "shrink") == {"run_0", "run_1"}
     assert await found(run.Status.COMPLETE, "shrink") == {"run_1"}
     assert await found(run.Status.ERROR, "shrink") == set()
+
+
+async def test_runs_that_go_on_are_listed_by_whether_they_have_started(state: Bench) -> None:
+    for name in ("run_a", "run_b", "run_c", "run_d"):
+        first = await state.runs.create(created(a_run(name)))
+        if name in ("run_b", "run_c"):
+            first = await state.runs.save(moved(first, "resize", run.NodeStatus.RUNNING), if_version=1)
+        if name in ("run_c", "run_d"):
+            await state.runs.save(ended(first), if_version=first.version)
+
+    async def found(**asked: Any) -> list[str]:
+        page = await state.runs.list(**asked)
+        assert page.total == len(page.runs)
+        return [one.id for one in page.runs]
+
+    await state.again()
+    assert await found(started=True) == ["run_b"]
+    assert await found(started=False) == ["run_a"]
+    assert await found(started=False, flow="shrink") == ["run_a"]
+    assert await found(started=False, flow="grow") == []
 
 
 async def test_a_summary_tells_when_something_of_the_run_first_had_room(state: Bench) -> None:

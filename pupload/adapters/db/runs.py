@@ -53,13 +53,14 @@ class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
         status: run.Status | None = None,
         flow: str | None = None,
         flow_id: str | None = None,
+        started: bool | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> ports.RunPage:
         """See `ports.RunStore.list`."""
-        given = status is not None, flow is not None, flow_id is not None
+        given = status is not None, flow is not None, flow_id is not None, started is True, started is False
         wanted: dict[str, Any] = {"status": status and status.value, "flow": flow, "flow_id": flow_id}
-        wanted |= {"limit": max(limit, 0), "offset": max(offset, 0)}
+        wanted |= {"limit": max(limit, 0), "offset": max(offset, 0), **({} if started is None else _GOING)}
 
         def page(session: Session) -> ports.RunPage:
             rows = session.run(statements.PAGES[given], wanted)

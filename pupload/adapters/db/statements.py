@@ -212,8 +212,12 @@ def all_of(*conditions: tuple[bool, ColumnElement[bool]]) -> ColumnElement[bool]
     return and_(*given) if given else None
 
 
+_STARTED = and_(_GOING, runs.c.started_at.is_not(None))
+_UNSTARTED = and_(_GOING, runs.c.started_at.is_(None))
 _FILTERS = {
-    given: all_of(*zip(given, (_STATUS, _FLOW, _SAVED_FLOW), strict=True)) for given in product((False, True), repeat=3)
+    given: all_of(*zip(given, (_STATUS, _FLOW, _SAVED_FLOW, _STARTED, _UNSTARTED), strict=True))
+    for given in product((False, True), repeat=5)
+    if not all(given[3:])
 }
 
 
@@ -234,7 +238,7 @@ def _count(condition: Any) -> Executable:
 
 
 PAGES = {given: _page(condition) for given, condition in _FILTERS.items()}
-"""By whether a status, a flow by its name and a saved flow are asked for."""
+"""By whether a status, a flow by its name, a saved flow, what has started or what has not are asked for."""
 COUNTS = {given: _count(condition) for given, condition in _FILTERS.items()}
 
 # ── Journal and logs ─────────────────────────────────────────────────────────────────────────────────────────────
