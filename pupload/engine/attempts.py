@@ -257,7 +257,7 @@ class Attempts:
     async def _done_before(self, run: Run, node: NodePlan, work: Work) -> events.NodeReused | None:
         """What the attempt's work came to when it was done before; nobody who wants it stopped keeps it from that."""
         foreseen = None if work.ahead is None else work.ahead.asked(given(run, node))
-        work.asked = await self._memory.ask(run, node, work.ref, foreseen=foreseen)
+        work.asked = await self._memory.ask(run, node, work.ref, foreseen=foreseen, before=work.asked)
         if work.asked is None or work.asked.reused is None:
             return None
         work.phase = Phase.STORING

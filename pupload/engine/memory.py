@@ -9,10 +9,12 @@ in the way (an object is gone, or another by now; a store or the database is awa
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from itertools import islice
 
 from pupload import errors
 from pupload.domain import collection, events, facts, itemnames, keys, memo, values
@@ -22,6 +24,7 @@ from pupload.domain.plan import EdgePlan, NodePlan, PortPlan
 from pupload.domain.run import AttemptRef, Run
 from pupload.engine import orders
 from pupload.engine.contents import consumers
+from pupload.engine.kin import MOST, Kin
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.staging import INSIDE, Folder, Staging, input_name
 from pupload.engine.tasks import Tasks, each_of, ended
@@ -31,8 +34,14 @@ log = logging.getLogger(__name__)
 
 COPIES_AT_ONCE = 16
 
-KEEP_SECONDS = 0.05
+KEEP_SECONDS = 0.25
 """What was done is remembered within so long: together with what else was, and out of the way of what it lets begin."""
+
+AGAIN_SECONDS, RECENT = 10.0, 10_000
+"""
+How long it holds that nobody did the work before, for who waits for room meanwhile; what this process remembers ends
+that, of so many works. Another controller's is not heard of for so long: then the work is done once more.
+"""
 
 USUAL_SECONDS = 30 * 86400.0
 """How long what nobody used is remembered."""
@@ -56,6 +65,10 @@ class Asked:
 
     key: str
     components: tuple[Component, ...]
+    image: str = ""
+    """Of its container, by id."""
+    at: float = 0.0
+    """When it was asked, by the monotonic clock."""
     found: memo.Entry | None = None
     """Where it was done before."""
     reused: events.NodeReused | None = None
@@ -106,6 +119,9 @@ class Memory:
         self._wanted = asyncio.Event()
         """Somebody waits for what is to be remembered."""
         self._tasks = Tasks()
+        self._kin = Kin(memo_, clock=clock, scope=scope) if memo_ is not None else None
+        self._recent: OrderedDict[str, None] = OrderedDict()
+        """Keys of what was remembered here, the latest last."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -132,15 +148,23 @@ class Memory:
         return self._tasks.ask(self._look(run, node, ref), name=f"foresee {ref.id}")
 
     async def ask(
-        self, run: Run, node: NodePlan, ref: AttemptRef, *, foreseen: "asyncio.Task[Asked | None] | None" = None
+        self,
+        run: Run,
+        node: NodePlan,
+        ref: AttemptRef,
+        *,
+        foreseen: "asyncio.Task[Asked | None] | None" = None,
+        before: Asked | None = None,
     ) -> Asked | None:
         """
         Whether the attempt's work was done before. None where that is not asked of such a node, or cannot be told.
 
-        Cancelled, it leaves nothing behind.
+        `before` is what it came to when it was asked last. Cancelled, it leaves nothing behind.
         """
         if self._memo is None or memo.objection(node):
             return None
+        if before is not None and await self._holds(node, before):
+            return before
         asked = await (foreseen or self._look(run, node, ref))
         if asked is not None and asked.found is None and asked.key in self._learning:
             asked = await self._look(run, node, ref)
@@ -148,29 +172,43 @@ class Memory:
             return asked
         return replace(asked, reused=await self._use(run, node, ref, asked.found))
 
+    async def _holds(self, node: NodePlan, asked: Asked) -> bool:
+        """Whether nobody can have done the work since nobody had, and it is still the same work."""
+        if asked.found is not None or asked.key in self._learning or asked.key in self._recent:
+            return False
+        if self._clock.monotonic() >= asked.at + AGAIN_SECONDS:
+            return False
+        try:
+            return await self._executor.resolve_image(node.image) == asked.image and asked.key not in self._learning
+        except errors.PuploadError:
+            return False
+
     async def _look(self, run: Run, node: NodePlan, ref: AttemptRef) -> Asked | None:
         assert self._memo is not None
         try:
+            at = self._clock.monotonic()
             image = await self._executor.resolve_image(node.image)
             components = self.components(run, node, ref, image=image)
             key = memo.key(components)
             while (learning := self._learning.get(key)) is not None:
                 self._wanted.set()
                 await asyncio.wait({learning.over})
-            return Asked(key=key, components=components, found=await self._memo.find(self._scope, key))
+            found = await self._memo.find(self._scope, key)
+            return Asked(key=key, components=components, image=image, at=at, found=found)
         except errors.PuploadError as error:
             log.info("whether the work of %s was done before cannot be told: %s", ref.id, error)
             return None
 
     async def missed(self, node: NodePlan, asked: Asked | None) -> memo.Missed | None:
         """What came nearest to work that has to be done; None where it cannot be told."""
-        if self._memo is None or asked is None:
+        if self._kin is None or asked is None:
             return None
         if asked.found is not None:
             return memo.Missed(nearest=asked.found.source)
         try:
-            soon = [entry for entry in reversed(self._unkept.values()) if entry.uses == node.uses]
-            return memo.missed(asked.components, [*soon, *await self._memo.kin(self._scope, node.uses)])
+            latest = await self._kin.latest(node.uses)
+            soon = (entry for entry in reversed(self._unkept.values()) if entry.uses == node.uses)
+            return memo.missed(asked.components, [*islice(soon, MOST), *latest])
         except errors.PuploadError as error:
             log.info("what came nearest to the work of %s cannot be told: %s", node.id, error)
             return None
@@ -232,8 +270,10 @@ class Memory:
     async def _keep_all(self) -> None:
         entries = dict(self._unkept)
         try:
-            if self._memo is not None and entries:
+            if self._memo is not None and self._kin is not None and entries:
+                self._note(entries)
                 await self._memo.keep(self._scope, list(entries.values()))
+                self._kin.kept(entries.values())
         except errors.PuploadError as error:
             log.info("the work of %d nodes is not remembered: %s", len(entries), error)
         finally:
@@ -241,6 +281,13 @@ class Memory:
                 if self._unkept.get(key) is entry:
                     del self._unkept[key]
                     self._perhaps_learnt(key)
+
+    def _note(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._recent[key] = None
+            self._recent.move_to_end(key)
+        while len(self._recent) > RECENT:
+            self._recent.popitem(last=False)
 
     async def withdraw(self, run: Run, reused: events.NodeReused, *, but: Collection[tuple[str, str]]) -> None:
         """What was copied is gone afterwards: not those whose store and key are told, nor keys that wells name."""
@@ -343,7 +390,8 @@ class Memory:
 
     async def _forget(self, entry: memo.Entry) -> None:
         try:
-            if self._memo is not None:
+            if self._memo is not None and self._kin is not None:
+                self._kin.forget(entry)
                 await self._memo.forget(self._scope, entry)
         except errors.PuploadError as error:
             log.info("it is forgotten another time: %s", error)

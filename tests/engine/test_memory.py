@@ -11,6 +11,8 @@ from pupload.adapters.memory import containers
 from pupload.domain import artifact, collection, events, memo
 from pupload.domain.flow import Flow
 from pupload.domain.run import NodeStatus, Run, Status
+from pupload.engine import kin
+from pupload.engine import memory as engine_memory
 from pupload.engine.arming import Budget
 from tests.bench import PNG, ROOM, TEXT, Bench, a_bench, copies
 from tests.builders import a_chain, a_definition, a_flow, a_node, a_port, a_well
@@ -457,3 +459,58 @@ async def test_it_is_asked_while_that_the_node_begins_is_being_saved(tmp_path: P
             gate.opened.set()
             assert (await bench.ended(run)).status is Status.COMPLETE
             assert memory.calls.count("find") == 1, "once is enough"
+
+
+async def test_what_came_nearest_is_looked_up_once_for_many(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        memory = Faulty(bench.world.memo)
+        async with changed(bench, memo=memory) as bench:
+            bench.image(IMAGE, copies("image", "resized"))
+            before = await once(bench, a_flow(a_node(flags={"width": "1"})))
+            assert memory.calls.count("kin") == 1
+            await bench.clock.run_for(kin.MOMENT_SECONDS)
+            for width in ("2", "3", "4"):
+                found = await once_soon(bench, a_flow(a_node(flags={"width": width})))
+                missed = found.nodes["resize"].attempts[0].missed
+                assert missed is not None
+                assert missed.nearest is not None
+                assert missed.nearest.run == before.id, "the one before, as the database would tell it"
+                before = found
+            assert memory.calls.count("kin") == 2
+
+
+async def once_soon(bench: Bench, this: Flow) -> Run:
+    """A run of the flow that takes less than half a second, until it is remembered."""
+    run = await bench.start(this)
+    await bench.upload(run, "resize-in", PNG)
+    run = await bench.ended(run, step=0.01)
+    await bench.clock.run_for(engine_memory.KEEP_SECONDS)
+    return run
+
+
+async def test_who_waits_for_room_is_not_asked_twice_for_nothing(tmp_path: Path) -> None:
+    """But of those that wait to do the same work only the first does it."""
+    async with a_bench(tmp_path, memoize=True, room=replace(ROOM, attempts=1)) as bench:
+        memory = Faulty(bench.world.memo)
+        async with changed(bench, memo=memory) as bench:
+            bench.image(IMAGE, copies("image", "resized", seconds=1))
+            runs = [await bench.start(a_flow(a_node(flags={"width": each}))) for each in ("1", "2", "2")]
+            for run in runs:
+                await bench.upload(run, "resize-in", PNG)
+            ended = [(await bench.ended(run, step=0.1)).nodes["resize"].reused for run in runs]
+            assert ended.count(True) == 1
+            assert len(bench.executor.starts) == 2
+            assert memory.calls.count("find") == 4, "each once, and the third again when the second was done"
+
+
+async def test_who_waits_for_room_for_long_is_asked_again(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True, room=replace(ROOM, attempts=1)) as bench:
+        memory = Faulty(bench.world.memo)
+        async with changed(bench, memo=memory) as bench:
+            bench.image(IMAGE, copies("image", "resized", seconds=engine_memory.AGAIN_SECONDS + 1))
+            runs = [await bench.start(a_flow(a_node(flags={"width": each}))) for each in ("1", "2")]
+            for run in runs:
+                await bench.upload(run, "resize-in", PNG)
+            for run in runs:
+                assert not (await bench.ended(run, step=1)).nodes["resize"].reused
+            assert memory.calls.count("find") == 3
