@@ -43,12 +43,17 @@ class Follower:
             while True:
                 # The end is looked for first: every line of a node is written before the end of its run.
                 over, before = not follow, (seen, since)
-                while not over and (entries := await self._journal.read(run.id, after=seen, limit=GROUP)):
+                more = not over
+                while more and (entries := await self._journal.read(run.id, after=seen, limit=GROUP)):
                     seen, over = entries[-1].seq, isinstance(entries[-1].event, _LAST)
-                while records := await self._journal.read_logs(
-                    run.id, node=node, attempt=attempt, since=since, limit=GROUP
+                    more = _may_go_on(entries) and not over
+                more = True
+                while more and (
+                    records := await self._journal.read_logs(
+                        run.id, node=node, attempt=attempt, since=since, limit=GROUP
+                    )
                 ):
-                    since = records[-1].cursor
+                    since, more = records[-1].cursor, _may_go_on(records)
                     yield records
                 if over or ((seen, since) == before and not await _is_there(find, run.id)):
                     return
@@ -60,9 +65,9 @@ class Follower:
         with self._journal.subscribe(run.id) as subscription:
             while True:
                 # Asked before reading: what was over then has nothing to add afterwards.
-                over = not follow or await _is_over(find, run.id)
-                while entries := await self._journal.read(run.id, after=after, limit=GROUP):
-                    after = entries[-1].seq
+                over, more = not follow or await _is_over(find, run.id), True
+                while more and (entries := await self._journal.read(run.id, after=after, limit=GROUP)):
+                    after, more = entries[-1].seq, _may_go_on(entries)
                     if isinstance(entries[-1].event, _LAST):
                         over = True
                         await _is_told(find, run.id)
@@ -70,6 +75,11 @@ class Follower:
                 if over:
                     return
                 await subscription.wait()
+
+
+def _may_go_on(group: Sequence[object]) -> bool:
+    """Whether more may have been there when it was read; what came since wakes whoever waits."""
+    return len(group) >= GROUP
 
 
 async def _is_over(find: Find, run_id: str) -> bool:

@@ -15,6 +15,7 @@ from pupload.ports import ContainerOrder
 from pupload.service import following
 from tests.bench import PNG, Bench, a_bench, copies, ends
 from tests.builders import a_chain, a_definition, a_flow, a_node
+from tests.engine.worlds import Faulty
 
 IMAGE = "pupload/resize:latest"
 
@@ -229,3 +230,16 @@ async def _with_its_upload(bench: Bench) -> Run:
     run = await a_talking_run(bench, lines=1, seconds=0.1)
     await bench.upload(run, "e0", PNG)
     return run
+
+
+async def test_what_was_read_to_its_end_is_not_read_again_for_nothing(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        journal = Faulty(bench.world.journal)
+        follower = following.Follower(journal)
+        bench.image(IMAGE, copies("image", "resized"))
+        run = await bench.start(a_flow(*a_chain(2)))
+        events = Reader(follower.events(bench.engine.driver.look, run.id, after=0, follow=True))
+        await bench.upload(run, "e0", PNG)
+        await bench.ended(run)
+        await events.all()
+        assert journal.calls.count("read") < 2 * len(events.groups), "a wake-up may come twice, now and then"
