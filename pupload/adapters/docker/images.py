@@ -105,6 +105,7 @@ class Images:
         self._changes = events.Images(stream, clock)
         self._fresh: dict[str, tuple[int, float, str]] = {}
         """What names mean: as of which state of the images, until when, the id."""
+        self._looking: dict[str, asyncio.Lock] = {}
         self._pull_seconds = pull_seconds
         self._pulling: dict[str, asyncio.Task[None]] = {}
         self._pulled: Counter[str] = Counter()
@@ -117,15 +118,41 @@ class Images:
         name = normalised(reference)
         if found := self._fresh_id(name):
             return found
-        before, state, asked_at = self._pulled[name], self._changes.state, self._calls.now()
-        found = await self._local_id(name)
+        before = self._pulled[name]
+        found = await self._look_up(name)
         if found is None:
             # A pull that others wanted may have come to its end between the engine's answer and now.
             if self._pulled[name] == before:
                 await self._pull_once(name)
-            found = await self._local_id(name)
+            found = await self._look_up(name)
         if found is None:
             raise errors.ImageMissing(image=name, reason="it was pulled and then removed again")
+        return found
+
+    async def _look_up(self, name: str) -> str | None:
+        """The id that the engine has for the name. For one that it had before it is asked once by all who ask now."""
+        if name not in self._meant:
+            return await self._ask_for(name)
+        came_at = self._calls.now()
+        lock = self._looking.setdefault(name, asyncio.Lock())
+        try:
+            async with lock:
+                if found := self._fresh_id(name):
+                    return found
+                self._calls.give_up_if_silent_since(came_at)
+                return await self._ask_for(name)
+        finally:
+            if not lock.locked():
+                self._looking.pop(name, None)
+
+    async def _ask_for(self, name: str) -> str | None:
+        state, asked_at = self._changes.state, self._calls.now()
+        found = await self._local_id(name)
+        if found is not None:
+            self._note(name, found, state, asked_at)
+        return found
+
+    def _note(self, name: str, found: str, state: int | None, asked_at: float) -> None:
         while len(self._meant) >= _REMEMBERED and name not in self._meant:
             del self._meant[next(iter(self._meant))]
         self._meant.setdefault(name, set()).add(found)
@@ -133,7 +160,6 @@ class Images:
             while len(self._fresh) >= _REMEMBERED:
                 del self._fresh[next(iter(self._fresh))]
             self._fresh[name] = state, asked_at + _MOMENT_SECONDS, found
-        return found
 
     def _fresh_id(self, name: str) -> str | None:
         state, until, found = self._fresh.get(name, (-1, 0.0, ""))

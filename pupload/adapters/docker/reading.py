@@ -22,6 +22,12 @@ from pupload.adapters.docker.watching import LOOK_AGAIN_SECONDS
 _ENDS_SOON_SECONDS = 0.25
 """How much later than it was written the first line may be told: it saves most short containers a second reading."""
 
+_GLANCES = 8
+"""
+How many times so much later one that still said nothing is let be: to look at an empty file takes some microseconds,
+to follow a log, and to ask then for what was not told, takes two questions.
+"""
+
 
 class Reading:
     """Reads logs, of however many containers."""
@@ -100,9 +106,12 @@ class Reading:
                 if containers.was_started(found):
                     break
                 await watch.changed(within_seconds=LOOK_AGAIN_SECONDS)
-            until = asyncio.get_running_loop().time() + _ENDS_SOON_SECONDS
-            while not self._has_ended(name) and (left := until - asyncio.get_running_loop().time()) > 0:
-                await watch.changed(within_seconds=left)
+            for _ in range(_GLANCES):
+                until = asyncio.get_running_loop().time() + _ENDS_SOON_SECONDS
+                while not self._has_ended(name) and (left := until - asyncio.get_running_loop().time()) > 0:
+                    await watch.changed(within_seconds=left)
+                if self._has_ended(name) or not self._said_nothing(name):
+                    break
             return "ended" if self._has_ended(name) else "runs"
 
     def _has_ended(self, name: str) -> bool:
@@ -122,6 +131,8 @@ class Reading:
 
     async def _untold(self, name: str, passed: int, last: ports.LogLine | None) -> AsyncIterator[ports.LogLine]:
         """What the engine keeps beyond the `passed` lines that it told who followed, `last` at the end."""
+        if self._has_ended(name) and self._said_nothing(name):
+            return
         kept = [line async for line in self._stream(name, tail="1")]
         if not kept or kept[-1] == last:
             return

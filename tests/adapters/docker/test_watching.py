@@ -253,6 +253,69 @@ async def test_a_log_is_read_only_where_something_was_said(lab: labs.Lab, monkey
 
 
 @on_engine
+async def test_who_says_nothing_for_a_while_is_not_followed(lab: labs.Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And who then does is, soon."""
+    monkeypatch.setattr(reading, "_ENDS_SOON_SECONDS", 0.01)
+    monkeypatch.setattr(reading, "_GLANCES", 100_000)
+    assert await lab.executor.data_folder() is not None
+    await lab.finish(lab.order("true"))
+    asked: list[dict[str, str]] = []
+    real = reading.Reading._stream
+
+    def stream(self: reading.Reading, name: str, **which: str) -> Any:
+        asked.append(which)
+        return real(self, name, **which)
+
+    monkeypatch.setattr(reading.Reading, "_stream", stream)
+    _, lines = await lab.finish(lab.order("sleep", "0.1"))
+    assert (lines, asked) == ([], [])
+    order = lab.order("sh", "-c", "read word < /pupload/out/gate; echo $word; read word < /pupload/out/gate")
+    os.mkfifo(order.outputs / "gate")
+    (order.outputs / "gate").chmod(0o666)
+    await lab.executor.ensure_started(order)
+    told = lab.executor.logs(order.attempt)
+    first = asyncio.ensure_future(anext(aiter(told)))
+    await let_go(order)
+    assert (await first).message == "go", "while it runs"
+    assert asked == [{"follow": "1"}]
+    await let_go(order)
+    assert [line async for line in told] == []
+
+
+@on_engine
+async def test_a_silent_one_that_was_followed_is_not_asked_for_more(
+    lab: labs.Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_ENDS_SOON_SECONDS", 0.0)
+    assert await lab.executor.data_folder() is not None
+    await lab.finish(lab.order("true"))
+    asked: list[dict[str, str]] = []
+    real = reading.Reading._stream
+
+    def stream(self: reading.Reading, name: str, **which: str) -> Any:
+        asked.append(which)
+        return real(self, name, **which)
+
+    monkeypatch.setattr(reading.Reading, "_stream", stream)
+    order = lab.order("sleep", "0.3")
+    await lab.executor.ensure_started(order)
+    assert [line async for line in lab.executor.logs(order.attempt)] == []
+    assert asked == [{"follow": "1"}]
+
+
+@on_engine
+async def test_of_many_that_ask_for_one_image_one_asks(lab: labs.Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "pupload-test/busybox:1"
+    await lab.executor.resolve_image(name)
+    lab.executor._images._fresh.clear()  # as a moment later
+    asked: Counter[str] = Counter()
+    monkeypatch.setattr(local.Connections, "ask", counting(local.Connections.ask, asked))
+    found = await asyncio.gather(*(lab.executor.resolve_image(name) for _ in range(20)))
+    assert len(set(found)) == 1
+    assert asked.total() == 1
+
+
+@on_engine
 async def test_a_good_end_that_the_events_tell_is_the_one_that_the_engine_has(lab: labs.Lab) -> None:
     await lab.finish(lab.order("true"))
     order = lab.order("sleep", "0.2")
