@@ -270,17 +270,18 @@ class Arming:
         # Another controller may have swept it, or somebody by hand; to look takes some microseconds.
         return Claim(container=True, folder=folder if folder is not None and folder.inputs.is_dir() else None)
 
-    def to_lay_in(self, ref: AttemptRef) -> Folder | None:
+    def to_lay_in(self, ref: AttemptRef) -> tuple[Folder, Folder] | None:
         """
         The directory of the container that waits for the attempt, for its inputs; None where none waits.
 
-        It is not claimed by that. Whoever claims it looks what lies there.
+        It is not claimed by that. Whoever claims it looks what lies there: so first as they will find it, then as it
+        was found before.
         """
         place = self._places.get(ref.id)
         if place is None or place.folder is None or place.unwanted or not place.waits:
             return None
-        place.folder = Folder(path=place.folder.path)
-        return place.folder
+        before, place.folder = place.folder, Folder(path=place.folder.path)
+        return place.folder, before
 
     async def under_way(self, ref: AttemptRef) -> None:
         """Returns when nothing is being armed for the attempt that claimed it."""

@@ -19,7 +19,7 @@ FEW = 64
 
 def clear_small(folder: Path) -> bool:
     """
-    Removes the directory where all in it are a few files, and a few in each of its directories.
+    Removes the directory where in it, and in each of its directories, are a few files, and nothing deeper.
 
     Returns whether it is gone; else some of it may be. That is what nearly all nodes leave, and takes no time. No link
     is followed; raises nothing.
@@ -29,8 +29,13 @@ def clear_small(folder: Path) -> bool:
     except OSError as error:
         return error.errno == errno.ENOENT
     try:
-        for name, is_directory in _names(top):
-            if not is_directory or not _clear_flat(top, name):
+        there = _names(top)
+        if len(there) > FEW:
+            return False
+        for name, is_directory in there:
+            if not is_directory:
+                os.unlink(name, dir_fd=top)
+            elif not _clear_flat(top, name):
                 return False
         folder.rmdir()
     except OSError:

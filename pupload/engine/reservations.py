@@ -68,9 +68,10 @@ class Reservations:
         if work is None or work.ahead is not None:
             return
         work.ahead = Ahead(given(run, work.node), asking=self._memory.foresee(run, work.node, work.ref))
-        folder = self._arming.to_lay_in(work.ref) if any(work.ahead.given) else None
-        if folder is not None:
-            fetching = self._staging.fetch_inputs(run, work.node, folder)
+        laying = self._arming.to_lay_in(work.ref) if any(work.ahead.given) else None
+        if laying is not None:
+            folder, before = laying
+            fetching = self._staging.fetch_inputs(run, work.node, before)
             work.ahead.fetching = self._tasks.ask(fetching, name=f"inputs of {work.ref.id}")
             work.ahead.folder = folder
 

@@ -78,6 +78,8 @@ def test_what_nodes_usually_leave_goes_at_once(tmp_path: Path) -> None:
     folder = an_attempt(tmp_path / "attempt")
     (folder / "out" / "link").symlink_to(tmp_path / "kept")
     os.mkfifo(folder / "out" / "pipe")
+    (folder / "opened").write_text("!")
+    (folder / "link").symlink_to(tmp_path / "kept")
     assert clear_small(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert clear_small(folder), "there is nothing"
@@ -88,7 +90,8 @@ def test_what_takes_longer_is_left_to_others(tmp_path: Path) -> None:
     deep = an_attempt(tmp_path / "deep")
     (deep / "out" / "folder").mkdir()
     beside = an_attempt(tmp_path / "beside")
-    (beside / "file").touch()
+    for number in range(FEW):
+        (beside / f"file {number}").touch()
     (tmp_path / "link").symlink_to(deep)
     for folder in (many, deep, beside, tmp_path / "link"):
         assert not clear_small(folder)
