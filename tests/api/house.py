@@ -9,7 +9,7 @@ Its time passes by itself, and presigned URLs lead to a small store over HTTP.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +20,14 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from pupload import errors
+from pupload.adapters.folder.tree import FolderSource
 from pupload.api.app import make_app
 from pupload.api.flow.sourced import Interpreter
 from pupload.api.web import SERVER, Services
 from pupload.client import Client
 from pupload.domain.nodedef import NodeDef
+from pupload.domain.sources import Kind, Source
+from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
 from pupload.service.dry_runs import DryRuns
@@ -36,6 +39,8 @@ from pupload.service.nodes import Nodes
 from pupload.service.outlines import Outlines
 from pupload.service.overview import Overview
 from pupload.service.projects import Projects
+from pupload.service.queue import Queue
+from pupload.service.results import Results
 from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
 from pupload.service.sources import Sources
@@ -105,8 +110,8 @@ class House:
 
 
 @asynccontextmanager
-async def a_house(root: Path, **app: Any) -> AsyncIterator[House]:
-    """The server, listening; `app` goes to `make_app`."""
+async def a_house(root: Path, *, sources: Sequence[Source] = (), **app: Any) -> AsyncIterator[House]:
+    """The server, listening, with sources that are looked at when somebody asks; `app` goes to `make_app`."""
     async with a_bench(root) as bench:
         bench.image(IMAGE, copies("image", "resized"))
         flows = Flows(engine=bench.engine, runs=bench.runs)
@@ -125,10 +130,19 @@ async def a_house(root: Path, **app: Any) -> AsyncIterator[House]:
             nodes=Nodes(OneNode()),
             health=Health(bench.engine),
             tables=Tables(engine=bench.engine, runs=bench.runs, scratch=root / "tables", most_bytes=1 << 20),
-            sources=Sources(readers={}, meaning=Interpreter, flows=flows, clock=bench.clock),
+            sources=Sources(
+                known=sources,
+                readers={Kind.FS: FolderSource()},
+                meaning=Interpreter,
+                flows=flows,
+                clock=bench.clock,
+            ),
             dry_runs=DryRuns(engine=bench.engine, runs=bench.runs, flows=flows, scratch=root / "tables"),
             overview=Overview(engine=bench.engine, outlines=outlines),
             lineage=Lineage(engine=bench.engine, runs=bench.runs, flows=flows, outlines=outlines),
+            queue=Queue(engine=bench.engine, runs=bench.runs),
+            artifacts=Artifacts(engine=bench.engine, runs=bench.runs),
+            results=Results(engine=bench.engine, runs=bench.runs),
         )
         settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}
         house = House(bench, "", ClientSession())

@@ -157,7 +157,8 @@ async def test_a_file_may_say_all_that_is_said_of_a_saved_flow(folder: Folder, f
 
 
 async def test_a_project_is_a_source(folder: Folder, flows: Flows) -> None:
-    folder.put("pup.yaml", "ProjectName: x\nGlobalStores: [{Name: ours, Type: s3, Params: {BucketName: b}}]\n")
+    store = "{Name: ours, Type: s3, Params: {Endpoint: 'https://s3.example.org', BucketName: b}}"
+    folder.put("pup.yaml", f"ProjectName: x\nGlobalStores: [{store}]\n")
     folder.put("flows/pictures/shrink.yaml", a_text() + "DataWells: [{Edge: small, Store: ours}]\n")
     folder.put("nodes/acme/thumb/node.yaml", DEFINITION.replace("pupload\nName: resize", "acme\nName: thumb"))
     folder.put("flows/thumb.yaml", a_text(uses="acme/thumb"))

@@ -1,0 +1,36 @@
+"""The operator's file of sources."""
+
+from pathlib import Path
+
+import pytest
+
+from pupload import errors, sourcing
+from pupload.settings import Settings
+
+
+def test_there_are_none_unless_somebody_says(tmp_path: Path) -> None:
+    assert sourcing.known(Settings()) == ()
+
+
+def test_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "sources.yaml"
+    settings = Settings(sources=path)
+    path.write_text("Sources:\n  - Name: local\n    Type: fs\n    Path: /srv/flows\n    Interval: 60s\n")
+    (found,) = sourcing.known(settings)
+    assert (found.name, found.interval_seconds) == ("local", 60.0)
+    for text, said in {
+        "Sources:\n  - Name: local\n    Type: fs\n    Path: flows\n": f"{path}:4: Path must be an absolute path",
+        "Sources: [\n": f"{path}:2: ",
+        "\x00": f"{path}:1: ",
+        "x" * (sourcing.MOST_BYTES + 1): "larger than",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(errors.Misconfigured) as caught:
+            sourcing.known(settings)
+        assert said in str(caught.value)
+    path.write_bytes(b"\xff")
+    with pytest.raises(errors.Misconfigured, match="cannot be read"):
+        sourcing.known(settings)
+    path.unlink()
+    with pytest.raises(errors.Misconfigured, match="cannot be read"):
+        sourcing.known(settings)
