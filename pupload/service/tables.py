@@ -96,7 +96,10 @@ class Tables:
 
         Raises `errors.UnknownRun`, `errors.Malformed` where the run has no such node or edge, `errors.NoPreview`.
         """
-        run = await self._runs.find(run_id)
+        return await self.shown(await self._runs.find(run_id), node=node, edge=edge, rows=rows)
+
+    async def shown(self, run: Run, *, node: str = "", edge: str = "", rows: int = USUAL_ROWS) -> Table:
+        """The same of a run that was found."""
         artifact, kind = _chosen(run, node, edge)
         most = self._most_bytes if kind is Kind.PARQUET else min(PREVIEW_BYTES, self._most_bytes)
         async with self._at_hand(run, artifact, kind, most) as file:
@@ -126,12 +129,22 @@ class Tables:
         """
         run = await self._runs.find(run_id)
         try:
-            artifact, kind = _chosen(run, node, edge)
+            return await self.rows(run, _edge(run, node, edge))
+        except errors.NoPreview:
+            return None
+
+    async def rows(self, run: Run, edge: str) -> int | None:
+        """The same of what lies on this edge of a run that was found; of what has gone since, where it was counted."""
+        try:
+            artifact, kind = _chosen(run, "", edge)
         except errors.NoPreview:
             return None
         if not kind.tabular:
             return None
         known = (artifact.sha256, artifact.edge)
+        if edge in run.gone and known not in self._rows:
+            notes = await self._kept(run.id, edge)
+            return notes.rows if notes is not None and notes.sha256 == artifact.sha256 else None
         if known not in self._rows:
             async with self._locks.setdefault(f"{run.id}/{artifact.edge}", asyncio.Lock()):
                 found = await self._counted(run, artifact, kind)
