@@ -52,6 +52,7 @@ from pupload.engine.contents import SCRATCH
 from pupload.engine.engine import Engine, World
 from pupload.engine.tasks import ended
 from pupload.service import spooling
+from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
 from pupload.service.dry_runs import DryRuns
@@ -64,6 +65,8 @@ from pupload.service.outlines import Outlines
 from pupload.service.overview import Overview
 from pupload.service.presenting import Presenter
 from pupload.service.projects import Projects
+from pupload.service.queue import Queue
+from pupload.service.results import Results
 from pupload.service.runs import Runs, Terms
 from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
@@ -273,6 +276,9 @@ def make_services(
         ),
         overview=Overview(engine=engine, outlines=outlines),
         lineage=Lineage(engine=engine, runs=runs, flows=flows, outlines=outlines),
+        queue=Queue(engine=engine, runs=runs),
+        artifacts=Artifacts(engine=engine, runs=runs),
+        results=Results(engine=engine, runs=runs),
     )
 
 

@@ -63,6 +63,12 @@ class _ServiceCollector(Collector):
         yield GaugeMetricFamily("pupload_containers", "Attempts that hold resources now.", value=counts.containers)
         yield GaugeMetricFamily("pupload_armed_containers", "Containers that wait for their nodes.", value=counts.armed)
         yield GaugeMetricFamily("pupload_queued_nodes", "Nodes that wait for room.", value=counts.queued)
+        yield GaugeMetricFamily("pupload_queued_runs", "Runs that wait for a slot.", value=counts.runs_queued)
+        if counts.slots is not None:
+            slots = GaugeMetricFamily("pupload_slots", "How many runs may have anything under way.", labels=["state"])
+            slots.add_metric(["all"], counts.slots)
+            slots.add_metric(["used"], counts.slots_used)
+            yield slots
         yield _by_resource("pupload_capacity", "What there is in all.", counts.capacity)
         yield _by_resource("pupload_used", "What live attempts hold.", counts.used)
         yield CounterMetricFamily(

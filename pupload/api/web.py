@@ -3,6 +3,7 @@ What all surfaces share: the services they call, how a route is written down, ho
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pupload import errors
 from pupload.api import documents
 from pupload.engine import aside
 from pupload.service import (
+    artifacts,
     backfill,
     callbacks,
     dry_runs,
@@ -24,6 +26,8 @@ from pupload.service import (
     nodes,
     overview,
     projects,
+    queue,
+    results,
     runs,
     schedules,
     secrets,
@@ -67,6 +71,9 @@ class Services:
     dry_runs: dry_runs.DryRuns
     overview: overview.Overview
     lineage: lineage.Lineage
+    queue: queue.Queue
+    artifacts: artifacts.Artifacts
+    results: results.Results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +87,10 @@ class Server:
     """In so long a body must have arrived that is not held in memory."""
     heartbeat_seconds: float
     """After so long without news a stream says that it lives."""
+    surfaces: tuple[str, ...] = ()
+    """The names of those that are served."""
+    began: float = field(default_factory=time.monotonic)
+    """When the server came up, on the process's own clock."""
     public_url: str = ""
     """How users reach the server, where a proxy stands before it: no slash at its end."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -152,6 +163,8 @@ class Trouble:
     status: int
     sentence: str
     request_id: str
+    path: str = ""
+    """As the request names it, without its query."""
     error: errors.PuploadError | None = None
     """None where the framework or a bug is the cause."""
     headers: dict[str, str] = field(default_factory=dict)
@@ -171,6 +184,8 @@ class Surface:
     problem_model: type
     """What `problem` writes."""
     problem_media: str = "application/json"
+    rates: bool = False
+    """Whether every answer tells of a rate, be there none to keep to."""
     also: tuple[type, ...] = ()
     """Models that no route names, such as what is sent in streams."""
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pupload.cli import sourcing, tabling, timing
+from pupload.cli import glancing, ranking, sourcing, tabling, timing
 from pupload.cli.words import Json, Url
 from pupload.cli.words import out as _out
 from pupload.cli.words import url as _url
@@ -37,8 +37,12 @@ app.add_typer(callbacks, name="callback")
 app.add_typer(sourcing.flows, name="flow")
 app.add_typer(timing.schedules, name="schedule")
 app.command()(timing.backfill)
+app.command()(ranking.queue)
+app.command(context_settings={"ignore_unknown_options": True})(ranking.priority)  # -5 is a number
 app.command()(tabling.preview)
 app.command()(tabling.profile)
+for _command in glancing.COMMANDS:
+    app.command()(_command)
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", show_default=False)]
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The data folder. [default: pupload-data]")]
@@ -482,27 +486,6 @@ def replay(
         flags=flags or [],
         parts=parts or [],
         brief=brief,
-    )
-
-
-@app.command()
-def purge(
-    run_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="RUN", help="The runs' ids.", show_default=False)
-    ] = None,
-    older_than: Annotated[
-        str, typer.Option("--older-than", metavar="AGE", help="All that ended so long ago, such as 30d or 12h.")
-    ] = "",
-    status: Annotated[str, typer.Option("--status", help="Of these only COMPLETE, ERROR or STOPPED ones.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which.")] = False,
-    url: Url = "",
-    as_json: Json = False,
-) -> int:
-    """Delete runs that have ended, with their objects and logs."""
-    from pupload.cli import purging
-
-    return purging.purge(
-        *(_out(as_json), _url(url).url, run_ids or ()), older_than=older_than, status=status, dry_run=dry_run
     )
 
 

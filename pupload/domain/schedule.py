@@ -80,6 +80,8 @@ class Schedule:
     """How late a fire may be caught up at most."""
     overlap: Overlap = Overlap.SKIP
     params: Mapping[str, str] = field(default_factory=dict)
+    priority: int | None = None
+    """Of its runs; None: their flow's."""
     created_at: datetime
     next_at: datetime | None = None
     """The next fire; None where there is none (any more)."""

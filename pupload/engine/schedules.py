@@ -56,7 +56,13 @@ class Starter(Protocol):
     """Starts runs of saved flows."""
 
     async def __call__(
-        self, flow_id: str, *, params: Mapping[str, str], labels: Mapping[str, str], idempotency_key: str
+        self,
+        flow_id: str,
+        *,
+        params: Mapping[str, str],
+        labels: Mapping[str, str],
+        priority: int | None,
+        idempotency_key: str,
     ) -> str:
         """
         The id of a new run, or of that which was started with this key before.
@@ -190,6 +196,7 @@ class Scheduler:
                 this.flow_id,
                 params=this.params,
                 labels={"schedule": this.id, "scheduled_at": f"{fire:%Y-%m-%dT%H:%M:%SZ}"},
+                priority=this.priority,
                 idempotency_key=schedule.key_of(this, fire),
             )
         except errors.Refused as error:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from pupload import errors
 from pupload.domain import ids
+from pupload.domain.priority import BACKFILL
 from pupload.ports import Ids
 from pupload.service.flows import Flows
 
@@ -47,10 +48,13 @@ class Backfill:
         *,
         params: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
+        priority: int | None = None,
         idempotency_key: str | None = None,
     ) -> Batch:
         """
         A run for each date from `first` to `last`, both included and given as YYYY-MM-DD.
+
+        Without a `priority` they come after other runs of the flow: dates of the past can wait.
 
         Asked again with the same key, the same dates have the same runs; what was left undone is done. Raises
         `errors.Malformed` for dates that are none, are the wrong way round or too many, and as `Flows.start` does:
@@ -65,6 +69,8 @@ class Backfill:
                 flow_id,
                 params={**(params or {}), PARAM: day.isoformat()},
                 labels={**(labels or {}), "backfill": batch, "date": day.isoformat()},
+                priority=priority,
+                below=BACKFILL,
                 idempotency_key=f"{batch} {day.isoformat()}",
             )
             runs.append(view.run.id)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pupload import errors
 from pupload.domain import arguments, saved
+from pupload.domain import priority as priorities
 from pupload.domain.plan import Provenance
 from pupload.engine.engine import Engine
 from pupload.ports import SavedPage
@@ -205,10 +206,14 @@ class Flows:
         version: int | None = None,
         params: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
+        priority: int | None = None,
+        below: int = 0,
         idempotency_key: str | None = None,
     ) -> RunView:
         """
         A new run of the flow, of that version or the latest; or the run of it that was started with this key before.
+
+        Without a `priority` it has the flow's, less what it is to be `below`.
 
         Raises `errors.Conflict` where the flow is not enabled, `errors.UnknownVersion`, and as `Runs.start` does.
         """
@@ -222,6 +227,7 @@ class Flows:
             params=params or {},
             provenance=Provenance(flow=view.flow.id, version=view.version.number),
             labels=labels or {},
+            priority=priorities.below(view.content.flow.priority, below) if priority is None else priority,
         )
         key = None if idempotency_key is None else f"flow {view.flow.id} {idempotency_key}"
         return await self._runs.start(order, idempotency_key=key)

@@ -64,6 +64,9 @@ class Health:
             runs=Counter(run.status.value for run in engine.driver.live.values()),
             containers=len(held),
             armed=engine.arming.armed,
+            runs_queued=admission.slots.waiting,
+            slots=admission.slots.most,
+            slots_used=len(admission.slots.running),
             queued=admission.queued,
             capacity={"cpus": room.cpus, "memory_bytes": room.memory_bytes, "attempts": room.attempts},
             used={

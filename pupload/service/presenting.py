@@ -35,6 +35,7 @@ class Presenter:
         self._staging = engine.staging
         self._journal = engine.world.journal
         self._clock = engine.world.clock
+        self._slots = engine.admission.slots
 
     async def view(self, run: Run, items: Items | None = None) -> RunView:
         """The run as it stands; of its items none, or those that are asked for. Raises `errors.Malformed`."""
@@ -51,6 +52,7 @@ class Presenter:
             waiting=[self.waiting(run, edge) for edge in deadlines.awaited(run) if _is_given(run.plan.edges[edge])],
             artifacts=await self._artifacts(run, edges),
             warnings=run.plan.warnings,
+            position=self._slots.position(run.id),
             page=page,
         )
 

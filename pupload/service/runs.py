@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from pupload import errors
-from pupload.domain import flow, ids, nodedef, params, planning, replaying, resuming, validation
+from pupload.domain import flow, ids, nodedef, params, planning, priority, replaying, resuming, validation
 from pupload.domain import plan as plan_of
 from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin
@@ -122,6 +122,7 @@ class Runs:
             warnings=warnings,
             provenance=order.provenance,
             labels=order.labels,
+            priority=order.priority,
         )
         return await aside.aside(make_plan, large=_is_large(order))
 
@@ -149,13 +150,20 @@ class Runs:
         status: Status | None = None,
         flow: str | None = None,
         flow_id: str | None = None,
+        started: bool | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> RunPage:
-        """Newest first, those of the flow of this name and of the saved flow; `limit` is at most 1 000."""
+        """
+        Newest first, those of the flow of this name and of the saved flow; `limit` is at most 1 000.
+
+        Where `started` is said, only runs that are not over: those that have started, or those that have not.
+        """
         limit, offset = min(max(limit, 0), MAX_PAGE), max(offset, 0)
         runs = self._engine.world.runs
-        return await runs.list(status=status, flow=flow, flow_id=flow_id, limit=limit, offset=offset)
+        return await runs.list(
+            status=status, flow=flow, flow_id=flow_id, started=started, limit=limit, offset=offset
+        )
 
     async def cancel(self, run_id: str, *, mode: str = "kill") -> RunView:
         """
@@ -204,6 +212,7 @@ class Runs:
         plan = resuming.replanned(old.plan, old_run=old.id, new_run=run_id, tokens=world.ids.token)
         if from_node is not None:
             plan = resuming.unspared(plan, from_node)
+        plan = replace(plan, priority=priority.of(old))
         decision = begin(
             *(run_id, plan),
             now=now,
@@ -237,6 +246,7 @@ class Runs:
                 params=old.plan.params,
                 provenance=old.plan.provenance,
                 labels=old.plan.labels,
+                priority=priority.of(old),
             )
         )
         world = self._engine.world

@@ -36,6 +36,7 @@ class Draft:
     window_seconds: int = schedule.DAY_SECONDS
     overlap: Overlap = Overlap.SKIP
     params: Mapping[str, str] = field(default_factory=dict)
+    priority: int | None = None
 
 
 class Schedules:
@@ -150,9 +151,17 @@ class Schedules:
         raise errors.Conflict(reason=f"schedule {this.id} is changed by others all the time")
 
     async def _start(
-        self, flow_id: str, *, params: Mapping[str, str], labels: Mapping[str, str], idempotency_key: str
+        self,
+        flow_id: str,
+        *,
+        params: Mapping[str, str],
+        labels: Mapping[str, str],
+        priority: int | None,
+        idempotency_key: str,
     ) -> str:
-        view = await self._flows.start(flow_id, params=params, labels=labels, idempotency_key=idempotency_key)
+        view = await self._flows.start(
+            flow_id, params=params, labels=labels, priority=priority, idempotency_key=idempotency_key
+        )
         return view.run.id
 
     async def _is_over(self, run_id: str) -> bool:
@@ -181,6 +190,7 @@ def _with(this: Schedule, draft: Draft) -> Schedule:
         window_seconds=draft.window_seconds,
         overlap=draft.overlap,
         params=draft.params,
+        priority=draft.priority,
         last_error="",
     )
 

@@ -24,6 +24,8 @@ class Order:
     """The saved flow that it is."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What the run is to be known by."""
+    priority: int | None = None
+    """None: the flow's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,8 @@ class RunView:
     nodes: Sequence[str]
     """Those to be shown: the flow's own, or those for some items."""
     warnings: Sequence[str] = ()
+    position: int | None = None
+    """Which of those that wait for a slot it is, from 1; None where it is none, or another server's."""
     page: Page | None = None
     """Where items were asked for: nothing else is in `nodes`, `logs` and `artifacts` then."""
 
@@ -133,6 +137,11 @@ class Counts:
     used: Mapping[str, float]
     totals: Mapping[str, int]
     """Events since the start, by journal name."""
+    runs_queued: int = 0
+    """Runs that wait for a slot."""
+    slots: int | None = None
+    """How many runs may have something under way; None: any number."""
+    slots_used: int = 0
     armed: int = 0
     """Containers that wait for their nodes."""
     standstills: int = 0

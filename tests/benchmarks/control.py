@@ -43,6 +43,7 @@ from pupload.engine.driver import Driver
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.tasks import ended as stopped
 from pupload.ports import ContainerOrder, Controller, RunStore
+from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
 from pupload.service.dry_runs import DryRuns
@@ -55,7 +56,9 @@ from pupload.service.outlines import Outlines
 from pupload.service.overview import Overview
 from pupload.service.presenting import Presenter
 from pupload.service.projects import Projects
+from pupload.service.queue import Queue
 from pupload.service.runs import Runs, Terms
+from pupload.service.results import Results
 from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
 from pupload.service.sources import Sources
@@ -405,6 +408,9 @@ async def a_server(engine: Engine) -> AsyncIterator[str]:
         dry_runs=DryRuns(engine=engine, runs=runs, flows=flows, scratch=engine.config.attempts_root.parent / "tables"),
         overview=Overview(engine=engine, outlines=outlines),
         lineage=Lineage(engine=engine, runs=runs, flows=flows, outlines=outlines),
+        queue=Queue(engine=engine, runs=runs),
+        artifacts=Artifacts(engine=engine, runs=runs),
+        results=Results(engine=engine, runs=runs),
     )
     server = TestServer(make_app(services, version="0"))
     await server.start_server()

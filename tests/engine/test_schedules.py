@@ -38,13 +38,20 @@ class Service:
     """What the next ones come to."""
     asked: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+    priority: int | None = None
 
     async def start(
-        self, flow_id: str, *, params: Mapping[str, str], labels: Mapping[str, str], idempotency_key: str
+        self,
+        flow_id: str,
+        *,
+        params: Mapping[str, str],
+        labels: Mapping[str, str],
+        priority: int | None,
+        idempotency_key: str,
     ) -> str:
         await asyncio.sleep(0)
         self.asked += 1
-        self.labels = labels
+        self.labels, self.priority = labels, priority
         if self.troubles:
             raise self.troubles.pop(0)
         if idempotency_key not in self.runs:

@@ -203,7 +203,7 @@ async def test_a_cancel_ends_a_queued_run_at_once(tmp_path: Path, mode: str) -> 
             await bench.runs.cancel(second.id, mode=mode)
             assert second.id not in bench.engine.driver.live
             await bench.until(lambda: bench.engine.admission.slots.queued == [third.id])
-            assert under_way(bench, [first, second, third]) == [0]
+            await bench.until(lambda: under_way(bench, [first, second, third]) == [0])
         finally:
             await bench.engine.close()
 

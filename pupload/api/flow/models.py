@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from pydantic_core import PydanticCustomError
 
 from pupload.api import documents
+from pupload.domain import priority
 
 # ── What requests hold ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -57,6 +58,7 @@ def _param(given: Any) -> str | bool:
 AnyText = Annotated[str, PlainValidator(_value, json_schema_input_type=str | bool | float)]
 Line = Annotated[str | tuple[str, ...], PlainValidator(_exec, json_schema_input_type=str | list[str])]
 Duration = Annotated[str | None, BeforeValidator(_lifetime)]
+ThePriority = Annotated[int, Field(ge=priority.LEAST, le=priority.MOST)]
 MediaTypes = Annotated[list[str], BeforeValidator(_types, json_schema_input_type=list[str] | str)]
 Param = Annotated[str | bool, PlainValidator(_param, json_schema_input_type=str | bool)]
 
@@ -144,6 +146,7 @@ class Flow(Request):
     Timeout: str | None = None
     Callbacks: list[Callback] = []
     Params: list[FlagDef] = []
+    Priority: ThePriority = 0
 
 
 class Port(Request):
@@ -220,11 +223,16 @@ class NodeDef(Request):
 
 
 class TestFlow(Request):
-    """A flow to run, the node definitions it uses (beside those the server knows), and its parameters' values."""
+    """
+    A flow to run, the node definitions it uses (beside those the server knows), and its parameters' values.
+
+    Of runs that wait, those of a higher `Priority` go first: -100 to 100; else it is the flow's own, which is 0.
+    """
 
     Flow: TheFlow
     NodeDefs: list[NodeDef] = []
     Params: dict[str, AnyText] = {}
+    Priority: ThePriority | None = None
 
 
 class RunParams(Request):
@@ -487,12 +495,23 @@ class Page(Answer, frozen=True, kw_only=True):
 ThePage = Page
 
 
+class Queued(Answer, frozen=True, kw_only=True):
+    """A run waits for a slot since then. `Position` is its place among those that do, where that is known here."""
+
+    Since: datetime
+    Position: int | None
+
+
+TheQueued = Queued
+
+
 class FlowRun(Answer, frozen=True, kw_only=True):
     """
     A run as it stands. `ResumedFrom` is the run that it goes on with, `ReplayOf` the one that it replays.
 
     Where the items of a node or an edge were asked for there is a `Page`, and `NodeState` and `Artifacts` have those
-    on it alone. `FlowID` and `FlowVersion` are of the saved flow that it is a run of.
+    on it alone. `FlowID` and `FlowVersion` are of the saved flow that it is a run of. `Priority` is 0 where it is not
+    told; `Queued` is there while the run waits for a slot.
     """
 
     ID: str
@@ -511,6 +530,8 @@ class FlowRun(Answer, frozen=True, kw_only=True):
     Labels: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     ResumedFrom: str | msgspec.UnsetType = msgspec.UNSET
     ReplayOf: str | msgspec.UnsetType = msgspec.UNSET
+    Priority: int | msgspec.UnsetType = msgspec.UNSET
+    Queued: TheQueued | msgspec.UnsetType = msgspec.UNSET
 
 
 class WorkDifference(Answer, frozen=True, kw_only=True):

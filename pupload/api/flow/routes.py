@@ -14,7 +14,9 @@ from pupload.api.flow import (
     feeding,
     happenings,
     models,
+    overview,
     problems,
+    queue,
     remembered,
     replaying,
     saved,
@@ -560,6 +562,8 @@ ROUTES = (
         summary="Remove a secret",
     ),
     *tables.ROUTES,
+    *overview.ROUTES,
+    *queue.ROUTES,
 )
 
 SURFACE = shared.Surface(

@@ -83,6 +83,7 @@ async def start_flow(request: web.Request) -> web.Response:
         version=asked.Version,
         params=dict(asked.Params),
         labels=dict(asked.Labels),
+        priority=asked.Priority,
         idempotency_key=key,
     )
     return await answering.run(request, view, wait_seconds=at_most)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from pydantic import Field
 
-from pupload.api.flow.models import Answer, AnyText, NodeDef, Request, TheFlow
+from pupload.api.flow.models import Answer, AnyText, NodeDef, Request, TheFlow, ThePriority
 
 
 class SaveFlow(Request):
@@ -33,6 +33,7 @@ class StartFlow(Request):
     Params: dict[str, AnyText] = Field(default_factory=dict)
     Version: int | None = Field(default=None, ge=1)
     Labels: dict[str, AnyText] = Field(default_factory=dict)
+    Priority: ThePriority | None = None
 
 
 class RollBack(Request):

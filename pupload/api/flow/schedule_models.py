@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from pupload.api.flow.models import Answer, AnyText, Duration, Request
+from pupload.api.flow.models import Answer, AnyText, Duration, Request, ThePriority
 
 
 class PutSchedule(Request):
@@ -13,7 +13,7 @@ class PutSchedule(Request):
 
     `Cron` has five fields, meant in `Timezone`. `CatchUp` (`none`, `one`, `all`) is what becomes of moments that were
     missed for there was no server, not longer ago than `CatchUpWindow`; `Overlap` (`skip`, `queue`, `allow`) what
-    becomes of one while the run before is still under way.
+    becomes of one while the run before is still under way. `Priority` is that of its runs, else they have the flow's.
     """
 
     Flow: str
@@ -26,6 +26,7 @@ class PutSchedule(Request):
     CatchUpWindow: Duration = None
     Overlap: str = "skip"
     Params: dict[str, AnyText] = Field(default_factory=dict)
+    Priority: ThePriority | None = None
 
 
 class PauseSchedule(Request):
@@ -44,11 +45,16 @@ class PreviewSchedule(Request):
 
 
 class StartBackfill(Request):
-    """The first and the last date, both included, as YYYY-MM-DD; each run has its own as `Params.date`."""
+    """
+    The first and the last date, both included, as YYYY-MM-DD; each run has its own as `Params.date`.
+
+    Without a `Priority` they have one that is 10 lower than the flow's.
+    """
 
     StartDate: str
     EndDate: str
     Params: dict[str, AnyText] = Field(default_factory=dict)
+    Priority: ThePriority | None = None
 
 
 class Schedule(Answer, frozen=True, kw_only=True):
@@ -69,6 +75,7 @@ class Schedule(Answer, frozen=True, kw_only=True):
     CatchUpWindow: str
     Overlap: str
     Params: dict[str, str]
+    Priority: int | None
     CreatedAt: datetime
     NextAt: datetime | None
     LastAt: datetime | None

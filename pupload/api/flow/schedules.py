@@ -71,7 +71,12 @@ async def start_backfill(request: web.Request) -> web.Response:
     key = answering.idempotency_key(request)
     asked = await shared.read_document(request, _read_backfill)
     batch = await request.app[SERVICES].backfill.start(
-        request.match_info["flow"], asked.StartDate, asked.EndDate, params=dict(asked.Params), idempotency_key=key
+        request.match_info["flow"],
+        asked.StartDate,
+        asked.EndDate,
+        params=dict(asked.Params),
+        priority=asked.Priority,
+        idempotency_key=key,
     )
     dates = [day.isoformat() for day in batch.dates]
     return answering.answer(
@@ -96,6 +101,7 @@ def read_draft(document: Any) -> schedules.Draft:
         window_seconds=_seconds("CatchUpWindow", asked.CatchUpWindow, default=schedule.DAY_SECONDS),
         overlap=_one_of(schedule.Overlap, "Overlap", asked.Overlap),
         params=dict(asked.Params),
+        priority=asked.Priority,
     )
 
 
@@ -164,6 +170,7 @@ def _view(this: schedule.Schedule) -> schedule_models.Schedule:
         CatchUpWindow=duration.text(this.window_seconds),
         Overlap=this.overlap.value,
         Params=dict(this.params),
+        Priority=this.priority,
         CreatedAt=this.created_at,
         NextAt=this.next_at,
         LastAt=this.last_at,

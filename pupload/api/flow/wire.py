@@ -35,6 +35,7 @@ def read_order(document: Any) -> views.Order:
         definitions=tuple(definition_of(each) for each in asked.NodeDefs),
         params=dict(asked.Params),
         warnings=tuple(warnings),
+        priority=asked.Priority,
     )
 
 
@@ -122,6 +123,7 @@ def flow_of(asked: models.Flow) -> flow.Flow:
             flow.Callback(url=each.URL, on=tuple(each.On), secrets=tuple(each.Secrets)) for each in asked.Callbacks
         ),
         params=tuple(_flag(each) for each in asked.Params),
+        priority=asked.Priority,
     )
 
 
@@ -235,6 +237,7 @@ def write_run(view: views.RunView, *, origin: str = "") -> models.FlowRun:
         Params=dict(this.plan.params) or msgspec.UNSET,
         Page=repeating.write_page(view.page),
         **provenance.write(this.plan),
+        **provenance.write_queue(view),
         ResumedFrom=(not this.plan.replays and this.resumed_from) or msgspec.UNSET,
         ReplayOf=(this.plan.replays and this.resumed_from) or msgspec.UNSET,
     )
@@ -430,6 +433,7 @@ def write_flow(this: flow.Flow, *, masked: bool = False) -> dict[str, Any]:
         ],
         **({"Callbacks": [_write_callback(each, masked=masked) for each in this.callbacks]} if this.callbacks else {}),
         **({"Params": [_write_flag(each) for each in this.params]} if this.params else {}),
+        **({"Priority": this.priority} if this.priority else {}),
     }
 
 
