@@ -20,6 +20,7 @@ from pupload.engine.attempts import Attempts
 from pupload.engine.callbacks import NOBODY, Callbacks, Operator
 from pupload.engine.collecting import MOST_ITEMS
 from pupload.engine.contents import SCRATCH, Contents
+from pupload.engine.cutting import Cutting
 from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
 from pupload.engine.effects import Effects
@@ -156,6 +157,7 @@ class Engine:
             scratch=config.attempts_root.parent / SCRATCH,
             tokens=world.ids.token,
         )
+        self.cutting = Cutting(world.tables, tokens=world.ids.token)
         self.staging = Staging(
             stores=world.stores,
             contents=contents,
@@ -166,6 +168,7 @@ class Engine:
             max_artifact_bytes=config.limits.policy.max_artifact_bytes,
             max_items=config.max_items,
             hands=world.hands,
+            cutting=self.cutting,
         )
         self.handout = Handout(secrets=world.secrets, root=config.secrets_root)
         self._make_things_happen(world, config)

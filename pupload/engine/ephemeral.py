@@ -40,9 +40,11 @@ class Ephemeral:
         self._closed: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """By run that is held or being erased; set when it has given up all it held."""
         self._tasks = Tasks()
+        self._closing = False
 
     async def close(self) -> None:
         """Erases nothing more; what is left the next start finds."""
+        self._closing = True
         await self._tasks.close()
 
     def hold(self, run_id: str) -> None:
@@ -93,6 +95,8 @@ class Ephemeral:
     async def _erase(self, run_id: str, beginning: "asyncio.Future[Run]") -> None:
         closed = self._closed[run_id]
         try:
+            if self._closing:
+                return
             await asyncio.wait({beginning})
             begun = not beginning.cancelled() and beginning.exception() is None
             over = await self.stop(run_id) if begun else False

@@ -18,7 +18,7 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from pupload import errors
-from pupload.domain import keys, mime, secret
+from pupload.domain import dry, keys, mime, secret
 from pupload.domain.artifact import Artifact
 from pupload.domain.command import environment_name
 from pupload.domain.keys import safe
@@ -27,6 +27,7 @@ from pupload.domain.run import AttemptRef, Run
 from pupload.engine import collecting, folders, laying
 from pupload.engine.clearing import clear, clear_small
 from pupload.engine.contents import Contents, Told, consumers, producer
+from pupload.engine.cutting import Cutting, Looks
 from pupload.engine.hands import Threads
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.objects import sha256_of, stored_before, value_of
@@ -116,13 +117,15 @@ class Staging:
         max_artifact_bytes: int | None = None,
         max_items: int = collecting.MOST_ITEMS,
         hands: Hands | None = None,
+        cutting: Cutting | None = None,
     ) -> None:
         """
         `root` holds the attempts' directories; `owner` is the uid and gid that may write to `out/`.
 
         Outputs of more than `max_artifact_bytes` are not stored, nor collections of more than `max_items`. `hands` do
-        what is short in an attempt's directory.
+        what is short in an attempt's directory; `cutting` cuts what nodes of dry runs made.
         """
+        self._cutting = cutting
         self.hands: Hands = hands or Threads()
         self._max_artifact_bytes = max_artifact_bytes
         self._max_items = max_items
@@ -422,6 +425,8 @@ class Staging:
             return None if found is None else await self._artifact(store, run, ref, port, *found)
         self._check_size(port, size)
         told = await self._told(run, port, file.head, size, path)
+        if run.plan.ephemeral:
+            path = await self._first_rows(path, size, _looks(told.content_type, port, name), folder)
         await self._lease.sure()
         offered.setdefault(port.port, self._clock.now())
         try:
@@ -429,6 +434,28 @@ class Staging:
         except FileNotFoundError as gone:  # another controller has the attempt by now, and has cleared up
             raise errors.OutputUnusable(port=port.port, reason="its file went away while it was stored") from gone
         return await self._artifact(store, run, ref, port, put, told)
+
+    async def _first_rows(self, path: Path, size: int, looks: Looks, folder: Folder) -> Path:
+        """The file, or one with its first rows where it is a table with more."""
+        cut = await self._cutting.file(path, looks, size=size, folder=folder.path) if self._cutting else None
+        return cut or path
+
+    async def _first_items(
+        self, port: PortPlan, directory: Path, items: collecting.Items, folder: Folder
+    ) -> collecting.Items:
+        """The first of them, each that is a table with its first rows alone."""
+        found = []
+        for item in items[: dry.ROWS]:
+            path, size = directory / item.name, item.size or 0
+            if size:
+                seen = await self.hands.do(partial(_seen, path, port.port, self.contents.head_bytes))
+                told = await self.contents.of_file(path, head=seen.head, size=size, subject=item.name, takers=())
+                cut = await self._first_rows(path, size, _looks(told.content_type, port, item.name), folder)
+                if cut is not path:
+                    await asyncio.to_thread(cut.replace, path)
+                    size = (await asyncio.to_thread(path.stat)).st_size
+            found.append(collecting.Left(item.name, None if item.size is None else size))
+        return tuple(found)
 
     async def _store_items(
         self,
@@ -452,6 +479,9 @@ class Staging:
             if port.required:
                 raise errors.OutputMissing(port=port.port, path=f"{INSIDE}/out/{name}")
             return None
+        found = there.items
+        if run.plan.ephemeral:
+            found = await self._first_items(port, folder.outputs / name, found, folder)
         offered.setdefault(port.port, self._clock.now())
         job = collecting.Job(
             run=run,
@@ -462,7 +492,7 @@ class Staging:
             key=keys.of_attempt(run.id, edge, ref.number),
             since=since,
         )
-        return await self._collecting.store(job, there.items, kept)
+        return await self._collecting.store(job, found, kept)
 
     def _check_size(self, port: PortPlan, size: int) -> None:
         most = self._max_artifact_bytes
@@ -499,6 +529,11 @@ class Staging:
             target = keys.of_attempt(run.id, run.plan.edges[port.edge], ref.number)
             await self._lease.sure()
             offered.setdefault(port.port, self._clock.now())
+            if run.plan.ephemeral and self._cutting is not None:
+                looks = _looks(told.content_type, port, file_name(port))
+                cut = await self._cutting.object(store, found, looks, folder=self.folder(ref).path)
+                if cut is not None:
+                    return await store.put_file(target, cut, content_type=told.content_type), told
             return await store.copy(found.key, target, if_etag=found.etag, content_type=told.content_type), told
         except errors.ObjectAbsent:
             return None
@@ -526,6 +561,10 @@ class Staging:
 def handed_prefix(run_id: str) -> str:
     """What the keys begin with to which the nodes of a run put outputs themselves."""
     return f"{UPLOADS}{run_id}/nodes/"
+
+
+def _looks(content_type: str, port: PortPlan, name: str) -> Looks:
+    return Looks(content_type=content_type, names=(name,), promised=port.types)
 
 
 def _handed_key(ref: AttemptRef, port: PortPlan) -> str:

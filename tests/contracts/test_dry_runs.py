@@ -1,4 +1,4 @@
-"""What `ports.RunStore` and its kin promise of dry runs: who drives one finds it, nobody else, and then it is erased."""
+"""What `ports.RunStore` and its kin promise of dry runs: who drives one finds it, nobody else; then it is erased."""
 
 from dataclasses import replace
 

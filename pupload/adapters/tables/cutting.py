@@ -66,7 +66,7 @@ class _Noted:
 
 def _lines_of_csv(text: texts.Text, delimiter: str, rows: int) -> str | None:
     noted = _Noted(text.pieces())
-    titles, cells = texts.cells(text, delimiter, noted)
+    _, cells = texts.cells(text, delimiter, noted)
     try:
         for _ in islice(cells, rows):
             pass
