@@ -18,10 +18,10 @@ import yaml
 from pupload import offline
 from pupload.api import documents, surfaces
 from pupload.api.app import make_app
-from pupload.api.flow import wire
+from pupload.api.flow import reading, saved_models, wire
 from pupload.cli import serving
 from pupload.cli.main import app as pup
-from pupload.domain import events, run, validation
+from pupload.domain import events, run, sourcefile, validation
 from pupload.domain.validation import findings
 from pupload.settings import Settings
 from tests.structure import tree
@@ -173,6 +173,12 @@ def test_examples_of_flows_and_definitions_use_words_that_there_are() -> None:
         for example in _yaml_in(path):
             if isinstance(example, list):
                 example = {"Nodes": example}
+            if "Sources" in example:
+                assert sourcefile.read(example)
+                continue
+            if "Flow" in example:
+                reading.read(saved_models.SaveFlow, example, warnings=unknown, yaml=True)
+                continue
             read = wire.read_definition if "Publisher" in example else wire.read_flow
             if "Cases" not in example:
                 read(example, warnings=unknown, yaml=True)
