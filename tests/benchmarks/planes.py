@@ -27,7 +27,11 @@ ROOMY = (str(Path(__file__).parents[1] / "faults" / "dying.py"), "--memory", str
 
 HELD = 50
 WAITING = 10_000
-FINISHED, WARM, STEP = 10_000, 2_000, 1_000
+FINISHED, LEAST, WARM, STEP = 10_000, 7_000, 4_000, 500
+"""
+Runs that are finished for MEM, and at least however few rounds are asked for; after `WARM` of them growth counts. What
+is remembered is bounded by the number of runs, and is full by then.
+"""
 AT_ONCE = 16
 
 
@@ -198,23 +202,22 @@ async def _start_many(there: house.House, order: flows.Json, count: int, *, ende
 
 
 async def memory(lab: Lab) -> list[Figure]:
-    """MEM: what the server's process grows by while runs end, once it has had as many as it remembers."""
-    step = min(lab.samples(STEP), STEP)
+    """MEM: what the server's process grows by while runs end, once all is full that it remembers."""
     points = list[tuple[float, float]]()
     order = flows.an_order(
         [flows.a_node("n", outputs={"out": "e"})], [{**flows.a_script("n", "unread"), "Image": "quick"}], name="quick"
     )
     async with house.opened(program=(QUICK,)) as there:
-        for done in range(step, step * FINISHED // STEP + 1, step):
-            await _start_many(there, order, step, ended=True)
-            points.append((done / STEP, there.memory_bytes() / 2**20))
+        for done in range(STEP, max(min(lab.samples(FINISHED), FINISHED), LEAST) + 1, STEP):
+            await _start_many(there, order, STEP, ended=True)
+            points.append((done / 1000, there.memory_bytes() / 2**20))
             lab.say(f"MEM: {points[-1][1]:.0f} MiB after {done} runs")
-    late = [point for point in points if point[0] > WARM * step / STEP / STEP]
+    late = [point for point in points if point[0] * 1000 >= WARM]
     growth = slope(late)
     note = (
-        f"{late[0][1]:.0f} MiB after {late[0][0] * STEP:.0f} runs, {late[-1][1]:.0f} MiB after "
-        f"{late[-1][0] * STEP:.0f}. Containers are functions; all else is real."
+        f"{late[0][1]:.1f} MiB after {late[0][0] * 1000:.0f} runs, {late[-1][1]:.1f} MiB after "
+        f"{late[-1][0] * 1000:.0f}. Containers are functions; all else is real."
     )
-    what = f"growth of the server's memory for {STEP} finished runs"
+    what = "growth of the server's memory for 1000 finished runs"
     sizes = [size for _, size in points]
     return [Figure(key="MEM", what=what, unit="MiB", value=growth, goal=0.5, runs=sizes, note=note)]
