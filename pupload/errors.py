@@ -187,6 +187,18 @@ class Forbidden(Refused):
     """{reason}"""
 
 
+class Unauthenticated(Refused):
+    """Invalid or missing API key."""
+
+
+class WrongCredentials(Unauthenticated):
+    """Invalid credentials."""
+
+
+class WrongCode(Unauthenticated):
+    """Invalid TOTP code."""
+
+
 class TooLarge(Refused):
     """{what} is larger than the limit of {limit} bytes."""
 

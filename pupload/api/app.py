@@ -12,13 +12,14 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from pupload import errors
-from pupload.api import limiting, metrics, origins, pages, surfaces
+from pupload.api import access, limiting, metrics, origins, pages, surfaces
 from pupload.api.web import LIMIT, REQUEST_ID, SERVER, SERVICES, Handler, Route, Server, Services, Surface, Trouble
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def make_app(
     public_url: str = "",
     policy: origins.Policy | None = None,
     rate: limiting.Limits | None = None,
+    allowed: access.Check = access.anybody,
     served: Sequence[Surface] = (surfaces.NATIVE, *surfaces.OTHERS),
 ) -> web.Application:
     """
@@ -60,7 +62,7 @@ def make_app(
     a webhook's body must come within `large_body_seconds`, and never stand still for `body_seconds`;
     `public_url` is how users reach the server, where that is not how requests reach it. `policy` says who may come
     through a browser, by default nobody from elsewhere; `rate` how many requests a caller may make, None for
-    any number. Raises `errors.Misconfigured` when two surfaces claim one path.
+    any number; `allowed` who may do what few may. Raises `errors.Misconfigured` when two surfaces claim one path.
     """
     numbers = metrics.Metrics(services.health.counts)
     every: list[Route] = []
@@ -79,15 +81,17 @@ def make_app(
         ],
     )
     app[SERVICES] = services
+    app[access.CHECK] = allowed
     app[SERVER] = Server(
         version=version,
         body_seconds=body_seconds,
         large_body_seconds=large_body_seconds,
         heartbeat_seconds=heartbeat_seconds,
+        surfaces=tuple(surface.name for surface in served),
         public_url=public_url,
     )
     app.on_shutdown.append(_end_streams)
-    app.on_response_prepare.append(_add_headers(policy or origins.Policy()))
+    app.on_response_prepare.append(_add_headers(policy or origins.Policy(), gathered))
     for route in every:
         _add(app, route)
     return app
@@ -153,8 +157,11 @@ async def _end_streams(app: web.Application) -> None:
     app[SERVER].closing.set()
 
 
-def _add_headers(policy: origins.Policy) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+def _add_headers(
+    policy: origins.Policy, surfaces: Sequence[Surface]
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """What every answer says, streams included."""
+    owner = _owner(surfaces)
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Server"] = "pupload"
@@ -162,7 +169,8 @@ def _add_headers(policy: origins.Policy) -> Callable[[web.Request, web.StreamRes
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.update(origins.headers(request, policy))
-        response.headers.update(request.get(limiting.HEADERS, {}))
+        unlimited = limiting.UNLIMITED if owner(request).rates else {}
+        response.headers.update(request.get(limiting.HEADERS, unlimited))
 
     return add_headers
 
@@ -243,11 +251,7 @@ def _shown(request: web.Request) -> str:
 
 def _answer_trouble(surfaces: Sequence[Surface]) -> Middleware:
     """Whatever goes wrong becomes an answer in its owner's shape."""
-    owners = sorted(
-        ((prefix, surface) for surface in surfaces for prefix in surface.prefixes),
-        key=lambda owner: len(owner[0]),
-        reverse=True,
-    )
+    owner = _owner(surfaces)
 
     @web.middleware
     async def answer_trouble(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -267,14 +271,23 @@ def _answer_trouble(surfaces: Sequence[Surface]) -> Middleware:
                 sentence="something went wrong here; the server's log tells more",
                 request_id=request[REQUEST_ID],
             )
-        owner = next(surface for prefix, surface in owners if _below(prefix, request.path))
-        response = owner.problem(trouble)
+        response = owner(request).problem(replace(trouble, path=_shown(request)))
         if trouble.status in (408, 413, 415):
             # The rest of the body is not wanted: the connection cannot be used again.
             response.force_close()
         return response
 
     return answer_trouble
+
+
+def _owner(surfaces: Sequence[Surface]) -> Callable[[web.Request], Surface]:
+    """Says whose a request is: the surface with the longest prefix that its path is below."""
+    owners = sorted(
+        ((prefix, surface) for surface in surfaces for prefix in surface.prefixes),
+        key=lambda owner: len(owner[0]),
+        reverse=True,
+    )
+    return lambda request: next(surface for prefix, surface in owners if _below(prefix, request.path))
 
 
 def _below(prefix: str, path: str) -> bool:
@@ -333,6 +346,7 @@ _STATUS: Sequence[tuple[type[errors.PuploadError], int]] = (
     (errors.Unknown, 404),
     (errors.NotAwaited, 409),
     (errors.Conflict, 409),
+    (errors.Unauthenticated, 401),
     (errors.Forbidden, 403),
     (errors.CursorExpired, 410),
     (errors.TooManyRequests, 429),

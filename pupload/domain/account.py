@@ -22,7 +22,7 @@ MOST_PASSWORD = 1024
 TOKEN_PREFIX = "pup_"  # noqa: S105 - by which tokens are known, no token
 """Of keys, so that they are found where they should not be."""
 SHOWN_FIRST, SHOWN_LAST = 8, 8
-"""Letters of a key that are kept, by which its owner tells it from others: of 47."""
+"""Letters of a key that are kept, by which its owner tells it from others: of 68."""
 
 PENDING_SECONDS = 300.0
 """For so long after a right password the code may be given."""

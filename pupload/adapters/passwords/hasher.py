@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from argon2 import PasswordHasher, profiles
+from argon2 import Parameters, PasswordHasher, profiles
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from pupload import errors
@@ -25,8 +25,8 @@ AT_ONCE = 2
 class Argon2:
     """May be used from one event loop; `close` gives its threads up."""
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher.from_parameters(profiles.RFC_9106_LOW_MEMORY)
+    def __init__(self, cost: Parameters = profiles.RFC_9106_LOW_MEMORY) -> None:
+        self._hasher = PasswordHasher.from_parameters(cost)
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pupload-password")
         self._nobodys = ""
 
