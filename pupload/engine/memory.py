@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from itertools import islice
+from itertools import chain, islice
 
 from pupload import errors
 from pupload.domain import collection, events, facts, itemnames, keys, memo, values
@@ -37,10 +37,10 @@ COPIES_AT_ONCE = 16
 KEEP_SECONDS = 0.25
 """What was done is remembered within so long: together with what else was, and out of the way of what it lets begin."""
 
-AGAIN_SECONDS, RECENT = 10.0, 10_000
+AGAIN_SECONDS = 10.0
 """
 How long it holds that nobody did the work before, for who waits for room meanwhile; what this process remembers ends
-that, of so many works. Another controller's is not heard of for so long: then the work is done once more.
+that. Another controller's is not heard of for so long: then the work is done once more.
 """
 
 USUAL_SECONDS = 30 * 86400.0
@@ -120,8 +120,8 @@ class Memory:
         """Somebody waits for what is to be remembered."""
         self._tasks = Tasks()
         self._kin = Kin(memo_, clock=clock, scope=scope) if memo_ is not None else None
-        self._recent: OrderedDict[str, None] = OrderedDict()
-        """Keys of what was remembered here, the latest last."""
+        self._recent: OrderedDict[str, float] = OrderedDict()
+        """Keys of what was remembered here not long ago, the latest last, and when, by the monotonic clock."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -208,7 +208,7 @@ class Memory:
         try:
             latest = await self._kin.latest(node.uses)
             soon = (entry for entry in reversed(self._unkept.values()) if entry.uses == node.uses)
-            return memo.missed(asked.components, [*islice(soon, MOST), *latest])
+            return memo.missed(asked.components, [*islice(chain(soon, latest), MOST)])
         except errors.PuploadError as error:
             log.info("what came nearest to the work of %s cannot be told: %s", node.id, error)
             return None
@@ -283,10 +283,11 @@ class Memory:
                     self._perhaps_learnt(key)
 
     def _note(self, keys: Iterable[str]) -> None:
+        now = self._clock.monotonic()
         for key in keys:
-            self._recent[key] = None
+            self._recent[key] = now
             self._recent.move_to_end(key)
-        while len(self._recent) > RECENT:
+        while next(iter(self._recent.values())) < now - AGAIN_SECONDS:
             self._recent.popitem(last=False)
 
     async def withdraw(self, run: Run, reused: events.NodeReused, *, but: Collection[tuple[str, str]]) -> None:

@@ -90,21 +90,32 @@ class Watch:
     def __init__(self) -> None:
         self.oom = False
         """Whether the kernel was seen to kill something in it for memory."""
-        self._changed = asyncio.Event()
+        self._woken = False
+        self._waiting: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
         """Something may have happened."""
-        self._changed.set()
+        self._woken = True
+        self._end_wait()
 
     async def changed(self, *, within_seconds: float) -> bool:
-        """Whether something may have happened since the last True; False after that time."""
-        try:
-            async with asyncio.timeout(within_seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return False
-        self._changed.clear()
-        return True
+        """Whether something may have happened since the last True; False after that time. For one waiter at a time."""
+        if not self._woken:
+            # Each container is waited for several times: a future and an alarm are a third of what a timeout takes.
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.create_future()
+            alarm = loop.call_later(within_seconds, self._end_wait)
+            try:
+                await self._waiting
+            finally:
+                alarm.cancel()
+                self._waiting = None
+        woken, self._woken = self._woken, False
+        return woken
+
+    def _end_wait(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
 
 class Events:

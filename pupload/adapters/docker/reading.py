@@ -125,7 +125,7 @@ class Reading:
         if self.files is None or life is None or not life.id:
             return False
         try:
-            return (self.files / life.id / f"{life.id}-json.log").stat().st_size == 0
+            return Path(f"{self.files}/{life.id}/{life.id}-json.log").stat().st_size == 0
         except OSError:
             return False
 
