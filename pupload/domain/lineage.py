@@ -2,8 +2,9 @@
 Where what flows read comes from and who uses what they write, told from the flows alone.
 
 An object is known by the store it is really in, whatever flows call that, and by the template of its key: flows that
-name the same one meet there. What only one run can reach, for its key holds the run's id or chance, is its flow's own.
-Values of secrets, keys of stores and the like are no part of it: only their names are.
+name the same one meet there, and so do one that writes and one that reads what may have been written. What only one
+run can reach, for its key holds the run's id or chance, is its flow's own. Values of secrets, keys of stores and the
+like are no part of it: only their names are.
 """
 
 import re
@@ -20,7 +21,10 @@ OBJECT, CONNECTION, VARIABLE, PROCESSING = "object", "connection", "variable", "
 """The kinds of assets: what lies in a store, a store, a parameter or secret, a node."""
 
 READS, WRITES, FEEDS, USES = "reads", "writes", "feeds", "uses"
-"""The kinds of links, all in the direction of the data: object to node, node to object, node to node, what is used."""
+"""
+The kinds of links, all in the direction of the data: object to node, node to object, node to node (or from a template
+to an object that it may have named), and what is used.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Link:
     target: str
     kind: str
     flow: str
-    """The id of the flow that says so."""
+    """The id of the flow that says so; empty where two flows' words fit each other."""
     edge: str = ""
     """Of the flow; empty where it is none."""
 
@@ -234,32 +238,70 @@ class _Reading:
 
 
 def joined(graphs: Iterable[Graph]) -> Graph:
-    """All of them as one: what flows share is there once, as the first has it."""
+    """
+    All of them as one: what flows share is there once, as the first has it.
+
+    A flow that takes what was there before names one object, one that writes names a template: between those that fit
+    there are links, which no flow says.
+    """
     assets: dict[str, Asset] = {}
     links: list[Link] = []
     for each in graphs:
         for asset in each.nodes:
             assets.setdefault(asset.id, asset)
         links += each.edges
+    links += _fitting([asset for asset in assets.values() if asset.kind == OBJECT])
     return Graph(tuple(assets.values()), tuple(links))
 
 
-def around(flow_id: str, graphs: Mapping[str, Graph]) -> Graph:
-    """
-    What the flow says, and who else reads or writes the objects that it does.
-
-    `graphs` are all flows', by their ids. Raises `KeyError` where there is no such flow.
-    """
-    own = graphs[flow_id]
-    objects = {asset.id for asset in own.nodes if asset.kind == OBJECT and not asset.flow}
-    others = (_touching(objects, each) for other, each in graphs.items() if other != flow_id) if objects else ()
-    return joined((own, *others))
-
-
-def _touching(objects: set[str], there: Graph) -> Graph:
-    links = [link for link in there.edges if link.source in objects or link.target in objects]
+def around(flow_id: str, whole: Graph) -> Graph:
+    """What the flow says, of all that flows say, and who else reads or writes the objects that it does."""
+    kinds = {asset.id: asset.kind for asset in whole.nodes}
+    own = {end for link in whole.edges if link.flow == flow_id for end in (link.source, link.target)}
+    objects = {end for end in own if kinds[end] == OBJECT}
+    fits = [link for link in whole.edges if not link.flow and (link.source in objects or link.target in objects)]
+    objects.update(end for link in fits for end in (link.source, link.target))
+    links = [
+        link
+        for link in whole.edges
+        if link.flow == flow_id or (link.flow and (link.source in objects or link.target in objects))
+    ]
+    links += fits
     ends = {end for link in links for end in (link.source, link.target)}
-    return Graph([asset for asset in there.nodes if asset.id in ends], links)
+    return Graph(tuple(each for each in whole.nodes if each.id in ends or each.flow == flow_id), tuple(links))
+
+
+_SHAPES = {"DATE": r"\d{4}-\d\d-\d\d", "YEAR": r"\d{4}", "MONTH": r"\d\d", "DAY": r"\d\d"}
+"""What stands for these in a key; for others, whatever has no slash in it."""
+
+
+def _fitting(objects: Sequence[Asset]) -> Iterator[Link]:
+    """From each template to the objects without variables, in the same store, that it may have named."""
+    templates: dict[tuple[str, str], list[tuple[re.Pattern[str], str]]] = {}
+    lengths: dict[str, set[int]] = {}
+    for each in objects:
+        beginning = template.literals(each.name)[0]
+        # A key that begins with chance, or with a run's id, may be any flow's.
+        if template.variables(each.name) and (beginning or not each.flow):
+            templates.setdefault((each.store, beginning), []).append((_shape(each.name), each.id))
+            lengths.setdefault(each.store, set()).add(len(beginning))
+    for each in objects:
+        if not template.variables(each.name):
+            key = each.name.replace("$$", "$")
+            for length in sorted(lengths.get(each.store, ())):
+                for shape, found in templates.get((each.store, key[:length]), ()) if length <= len(key) else ():
+                    if shape.fullmatch(key):
+                        yield Link(found, each.id, FEEDS, "")
+
+
+def _shape(key: str) -> re.Pattern[str]:
+    """What keys look like that the template names."""
+    marked = template.substitute(key, lambda name: f"\0{name}\0")
+    parts = marked.split("\0")
+    return re.compile(
+        "".join(_SHAPES.get(part, "[^/]*") if place % 2 else re.escape(part) for place, part in enumerate(parts)),
+        re.DOTALL,
+    )
 
 
 def named_secrets(flow: Flow, definitions: Iterable[NodeDef]) -> Iterator[str]:

@@ -45,6 +45,9 @@ KEPT_COMMITS = 200_000
 AT_ONCE = 100
 """Runs in one round."""
 
+DOOMED_AT_ONCE = 500
+"""Runs that one commit takes out of everybody's sight: some ten milliseconds of the writer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keeping:
@@ -141,12 +144,12 @@ class Retention:
         """
         count = 0
         while True:
-            doomed = await self._runs.doom_older(before, self._clock.now(), limit=AT_ONCE)
+            doomed = await self._runs.doom_older(before, self._clock.now(), limit=DOOMED_AT_ONCE)
             for run_id in doomed:
                 self._driver.forget(run_id)
             self._sooner.set()
             count += len(doomed)
-            if len(doomed) < AT_ONCE:
+            if len(doomed) < DOOMED_AT_ONCE:
                 return count
 
     async def round(self) -> bool:

@@ -19,8 +19,11 @@ from pupload.service.runs import Runs
 MOST_KIN = 20
 """Runs of the family that are looked into."""
 
-_MANY = 50
-"""Flows whose graphs take some milliseconds to join."""
+_FEW = 50
+"""More flows' graphs take some milliseconds to join."""
+
+_MANY = 2000
+"""Links that take some milliseconds to go through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,23 +70,20 @@ class Lineage:
 
         Raises `errors.UnknownSavedFlow`.
         """
-        if flow is not None:
-            return await self._of_flow(flow)
+        if flow is None:
+            return await self._whole()
+        found, whole = await self._flows.find(flow), await self._whole()
+        return await aside.aside(partial(lineage.around, found.id, whole), large=len(whole.edges) > _MANY)
+
+    async def _whole(self) -> Graph:
         async with self._lock:
             outlines = await self._outlines.all()
             generation = self._outlines.generation
             if self._joined[0] != generation:
                 graphs = [each.ways for each in outlines.values()]
-                joined = await aside.aside(partial(lineage.joined, graphs), large=len(graphs) > _MANY)
+                joined = await aside.aside(partial(lineage.joined, graphs), large=len(graphs) > _FEW)
                 self._joined = (generation, joined)
             return self._joined[1]
-
-    async def _of_flow(self, flow: str) -> Graph:
-        found = await self._flows.find(flow)
-        graphs = {flow_id: each.ways for flow_id, each in (await self._outlines.all()).items()}
-        if found.id not in graphs:
-            raise errors.UnknownSavedFlow(flow=flow)  # it is gone since
-        return await aside.aside(partial(lineage.around, found.id, graphs), large=len(graphs) > _MANY)
 
     async def of_artifact(self, run_id: str, edge: str) -> Trace:
         """

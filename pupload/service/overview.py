@@ -153,10 +153,7 @@ class Overview:
         recent = await self._runs.list(limit=_RECENT)
         last = await self._runs.statuses(now - timedelta(days=1))
         return Dashboard(
-            flows=[
-                FlowLine(flow=each.flow, nodes=each.nodes, edges=each.edges)
-                for each in list(outlines.values())[:MOST_FLOWS]
-            ],
+            flows=[_line(each) for each in list(outlines.values())[:MOST_FLOWS]],
             flows_total=len(outlines),
             recent=recent.runs,
             trends=await self._days(now, _TREND_DAYS),
@@ -166,6 +163,17 @@ class Overview:
             day_success=last.get(Status.COMPLETE, 0),
             day_failed=last.get(Status.ERROR, 0),
         )
+
+    async def flows(self, *, limit: int = MOST_FLOWS) -> Sequence[FlowLine]:
+        """The saved flows, by namespace and name."""
+        return [_line(each) for each in list((await self._outlines.all()).values())[:limit]]
+
+    async def flow(self, flow_id: str) -> FlowLine:
+        """One of them. Raises `errors.UnknownSavedFlow`."""
+        found = (await self._outlines.all()).get(flow_id)
+        if found is None:
+            raise errors.UnknownSavedFlow(flow=flow_id)
+        return _line(found)
 
     async def system(self) -> SystemInfo:
         """How much there is of everything; what is queued is so on this server."""
@@ -199,7 +207,7 @@ class Overview:
 
     async def search(self, text: str, *, limit: int = 30) -> Sequence[Hit]:
         """
-        What has the text in its name or description, in whatever case: flows, then stores, then variables.
+        What has the text in its name or description, in whatever case, or as its id: flows, stores, then variables.
 
         Raises `errors.Malformed` for no text, or a limit below 1 or above 100.
         """
@@ -211,11 +219,15 @@ class Overview:
         outlines = await self._outlines.all()
         secrets = [info.name for info in await self._secrets.list()]
         found = [
-            *(_flow_hit(each.flow) for each in outlines.values() if wanted in saved.words(each.flow)),
+            *(_flow_hit(each.flow) for each in outlines.values() if _is_meant(each.flow, wanted)),
             *_matching(wanted, _stores(outlines)),
             *_matching(wanted, _variables(outlines, secrets)),
         ]
         return found[:limit]
+
+
+def _line(this: outline.Outline) -> FlowLine:
+    return FlowLine(flow=this.flow, nodes=this.nodes, edges=this.edges)
 
 
 def _midnight(now: datetime) -> datetime:
@@ -237,8 +249,14 @@ def _flow_hit(flow: saved.SavedFlow) -> Hit:
     return Hit(kind="flow", id=flow.id, name=flow.full_name, description=flow.description, flows=(flow.id,))
 
 
+def _is_meant(flow: saved.SavedFlow, wanted: str) -> bool:
+    return wanted in saved.words(flow) or wanted == flow.id.casefold()
+
+
 def _matching(wanted: str, hits: Iterator[Hit]) -> Iterator[Hit]:
-    return (hit for hit in hits if wanted in f"{hit.name}\n{hit.description}".casefold())
+    for hit in hits:
+        if wanted in f"{hit.name}\n{hit.description}".casefold() or wanted == hit.id.casefold():
+            yield hit
 
 
 def _stores(outlines: Mapping[str, outline.Outline]) -> Iterator[Hit]:
@@ -266,4 +284,4 @@ def _variables(outlines: Mapping[str, outline.Outline], secrets: Sequence[str]) 
     for name, flows in sorted(params.items()):
         yield Hit(kind="variable", id=f"param.{name}", name=name, description=about[name], flows=flows)
     for name, flows in sorted(named.items()):
-        yield Hit(kind="variable", id=f"secret.{name}", name=name, description="a secret", flows=flows)
+        yield Hit(kind="variable", id=f"secret.{name}", name=name, flows=flows)

@@ -177,13 +177,55 @@ def test_flows_meet_at_an_object_whatever_they_call_its_store() -> None:
 
 
 def test_around_a_flow_are_those_who_touch_its_objects_and_no_more() -> None:
-    graphs = {each: of(flow, flow_id=each) for each, flow in [("flow_a", WRITER), ("flow_b", READER)]}
-    graphs["flow_c"] = of(a_flow(a_node("c", outputs={"o": "x"})), flow_id="flow_c")
-    found = lineage.around("flow_a", graphs)
+    lonely = a_flow(a_node("c", outputs={"o": "x"}))
+    graphs = [of(flow, flow_id=each) for each, flow in [("flow_a", WRITER), ("flow_b", READER), ("flow_c", lonely)]]
+    whole = lineage.joined(graphs)
+    found = lineage.around("flow_a", whole)
     assert {each.id for each in found.nodes if each.kind == "processing"} == {"proc:flow_a:write", "proc:flow_b:read"}
-    assert lineage.around("flow_c", graphs) == lineage.joined([graphs["flow_c"]])
-    with pytest.raises(KeyError):
-        lineage.around("flow_d", graphs)
+    assert lineage.around("flow_c", whole) == graphs[2]
+    assert lineage.around("flow_d", whole) == lineage.EMPTY
+
+
+def takes(key: str, *, store: Store | None = None) -> Flow:
+    well = DataWell(edge="in", source="static", key=key, store=store.name if store else "default")
+    return replace(a_flow(a_node("take", inputs={"i": "in"})), wells=(well,), stores=(store,) if store else ())
+
+
+def makes(key: str) -> Flow:
+    return replace(a_flow(a_node("make", outputs={"o": "out"})), wells=(DataWell(edge="out", key=key),))
+
+
+@pytest.mark.parametrize(
+    ("written", "taken", "fits"),
+    [
+        ("daily/$DATE.csv", "daily/2026-11-22.csv", True),
+        ("daily/$DATE.csv", "daily/yesterday.csv", False),
+        ("daily/$DATE.csv", "daily/2026-11-22.csv.old", False),
+        ("daily/$DATE.csv", "early/2026-11-22.csv", False),
+        ("$YEAR/$MONTH/$DAY/x", "2026/11/22/x", True),
+        ("${param.town}.csv", "Z%C3%BCrich.csv", True),
+        ("${param.town}.csv", "a/b.csv", False),
+        ("a.b/$TIMESTAMP", "a.b/2026-11-22T10:00:00Z", True),
+        ("a.b/$TIMESTAMP", "axb/2026-11-22T10:00:00Z", False),
+        ("$$5/$DATE", "$5/2026-11-22", True),
+        ("out/$RUN_ID.csv", "out/run_01JD0000000000000000000001.csv", True),
+        ("$RUN_ID/out", "run_01JD0000000000000000000001/out", False),
+    ],
+)
+def test_who_takes_an_object_meets_who_writes_such(written: str, taken: str, fits: bool) -> None:
+    graphs = [of(makes(written), flow_id="flow_a"), of(takes(taken), flow_id="flow_b")]
+    whole = lineage.joined(graphs)
+    between = [link for link in whole.edges if not link.flow]
+    assert bool(between) is fits
+    assert {link.source.startswith("store:default/") for link in between} <= {True}
+    around = {each.id for each in lineage.around("flow_b", whole).nodes}
+    assert ("proc:flow_a:make" in around) is fits
+    assert ("proc:flow_b:take" in {each.id for each in lineage.around("flow_a", whole).nodes}) is fits
+
+
+def test_who_takes_it_from_another_store_meets_nobody() -> None:
+    graphs = [of(makes("daily/$DATE.csv")), of(takes("daily/2026-11-22.csv", store=a_bucket()), flow_id="flow_b")]
+    assert all(link.flow for link in lineage.joined(graphs).edges)
 
 
 # ── Any flows ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,16 +243,17 @@ def test_every_link_has_its_ends_and_nothing_is_told_twice(drawn: list[Any]) -> 
         assert {end for each in graph.edges for end in (each.source, each.target)} <= set(ids)
     whole = lineage.joined(graphs)
     assert sum(each.kind == "processing" for each in whole.nodes) == sum(len(flow.nodes) for flow, _ in drawn)
-    assert set(whole.edges) == {link for graph in graphs for link in graph.edges}
+    assert {link for link in whole.edges if link.flow} == {link for graph in graphs for link in graph.edges}
 
 
 @given(flows, flows)
 def test_another_flow_changes_nothing_of_what_one_says(one: Any, other: Any) -> None:
-    graphs = {name: lineage.of_flow(name, *each) for name, each in [("flow_a", one), ("flow_b", other)]}
-    own, whole = lineage.around("flow_a", {"flow_a": graphs["flow_a"]}), lineage.around("flow_a", graphs)
-    assert set(own.edges) <= set(whole.edges)
-    assert {each.id for each in own.nodes} <= {each.id for each in whole.nodes}
-    assert set(whole.edges) <= set(lineage.joined(graphs.values()).edges)
+    first, second = lineage.of_flow("flow_a", *one), lineage.of_flow("flow_b", *other)
+    whole = lineage.joined([first, second])
+    own, seen = lineage.around("flow_a", lineage.joined([first])), lineage.around("flow_a", whole)
+    assert set(first.edges) <= set(own.edges) <= set(seen.edges) <= set(whole.edges)
+    assert {each.id for each in first.nodes} <= {each.id for each in seen.nodes}
+    assert set(lineage.joined([second, first]).edges) == set(whole.edges)
 
 
 hidden = st.text(st.sampled_from("xyz"), max_size=8).map("HIDDEN".__add__)
