@@ -91,8 +91,9 @@ def _success_body(route: Route) -> dict[str, Any]:
     if route.answers is dict:
         schema = {"type": "object"}
     elif route.answers is not None and route.media == "application/json":
-        schema = {"$ref": _REF.format(model=_model(route.answers).__name__)}
-        if _model(route.answers) is not route.answers:
+        model = _model(route.answers)
+        schema = {"type": "string"} if model is str else {"$ref": _REF.format(model=model.__name__)}
+        if model is not route.answers:
             schema = {"type": "array", "items": schema}
     content: dict[str, Any] = {route.media: {"schema": schema}}
     if route.lasting and route.method == "GET":
@@ -106,7 +107,7 @@ def _success_body(route: Route) -> dict[str, Any]:
 
 
 def _modelled(route: Route) -> bool:
-    return route.answers is not None and route.answers is not dict
+    return route.answers is not None and route.answers is not dict and _model(route.answers) is not str
 
 
 def _model(answers: Any) -> Any:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from pupload import errors
 from pupload.api.flow import routes as flow
+from pupload.api.flwd import routes as flwd
+from pupload.api.runs import routes as runs
 from pupload.api.web import Surface
 
 NATIVE = flow.SURFACE
 
-OTHERS: tuple[Surface, ...] = ()
+OTHERS: tuple[Surface, ...] = (runs.SURFACE, flwd.SURFACE)
 
 
 def chosen(names: Sequence[str]) -> tuple[Surface, ...]:

@@ -1,0 +1,1 @@
+"""The Runs API: pipelines are triggered, and their runs followed, under `/api`."""
