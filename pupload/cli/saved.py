@@ -160,12 +160,21 @@ def remove(out: Output, url: str, flow: str) -> int:
 
 
 def run(
-    out: Output, url: str, flow: str, *, params: Sequence[str], labels: Sequence[str], version: int, key: str
+    out: Output,
+    url: str,
+    flow: str,
+    *,
+    params: Sequence[str],
+    labels: Sequence[str],
+    version: int,
+    priority: int | None = None,
+    key: str,
 ) -> int:
     """Starts a run."""
     body: dict[str, Any] = {"Params": trial.read_params(params), "Labels": trial.read_params(labels, "--label")}
     headers = {"Idempotency-Key": key} if key else {}
     body |= {"Version": version} if version else {}
+    body |= {} if priority is None else {"Priority": priority}
     with _told(out, lambda finding: finding.path):
         started = _ask(url, "POST", f"{_place(flow)}/run", body, headers=headers)
     runs.show(out, started)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pupload.cli import words
-from pupload.cli.words import Json, Params, Url
+from pupload.cli.words import Json, Params, Priority, Url
 
 flows = typer.Typer(help="Flows that a server keeps, with every version they had.", no_args_is_help=True)
 
@@ -114,6 +114,7 @@ def flow_run(
         typer.Option("--label", metavar="NAME=VALUE", help="What to know the run by. Once for each."),
     ] = None,
     version: Annotated[int, typer.Option("--version", help="This version in place of the latest.")] = 0,
+    priority: Priority = None,
     key: Annotated[str, typer.Option("--key", help="Asked again with this key, it is the same run.")] = "",
     url: Url = "",
     as_json: Json = False,
@@ -128,6 +129,7 @@ def flow_run(
         params=params or [],
         labels=labels or [],
         version=version,
+        priority=priority,
         key=key,
     )
 

@@ -11,7 +11,7 @@ from pupload.client import Answer, Client
 
 _SCHEDULES = "/api/v1/flow/schedules"
 
-_KEPT = ("Cron", "Interval", "Timezone", "Enabled", "CatchUp", "CatchUpWindow", "Overlap", "Params")
+_KEPT = ("Cron", "Interval", "Timezone", "Enabled", "CatchUp", "CatchUpWindow", "Overlap", "Params", "Priority")
 """What a schedule goes on to say where it is not said anew."""
 
 _MOST_SHOWN = 60
@@ -19,8 +19,15 @@ _MOST_SHOWN = 60
 
 
 def asked(
-    *, cron: str = "", every: str = "", timezone: str = "", catch_up: str = "", window: str = "", overlap: str = ""
-) -> Mapping[str, str]:
+    *,
+    cron: str = "",
+    every: str = "",
+    timezone: str = "",
+    catch_up: str = "",
+    window: str = "",
+    overlap: str = "",
+    priority: int | None = None,
+) -> Mapping[str, str | int]:
     """What is said of a schedule, as it goes over the wire."""
     said = {
         "Cron": cron,
@@ -30,16 +37,17 @@ def asked(
         "CatchUpWindow": window,
         "Overlap": overlap,
     }
-    return {name: text for name, text in said.items() if text}
+    found: dict[str, str | int] = {name: text for name, text in said.items() if text}
+    return found if priority is None else {**found, "Priority": priority}
 
 
-def add(out: Output, url: str, flow: str, asked: Mapping[str, str], params: Sequence[str]) -> int:
+def add(out: Output, url: str, flow: str, asked: Mapping[str, str | int], params: Sequence[str]) -> int:
     """Makes a schedule."""
     body = {"Flow": flow, **asked, "Params": trial.read_params(params)}
     return _shown(out, _ask(url, "POST", _SCHEDULES, body))
 
 
-def change(out: Output, url: str, schedule: str, asked: Mapping[str, str], params: Sequence[str] | None) -> int:
+def change(out: Output, url: str, schedule: str, asked: Mapping[str, str | int], params: Sequence[str] | None) -> int:
     """Lets a schedule be otherwise."""
     found = _ask(url, "GET", _place(schedule))
     body = {"Flow": found["FlowID"], **{name: found[name] for name in _KEPT}, "PausedUntil": found["PausedUntil"] or ""}
@@ -100,7 +108,7 @@ def remove(out: Output, url: str, schedule: str) -> int:
     return failures.OK
 
 
-def preview(out: Output, url: str, asked: Mapping[str, str], count: int) -> int:
+def preview(out: Output, url: str, asked: Mapping[str, str | int], count: int) -> int:
     """Tells moments."""
     answer = _ask(url, "POST", f"{_SCHEDULES}/preview", {**asked, "Count": count})
     if out.as_json:
@@ -111,9 +119,20 @@ def preview(out: Output, url: str, asked: Mapping[str, str], count: int) -> int:
     return failures.OK
 
 
-def backfill(out: Output, url: str, flow: str, first: str, last: str, params: Sequence[str], key: str) -> int:
+def backfill(
+    out: Output,
+    url: str,
+    flow: str,
+    first: str,
+    last: str,
+    *,
+    params: Sequence[str],
+    priority: int | None = None,
+    key: str,
+) -> int:
     """Starts a run for each date."""
-    body = {"StartDate": first, "EndDate": last, "Params": trial.read_params(params)}
+    body: dict[str, Any] = {"StartDate": first, "EndDate": last, "Params": trial.read_params(params)}
+    body |= {} if priority is None else {"Priority": priority}
     path = f"/api/v1/flow/saved/{quote(flow.strip('/'), safe='')}/backfill"
     answer = _ask(url, "POST", path, body, headers={"Idempotency-Key": key} if key else {})
     if out.as_json:

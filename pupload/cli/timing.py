@@ -7,7 +7,7 @@ import typer
 
 from pupload.cli import words
 from pupload.cli.saving import SavedFlow
-from pupload.cli.words import Json, Params, Url
+from pupload.cli.words import Json, Params, Priority, Url
 
 schedules = typer.Typer(help="When a server starts runs of saved flows.", no_args_is_help=True)
 
@@ -51,6 +51,7 @@ def schedule_add(
     window: Window = "",
     overlap: Overlap = "",
     params: Params = None,
+    priority: Priority = None,
     url: Url = "",
     as_json: Json = False,
 ) -> int:
@@ -58,7 +59,13 @@ def schedule_add(
     from pupload.cli import schedules
 
     asked = schedules.asked(
-        cron=cron, every=every, timezone=timezone, catch_up=catch_up, window=window, overlap=overlap
+        cron=cron,
+        every=every,
+        timezone=timezone,
+        catch_up=catch_up,
+        window=window,
+        overlap=overlap,
+        priority=priority,
     )
     return schedules.add(words.out(as_json), words.url(url).url, flow, asked, params or [])
 
@@ -73,6 +80,7 @@ def schedule_set(
     window: Window = "",
     overlap: Overlap = "",
     params: Params = None,
+    priority: Priority = None,
     url: Url = "",
     as_json: Json = False,
 ) -> int:
@@ -80,7 +88,13 @@ def schedule_set(
     from pupload.cli import schedules
 
     asked = schedules.asked(
-        cron=cron, every=every, timezone=timezone, catch_up=catch_up, window=window, overlap=overlap
+        cron=cron,
+        every=every,
+        timezone=timezone,
+        catch_up=catch_up,
+        window=window,
+        overlap=overlap,
+        priority=priority,
     )
     return schedules.change(words.out(as_json), words.url(url).url, schedule, asked, params)
 
@@ -162,6 +176,7 @@ def backfill(
     first: Annotated[str, typer.Argument(metavar="FIRST", help="A date: YYYY-MM-DD.", show_default=False)],
     last: Annotated[str, typer.Argument(metavar="LAST", help="Another, included.", show_default=False)],
     params: Params = None,
+    priority: Priority = None,
     key: Annotated[
         str, typer.Option("--key", help="Asked again with the same key, no date is run twice.", show_default=False)
     ] = "",
@@ -171,4 +186,6 @@ def backfill(
     """Run a saved flow once for each of many dates, given to it as the parameter `date`."""
     from pupload.cli import schedules
 
-    return schedules.backfill(words.out(as_json), words.url(url).url, flow, first, last, params or [], key)
+    return schedules.backfill(
+        words.out(as_json), words.url(url).url, flow, first, last, params=params or [], priority=priority, key=key
+    )

@@ -14,6 +14,10 @@ Url = Annotated[
         help="The server: an address or a controller's name. Else PUPLOAD_URL, the project's first, or port 1234.",
     ),
 ]
+Priority = Annotated[
+    int | None,
+    typer.Option("--priority", min=-100, max=100, help="-100 to 100, higher ones go first. [default: the flow's]"),
+]
 Params = Annotated[
     list[str] | None,
     typer.Option(

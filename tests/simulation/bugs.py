@@ -19,6 +19,7 @@ from pupload.engine import (
     memory,
     reservations,
     sharing,
+    slots,
     staging,
     sweeping,
     uploads,
@@ -235,6 +236,18 @@ def taken_over_too_much(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(resuming, "kept", careless)
 
 
+def slots_given_twice(patch: pytest.MonkeyPatch) -> None:
+    """A slot is free again as soon as no attempt of its run holds room, though the run goes on."""
+    careful = slots.Slots.see
+
+    def hasty(self: Any, run: Any) -> Any:
+        seen = careful(self, run)
+        self._begun.discard(run.id)
+        return seen
+
+    patch.setattr(slots.Slots, "see", hasty)
+
+
 BUGS: dict[Put, int] = {
     start_before_commit: 10,
     any_version: 0,
@@ -257,5 +270,6 @@ BUGS: dict[Put, int] = {
     taken_over_too_much: 0,
     handlers_too_soon: 0,
     handlers_forgotten: 0,
+    slots_given_twice: 0,
 }
 """Each with a seed from which on it does not take long to be noticed."""

@@ -37,7 +37,7 @@ from pupload.service.spooling import Spool
 from pupload.service.uploads import Signed, Uploads
 from pupload.service.views import Order, RunView
 from tests.checker import SIGNED, Checker, Results, Violation, compare, results
-from tests.simulation import faults, remembering, scenario
+from tests.simulation import faults, queueing, remembering, scenario
 from tests.simulation.loop import Process, Stuck
 from tests.simulation.world import World, clear, picture_or_text
 
@@ -101,6 +101,7 @@ class Server:
             self.starts += 1
             gone = self._gone = world.loop.create_future()
             engine = self.engine = process.context.run(self._assemble)
+            world.slots.restarted(world.saved.values())
             begun = world.loop.create_task(engine.start(), context=process.context)
             done, _ = await asyncio.wait({begun, gone}, return_when=asyncio.FIRST_COMPLETED)
             if gone in done:
@@ -143,6 +144,7 @@ class Server:
             limits=LIMITS,
             room=ROOM,
             armed=world.armed,
+            most_runs=world.most_runs,
             max_upload_bytes=1 << 20,
             me=ports.Controller(id=self.name, name=self.name, engine="simulated", store="simulated"),
             lease_seconds=self._lease_seconds,
@@ -293,7 +295,11 @@ class User:
     async def play(self) -> None:
         """All that this user does."""
         await self._until(self._case.at)
-        order = Order(flow=self._case.flow, definitions=self._case.definitions)
+        order = Order(
+            flow=self._case.flow,
+            definitions=self._case.definitions,
+            priority=queueing.priority(self._world.seed, self.name),
+        )
         started = await self._insist(lambda runs, _: runs.start(order, idempotency_key=self._case.name))
         assert started is not None
         self.run_id = started.run.id
@@ -466,6 +472,7 @@ def once(
     world = World(drawn, plan, seed=seed, root=root, verbose=verbose)
     played = Played(seed=seed, faults=plan, broken=world.broken, same=drawn.same)
     played.servers, played.lease_seconds = servers, lease_seconds
+    world.alone = servers == 1
     with _heard(world) as heard:
         try:
             world.loop.run_until_complete(_live(world, plan, played, heard))

@@ -24,7 +24,7 @@ from pupload.domain.delivery import Reply
 from pupload.domain.run import AttemptRef, NodeStatus, Run
 from pupload.engine.arming import Budget
 from tests.checker import Violation, is_done_without
-from tests.simulation import faults, remembering
+from tests.simulation import faults, queueing, remembering
 from tests.simulation.loop import Loop, Process
 from tests.simulation.scenario import KEY, KEY_VALUE, MEMORY_BYTES, PNG, Behaviour, Scenario, output
 
@@ -69,6 +69,11 @@ class World:
         fails = (Reply(status=500), Reply(error="it hung up"), Reply(status=204))
         self.receiver.replies = self.chance.choices(fails, k=self.chance.choice((0, 0, 1, 3)))
         self.ids = ids.SeededIds(seed)
+        self.seed = seed
+        self.most_runs = queueing.most_runs(seed)
+        self.slots = queueing.Watch(self.most_runs)
+        self.alone = True
+        """Whether there is one server: of two, each has slots of its own, and runs go from one to the other."""
         self.saved: dict[str, Run] = {}
         """Every run as last saved."""
         self.said: dict[str, list[str]] = {}
@@ -365,6 +370,9 @@ class _Runs(_Gate):
             if before is not None and before.status.terminal:
                 self._world.report("I6", run.id, f"a run that was {before.status} was saved again")
             self._world.saved[run.id] = run
+            wrong = self._world.slots.see(decision)
+            if wrong and self._world.alone:
+                self._world.report("I7", run.id, wrong)
             return run
 
         return await self._world.call(self._port, "save", real, (decision,), named)
