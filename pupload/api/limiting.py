@@ -30,6 +30,10 @@ HEADERS = web.RequestKey("rate_headers", dict)
 """What the answer says of the caller's rate."""
 
 
+UNLIMITED = {"X-RateLimit-Limit": str(2**31 - 1), "X-RateLimit-Remaining": str(2**31 - 1), "X-RateLimit-Reset": "0"}
+"""What an answer says where there is no rate, and must say something: no client waits for a moment long past."""
+
+
 class Limits:
     """Counts the requests of every caller. Used from the event loop only."""
 

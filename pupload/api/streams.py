@@ -124,10 +124,11 @@ async def pieces(
     *,
     write: Callable[[T], bytes],
     headers: Mapping[str, str],
+    status: int = 200,
 ) -> web.StreamResponse:
     """Sends every item as `write` has it. The first batch is taken before anything is sent, as for `listing`."""
     batch = await anext(batches, None)
-    response = web.StreamResponse(headers=headers)
+    response = web.StreamResponse(status=status, headers=headers)
     await response.prepare(request)
     try:
         while batch and request.method != "HEAD":

@@ -44,17 +44,17 @@ def _property(param: FlagDef) -> dict[str, Any]:
     if param.description:
         found["description"] = param.description
     if param.default is not None:
-        found["default"] = _value(param.default, kind)
+        found["default"] = value(param.default, kind)
     if param.choices:
-        found["enum"] = [_value(choice, kind) for choice in param.choices]
+        found["enum"] = [value(choice, kind) for choice in param.choices]
     if param.minimum is not None:
-        found["minimum"] = _value(str(param.minimum), "number")
+        found["minimum"] = value(str(param.minimum), "number")
     if param.maximum is not None:
-        found["maximum"] = _value(str(param.maximum), "number")
+        found["maximum"] = value(str(param.maximum), "number")
     return found
 
 
-def _value(text: str, kind: str) -> str | int | float | bool:
+def value(text: str, kind: str) -> str | int | float | bool:
     """The text as a value of the type; as it is where it is none."""
     try:
         if kind == "boolean":

@@ -6,9 +6,10 @@ JSON; each item is an artifact itself.
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from pupload import errors
 from pupload.domain import collection, ids
@@ -53,9 +54,14 @@ class Contents:
 
     line: ArtifactLine
     size: int
-    """Bytes that are given."""
-    pieces: AsyncIterator[bytes]
-    """Raises `errors.ArtifactGone` at the first step where the object is not there any more."""
+    """Bytes of all of it."""
+    etag: str
+    """Another for other bytes; empty where nobody can say."""
+    read: Callable[[int, int], AsyncIterator[bytes]]
+    """
+    So many bytes from there on, in pieces. Raises `errors.ArtifactGone` at the first step where the object is not there
+    any more.
+    """
 
 
 class Artifacts:
@@ -102,16 +108,15 @@ class Artifacts:
         run, found = await self._find(artifact_id)
         return _line(run.id, found)
 
-    async def open(self, artifact_id: str, *, start: int = 0, length: int | None = None) -> Contents:
-        """What it holds, or so many bytes of it from `start`. Raises as `get` does."""
+    async def open(self, artifact_id: str) -> Contents:
+        """What it holds. Raises as `get` does."""
         run, found = await self._find(artifact_id)
         line = _line(run.id, found)
         if found.items is not None:
             whole = json.dumps(items(run, found), ensure_ascii=False, separators=(",", ":")).encode()
-            part = whole[start:] if length is None else whole[start : start + length]
-            return Contents(line=line, size=len(part), pieces=_at_once(part))
-        size = max(found.size - start, 0) if length is None else min(length, max(found.size - start, 0))
-        return Contents(line=line, size=size, pieces=self._pieces(run, found, start, size))
+            return Contents(line=line, size=len(whole), etag="", read=partial(_at_once, whole))
+        read = partial(self._pieces, run, found)
+        return Contents(line=line, size=found.size, etag=found.sha256, read=read)
 
     async def _find(self, artifact_id: str) -> tuple[Run, Artifact]:
         canonical = ids.canonical_artifact_id(artifact_id)
@@ -179,6 +184,5 @@ def _line(run_id: str, found: Artifact) -> ArtifactLine:
     )
 
 
-async def _at_once(data: bytes) -> AsyncIterator[bytes]:
-    if data:
-        yield data
+async def _at_once(data: bytes, start: int, size: int) -> AsyncIterator[bytes]:
+    yield data[start : start + size]

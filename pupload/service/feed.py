@@ -124,9 +124,9 @@ class Feed:
                 else:
                     raise errors.FellBehind(place=place)
 
-    async def wait(self, run_id: str, seconds: float) -> bool:
+    async def wait(self, run_id: str, seconds: float | None) -> bool:
         """
-        Returns when the run is over, or gone, or so much time has passed: whether it is over.
+        Returns when the run is over, or gone, or so much time has passed (None: any): whether it is over.
 
         Raises `errors.UnknownRun`.
         """

@@ -209,9 +209,12 @@ class Flows:
         priority: int | None = None,
         below: int = 0,
         idempotency_key: str | None = None,
+        key_of: str = "",
     ) -> RunView:
         """
         A new run of the flow, of that version or the latest; or the run of it that was started with this key before.
+
+        The key is one of those of `key_of`, be it for runs of whatever flow; where that is empty, for runs of this one.
 
         Without a `priority` it has the flow's, less what it is to be `below`.
 
@@ -229,7 +232,7 @@ class Flows:
             labels=labels or {},
             priority=priorities.below(view.content.flow.priority, below) if priority is None else priority,
         )
-        key = None if idempotency_key is None else f"flow {view.flow.id} {idempotency_key}"
+        key = None if idempotency_key is None else f"{key_of or f'flow {view.flow.id}'} {idempotency_key}"
         return await self._runs.start(order, idempotency_key=key)
 
     # ── Parts ────────────────────────────────────────────────────────────────────────────────────────────────────

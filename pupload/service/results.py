@@ -108,7 +108,7 @@ class Results:
             data = await store.read(found.key, length=found.size) if found.size else b""
         except errors.ObjectAbsent:
             return Result(edge=found.edge)
-        except errors.TryLater:
+        except (errors.TryLater, errors.ObjectForbidden, errors.StoreRefused):
             return self._reference(run, found)
         if found.edge == EDGE or _is_json(found):
             read = await aside.aside(lambda: _json(data), large=len(data) > _SMALL_BYTES)

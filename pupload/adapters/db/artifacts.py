@@ -15,7 +15,8 @@ from pupload.adapters.db.session import Readers
 from pupload.adapters.db.statements import NOUGHT
 from pupload.adapters.db.tables import artifacts, runs
 
-_run, _edge = bindparam("run"), bindparam("edge")
+_run: Any = bindparam("run")
+_edge: Any = bindparam("edge")
 _there = artifacts.join(runs, runs.c.id == artifacts.c.run_id)
 
 PAGE = (

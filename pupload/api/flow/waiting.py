@@ -5,14 +5,14 @@ Answers that wait for a run to be over, where the caller would rather wait than 
 whichever is first, and shows the run as it is then.
 """
 
-import asyncio
 import re
 
 from aiohttp import web
 
 from pupload import errors
+from pupload.api import waiting
 from pupload.api import web as shared
-from pupload.api.web import SERVER, SERVICES, Parameter
+from pupload.api.web import Parameter
 from pupload.domain import duration
 
 LONGEST_SECONDS = 600.0
@@ -44,16 +44,5 @@ def seconds(request: web.Request) -> float:
 
 async def until_over(request: web.Request, run_id: str, at_most: float) -> None:
     """Returns when the run is over, or the time, or nobody waits for the answer any more."""
-    server = request.app[SERVER]
     shared.allow(request, at_most)
-    over = asyncio.ensure_future(request.app[SERVICES].feed.wait(run_id, at_most))
-    closing = asyncio.ensure_future(server.closing.wait())
-    try:
-        while not (over.done() or closing.done() or request.transport is None or request.transport.is_closing()):
-            await asyncio.wait({over, closing}, timeout=server.heartbeat_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if over.done():
-            over.result()
-    finally:
-        for task in (over, closing):
-            task.cancel()
-        await asyncio.wait({over, closing})
+    await waiting.until_over(request, run_id, at_most)

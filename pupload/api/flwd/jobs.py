@@ -1,0 +1,43 @@
+"""Jobs: saved flows that are where they were found."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from aiohttp import web
+
+from pupload import errors
+from pupload.api.web import SERVICES
+from pupload.domain import saved
+from pupload.domain.run import Run
+from pupload.service import flows
+
+
+async def find(request: web.Request, job_id: str) -> flows.FlowView:
+    """The job of this id. Raises `errors.UnknownSavedFlow`, also for one that its source has no more."""
+    try:
+        found = await request.app[SERVICES].flows.get(job_id)
+    except errors.UnknownSavedFlow:
+        raise errors.UnknownSavedFlow(flow=job_id[: saved.MOST_NAME]) from None
+    if found.flow.gone:
+        raise errors.UnknownSavedFlow(flow=job_id[: saved.MOST_NAME])
+    return found
+
+
+async def every(
+    request: web.Request, *, source: str | None, namespace: str | None
+) -> AsyncIterator[Sequence[saved.SavedFlow]]:
+    """All of them, those of the source and of the namespace where one is given; no group is empty."""
+    seen = 0
+    while True:
+        page = await request.app[SERVICES].flows.list(
+            source=source, namespace=namespace, limit=flows.MAX_PAGE, offset=seen
+        )
+        if there := [one for one in page.flows if not one.gone]:
+            yield there
+        seen += len(page.flows)
+        if len(page.flows) < flows.MAX_PAGE:
+            return
+
+
+def flow_of(this: Run) -> str:
+    """The id of the saved flow that the run is of; empty where it is of none."""
+    return this.plan.provenance.flow if this.plan.provenance is not None else ""
