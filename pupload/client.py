@@ -65,18 +65,20 @@ class Event:
 class Client:
     """Talks to one server. Use it as an async context manager."""
 
-    def __init__(self, url: str, *, pause_seconds: float = _PAUSE_SECONDS) -> None:
-        """Raises `errors.Malformed` when `url` is no http address."""
+    def __init__(
+        self, url: str, *, pause_seconds: float = _PAUSE_SECONDS, silence_seconds: float = _SILENCE_SECONDS
+    ) -> None:
+        """Raises `errors.Malformed` when `url` is no http address. A silence of `silence_seconds` is an error."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise errors.Malformed(reason=f"{url} is not the address of a server: it looks like http://host:1234")
         self.url = url.rstrip("/")
-        self._pause_seconds = pause_seconds
+        self._pause_seconds, self._silence_seconds = pause_seconds, silence_seconds
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         # No deadline for the whole of a request: a file may take hours. Silence is what is not waited out.
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_SILENCE_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=self._silence_seconds)
         # Whoever waits for a run holds a connection: a bound would leave none to begin or end one with.
         self._session = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
         return self

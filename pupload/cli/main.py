@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pupload.cli import glancing, ranking, sourcing, tabling, timing
+from pupload.cli import dry_running, glancing, ranking, sourcing, tabling, timing
 from pupload.cli.words import Json, Url
 from pupload.cli.words import out as _out
 from pupload.cli.words import url as _url
@@ -39,6 +39,7 @@ app.add_typer(timing.schedules, name="schedule")
 app.command()(timing.backfill)
 app.command()(ranking.queue)
 app.command(context_settings={"ignore_unknown_options": True})(ranking.priority)  # -5 is a number
+app.command("dry-run")(dry_running.dry_run)
 app.command()(tabling.preview)
 app.command()(tabling.profile)
 for _command in glancing.COMMANDS:

@@ -22,7 +22,7 @@ def preview(out: Output, url: str, run_id: str, node: str, *, edge: str, rows: i
     if out.as_json:
         out.json(found)
         return failures.OK
-    shown = [[_cell(row[name]) for name in found["Columns"]] for row in found["Rows"]]
+    shown = [[cell(row[name]) for name in found["Columns"]] for row in found["Rows"]]
     out.table([output.one_line(name) for name in found["Columns"]], shown)
     count = f"{len(shown)} row{'' if len(shown) == 1 else 's'} of {found['Kind']}"
     out.note(f"the first {count}; there are more" if found["Truncated"] else count)
@@ -72,13 +72,13 @@ def _row(column: Answer) -> list[str]:
         column["Type"],
         f"{column['NullPct']:g} %",
         f"{about}{column['UniqueCount']} ({column['UniquePct']:g} %)",
-        *(_cell(column.get(name, "-")) for name in ("MinVal", "MaxVal")),
+        *(cell(column.get(name, "-")) for name in ("MinVal", "MaxVal")),
         "-" if mean is None else f"{mean:g}",
-        ", ".join(_cell(each) for each in column["SampleValues"]),
+        ", ".join(cell(each) for each in column["SampleValues"]),
     ]
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """A value on one line, not too long."""
     if value is None:
         return "-"

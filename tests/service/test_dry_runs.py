@@ -227,7 +227,7 @@ async def test_nothing_is_written_where_a_real_run_would_write(bench: Bench) -> 
         wells=[
             DataWell(edge="in", source="static", key="table.csv"),
             DataWell(edge="photo", source="static", key="photo"),
-            DataWell(edge="out", key="latest.csv"),
+            DataWell(edge="out", key="daily/${DATE}.csv"),
         ],
         callbacks=(Callback(url="https://example.org/told"),),
     )
@@ -236,7 +236,7 @@ async def test_nothing_is_written_where_a_real_run_would_write(bench: Bench) -> 
     assert {one.status for one in told.values()} == {"success"}
     assert len(told["reads"].rows) == 10
     assert bench.store._objects == before
-    assert not bench.world.poster.posts  # type: ignore[attr-defined]
+    assert not bench.world.poster.posted  # type: ignore[attr-defined]
 
 
 async def test_a_static_object_that_is_not_there_is_told(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from pupload.api import exporting, streams
 from pupload.api import web as shared
 from pupload.api.flow import (
     answering,
+    dry_runs,
     feeding,
     happenings,
     models,
@@ -562,6 +563,7 @@ ROUTES = (
         summary="Remove a secret",
     ),
     *tables.ROUTES,
+    *dry_runs.ROUTES,
     *overview.ROUTES,
     *queue.ROUTES,
 )
