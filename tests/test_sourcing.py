@@ -1,6 +1,7 @@
 """The operator's file of sources."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,13 +9,18 @@ from pupload import errors, sourcing
 from pupload.settings import Settings
 
 
+def the_settings(**given: Any) -> Settings:
+    """Theirs, and else the usual ones."""
+    return Settings(**given)
+
+
 def test_there_are_none_unless_somebody_says(tmp_path: Path) -> None:
-    assert sourcing.known(Settings()) == ()
+    assert sourcing.known(the_settings()) == ()
 
 
 def test_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "sources.yaml"
-    settings = Settings(sources=path)
+    settings = the_settings(sources=path)
     path.write_text("Sources:\n  - Name: local\n    Type: fs\n    Path: /srv/flows\n    Interval: 60s\n")
     (found,) = sourcing.known(settings)
     assert (found.name, found.interval_seconds) == ("local", 60.0)

@@ -82,8 +82,8 @@ class SyncReport:
 Meaning = Callable[[bool], sources.Interpreter]
 """Makes what tells the meaning of one tree, which is a project's or not."""
 
-SMALL_BYTES = 4096
-"""A file up to here is read in some milliseconds, and so at once; others beside the event loop."""
+READ_SECONDS = 120.0
+"""For the meaning of all files: small ones that take long are bombs."""
 
 
 class _Moved(Exception):
@@ -96,9 +96,23 @@ class _State:
 
     report: SyncReport | None = None
     error: str = ""
-    settled: tuple[str, Mapping[str, int]] | None = None
-    """The revision of the tree, and those of the flows once all of it was saved."""
+    last: "_Last | None" = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass
+class _Last:
+    """The files as they were read last, and what became of them."""
+
+    tree: Tree
+    """Without the files."""
+    project: bool
+    reading: sources.Reading | None = None
+    """What they mean, for as long as there is something to do about it."""
+    refusal: str = ""
+    """Why they cannot be read."""
+    flows: Mapping[str, int] | None = None
+    """The revisions of the source's flows, once all was done."""
 
 
 class Sources:
@@ -206,27 +220,39 @@ class Sources:
 
     async def _round(self, source: Source, state: _State) -> SyncReport:
         before = await self._saved(source)
-        revisions = {name: this.revision for name, this in before.items()}
-        known = state.settled[0] if state.settled and state.settled[1] == revisions else ""
+        last = state.last
+        done = last is not None and last.flows == {name: this.revision for name, this in before.items()}
+        usable = last is not None and (done or last.reading is not None or last.refusal)
+        known = last.tree.revision if last is not None and usable else ""
         tree = await self._readers[source.type].read(source, known=known)
-        if tree is None:
-            assert state.report is not None, "what is known was read"
+        if tree is not None:
+            last = state.last = await self._read(tree)
+        assert last is not None, "what is known was read"
+        if last.refusal:
+            raise errors.SourceUnavailable(source=source.name, reason=last.refusal)
+        if last.reading is None:
+            assert state.report is not None, "it was read, and all of it was done"
             return replace(state.report, at=self._clock.now(), created=(), changed=(), gone=())
-        reading = await self._read(tree)
-        work = _Work(source, tree, reading, before, self._flows)
+        work = _Work(source, last, last.reading, before, self._flows)
         await work.save_all()
         await work.retire_rest()
-        report = work.report(self._clock.now())
-        settled = {name: this.revision for name, this in work.after.items()}
-        state.settled = (tree.revision, settled) if work.is_done else None
-        return report
+        if work.is_done:
+            last.reading = None
+            last.flows = {name: this.revision for name, this in work.after.items()}
+        return work.report(self._clock.now())
 
-    async def _read(self, tree: Tree) -> sources.Reading:
+    async def _read(self, tree: Tree) -> _Last:
         """What the files mean: read one by one, that whoever else has long reckonings gets a turn between them."""
-        interpreter = self._meaning(sources.is_project([file.path for file in tree.files]))
-        for file in tree.files:
-            await aside.aside(partial(interpreter.take, file), large=len(file.data) > SMALL_BYTES)
-        return await aside.aside(interpreter.reading, large=len(tree.files) > 1)
+        last = _Last(tree=replace(tree, files=()), project=sources.is_project([file.path for file in tree.files]))
+        interpreter = self._meaning(last.project)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                for file in tree.files:
+                    await aside.aside(partial(interpreter.take, file), large=True)
+                last.reading = await aside.aside(interpreter.reading, large=True)
+        except TimeoutError:
+            last.refusal = f"its files take longer than {READ_SECONDS:g} s to read; name a folder in it"
+        return last
 
     async def _saved(self, source: Source) -> dict[str, saved.SavedFlow]:
         """The flows of the source, by their full names."""
@@ -262,19 +288,19 @@ class _Work:
     def __init__(
         self,
         source: Source,
-        tree: Tree,
+        last: _Last,
         reading: sources.Reading,
         before: Mapping[str, saved.SavedFlow],
         flows: Flows,
     ) -> None:
         self._source = source
-        self._tree = tree
+        self._tree = last.tree
         self._reading = reading
         self._before = before
         self._flows = flows
-        self._problems = [*tree.problems, *reading.problems]
+        self._problems = [*last.tree.problems, *reading.problems]
         self._warnings: list[Problem] = []
-        self._project = sources.is_project([file.path for file in tree.files])
+        self._project = last.project
         self.after = dict(before)
         self._there: set[str] = set()
         self._created: list[str] = []

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pupload.adapters.git.repository import GitSource
 from pupload.api.flow.sourced import Interpreter
 from pupload.domain import saved
 from pupload.domain.sources import Kind, Source, Tree
+from pupload.service import sources as service
 from pupload.service.flows import Draft, Flows
 from pupload.service.sources import PATIENCE, Sources, SyncReport
 from tests.adapters.git.repositories import Repository
@@ -479,3 +481,31 @@ async def test_a_commit_stands_in_every_version(
     assert [each.number for each in await flows.versions("pinned/backup/daily")] == [1]
     assert (sources.get("pinned").commit, sources.get("team").commit) == (first, made.git("rev-parse", "HEAD"))
     assert second != first
+
+
+async def test_files_that_take_long_are_given_up_once(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = "".join(f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n" for before, name in pairwise("abcdefghi"))
+    folder.put("bomb.yaml", "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + bomb + "# " + "words" * 200)
+    folder.put("good.yaml", a_text())
+    sources = folder.sources()
+    assert places(await look(sources)) == ["bomb.yaml:1"]
+    folder.put("other.yaml", a_text())
+    with monkeypatch.context() as patched:
+        patched.setattr(service, "READ_SECONDS", 0.01)
+        assert "take longer than 0.01 s" in (await look(sources)).error
+        patched.setattr(sources, "_read", None)
+        assert "take longer than 0.01 s" in (await look(sources)).error
+    assert await folder.versions() == {"default/good": 1}
+
+
+async def test_what_cannot_be_saved_is_not_read_again_to_be_tried_again(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.put("daily.yaml", a_text(uses="no/such"))
+    sources = folder.sources()
+    assert places(await look(sources)) == ["daily.yaml:3"]
+    with monkeypatch.context() as patched:
+        patched.setattr(sources, "_read", None)
+        assert places(await look(sources)) == ["daily.yaml:3"]
+    folder.put("node_defs/such.yaml", DEFINITION.replace("pupload\nName: resize", "no\nName: such"))
+    assert (await look(sources)).created == ["default/daily"]
