@@ -196,7 +196,7 @@ def _names(url: str, flows: set[str]) -> Mapping[str, str]:
 
 def _show_days(out: Output, days: Sequence[Answer]) -> None:
     most = max([each["Total"] for each in days], default=0)
-    rows = []
+    rows: list[tuple[str | Text, ...]] = []
     for each in days:
         weekday = date.fromisoformat(each["Date"]).strftime("%a")
         counts = [str(each[name]) if each[name] else "-" for name in ("Success", "Failed", "Cancelled", "Running")]

@@ -157,3 +157,22 @@ async def test_runs_of_a_saved_flow_are_found(state: Bench) -> None:
     loaded = await state.runs.load("run_1")
     assert loaded.plan.provenance == plan.Provenance(flow=DAILY.id, version=2)
     assert loaded.plan.labels == {"tenant": "one"}
+
+
+async def test_all_flows_are_gone_through_with_their_latest_contents(state: Bench) -> None:
+    assert (await state.saved.revisions(), await state.saved.latest()) == ({}, [])
+    flows = [another(number) for number in range(5)]
+    for each in flows:
+        await state.saved.put(each, replace(FIRST, flow=each.id), CONTENT)
+    newer = replace(CONTENT, definitions=())
+    changed = replace(flows[2], revision=2, version=2)
+    await state.saved.put(changed, replace(FIRST, flow=changed.id, number=2), newer)
+    told = replace(flows[3], revision=2, description="only that")
+    await state.saved.put(told)
+    await state.saved.remove(flows[4].id)
+    await state.again()
+    assert await state.saved.revisions() == {each.id: 1 for each in flows[:2]} | {changed.id: 2, told.id: 2}
+    found = [(each, CONTENT) for each in flows[:2]] + [(changed, newer), (told, CONTENT)]
+    assert await state.saved.latest() == [(each.id, each, content) for each, content in found]
+    assert [flow_id for flow_id, _, _ in await state.saved.latest(limit=2)] == [each.id for each in flows[:2]]
+    assert [flow_id for flow_id, _, _ in await state.saved.latest(after=changed.id)] == [told.id]

@@ -5,7 +5,6 @@ Runs that have ended are counted from the index `runs_ended` alone: a run is put
 costs nothing while the run goes on. Those that go on are few, and found by their status.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -18,7 +17,7 @@ from pupload.adapters.db import codec, retention, sqlite
 from pupload.adapters.db.session import Readers, Session
 from pupload.adapters.db.statements import NOUGHT, RUN
 from pupload.adapters.db.tables import runs
-from pupload.domain import run
+from pupload.domain.run import Status
 
 # ── The statements ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -42,6 +41,8 @@ def _of_the_files(_element: Any, _compiler: Any, **_: Any) -> str:
 
 SIZE = select(_Size())
 
+ENDED, GOING = (Status.COMPLETE, Status.ERROR, Status.STOPPED), (Status.WAITING, Status.RUNNING)
+
 _DAY: Any = literal_column("86400000000", BigInteger)
 _LIMIT: Any = bindparam("limit")
 _day = runs.c.started_at.op("/")(_DAY)  # of whole numbers, both databases give a whole one
@@ -49,14 +50,21 @@ _count = func.count()
 _there = runs.c.doomed_at.is_(None)
 _since = runs.c.started_at >= bindparam("since")
 _over = runs.c.finished_at.is_not(None)
-_going = runs.c.status.in_([bindparam("one"), bindparam("other")])
+_going = runs.c.status.in_([bindparam(status.value) for status in GOING])
 
-DAYS = tuple(
-    select(_day, runs.c.status, _count).where(these, _since, _there).group_by(_day, runs.c.status)
-    for these in (_over, _going)
+
+def _counts(statuses: Sequence[Status]) -> tuple[Any, ...]:
+    """How many are in each: one column for each is quicker than a row, for which runs have to be sorted."""
+    return tuple(_count.filter(runs.c.status == bindparam(status.value)) for status in statuses)
+
+
+DAYS = (
+    select(_day, *_counts(ENDED)).where(_over, _since, _there).group_by(_day),
+    select(_day, *_counts(GOING)).where(_going, _since, _there).group_by(_day),
 )
-STATUSES = tuple(
-    select(runs.c.status, _count).where(these, _since, _there).group_by(runs.c.status) for these in (_over, _going)
+STATUSES = (
+    select(NOUGHT, *_counts(ENDED)).where(_over, _since, _there),
+    select(NOUGHT, *_counts(GOING)).where(_going, _since, _there),
 )
 """Of those that have ended, and of those that go on: each finds its rows by an index."""
 FAILING = (
@@ -85,7 +93,8 @@ KIN = tuple(
 )
 """The first of the family, and all others."""
 
-_GOING = {"one": run.Status.WAITING.value, "other": run.Status.RUNNING.value}
+_GOING = {status.value: status.value for status in GOING}
+_ENDED = {status.value: status.value for status in ENDED}
 _EPOCH = date(1970, 1, 1)
 
 # ── The port ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -96,20 +105,18 @@ class Overview:
 
     _readers: Readers
 
-    async def days(self, since: datetime) -> Mapping[date, Mapping[run.Status, int]]:
+    async def days(self, since: datetime) -> Mapping[date, Mapping[Status, int]]:
         """See `ports.Overview.days`."""
-        found: dict[date, Counter[run.Status]] = defaultdict(Counter)
-        for day, status, count in await self._counted(DAYS, since):
-            found[_EPOCH + timedelta(days=day)][run.Status(status)] += count
-        return found
+        found = await self._counted(DAYS, since)
+        return {_EPOCH + timedelta(days=day): counts for day, counts in found.items()}
 
-    async def statuses(self, since: datetime) -> Mapping[run.Status, int]:
+    async def statuses(self, since: datetime) -> Mapping[Status, int]:
         """See `ports.Overview.statuses`."""
-        return Counter({run.Status(status): count for status, count in await self._counted(STATUSES, since)})
+        return (await self._counted(STATUSES, since)).get(0, {})
 
     async def failing(self, since: datetime, *, limit: int = 100) -> Sequence[tuple[str, int]]:
         """See `ports.Overview.failing`."""
-        wanted = {"since": codec.micros(since), "status": run.Status.ERROR.value, "limit": limit}
+        wanted = {"since": codec.micros(since), "status": Status.ERROR.value, "limit": limit}
         rows = await self._readers.do(lambda session: session.run(FAILING, wanted).fetchall())
         return [(flow_id, count) for flow_id, count in rows]
 
@@ -120,7 +127,7 @@ class Overview:
 
     async def active(self) -> int:
         """See `ports.Overview.active`."""
-        wanted = {"status": run.Status.RUNNING.value}
+        wanted = {"status": Status.RUNNING.value}
         return int((await self._readers.do(lambda session: session.run(ACTIVE, wanted).fetchone()))[0])
 
     async def size(self) -> int:
@@ -137,11 +144,18 @@ class Overview:
 
         return await self._readers.do(find)
 
-    async def _counted(self, statements: Sequence[Executable], since: datetime) -> Sequence[Any]:
+    async def _counted(self, statements: Sequence[Executable], since: datetime) -> Mapping[int, Mapping[Status, int]]:
+        """By the first column of the rows; where there are none, nothing is told."""
+        ended, going = statements
         wanted = {"since": codec.micros(since)}
 
-        def count(session: Session) -> list[Any]:
-            ended, going = statements
-            return [*session.run(ended, wanted).fetchall(), *session.run(going, {**wanted, **_GOING}).fetchall()]
+        def count(session: Session) -> Mapping[int, Mapping[Status, int]]:
+            found: dict[int, dict[Status, int]] = {}
+            for statement, statuses, given in ((ended, ENDED, _ENDED), (going, GOING, _GOING)):
+                for first, *counts in session.run(statement, wanted | given):
+                    there = {status: number for status, number in zip(statuses, counts, strict=True) if number}
+                    if there:
+                        found.setdefault(first, {}).update(there)
+            return found
 
         return await self._readers.do(count)

@@ -72,13 +72,14 @@ VERSION = select(saved_versions.c.id, saved_versions.c.about, saved_versions.c.b
 )
 
 REVISIONS = select(saved_flows.c.id, saved_flows.c.revision)
+_others = saved_versions.alias("others")
 _newest = (
-    select(func.max(saved_versions.c.number)).where(saved_versions.c.flow_id == saved_flows.c.id).scalar_subquery()
-)
+    select(func.max(_others.c.number)).where(_others.c.flow_id == saved_flows.c.id).correlate(saved_flows)
+).scalar_subquery()
 LATEST = (
     select(saved_flows.c.id, saved_flows.c.blob, saved_versions.c.id, saved_versions.c.blob)
-    .join(saved_versions, (saved_versions.c.flow_id == saved_flows.c.id) & (saved_versions.c.number == _newest))
-    .where(saved_flows.c.id > bindparam("after"))
+    .select_from(saved_flows.join(saved_versions, saved_versions.c.flow_id == saved_flows.c.id))
+    .where(saved_versions.c.number == _newest, saved_flows.c.id > bindparam("after"))
     .order_by(saved_flows.c.id)
     .limit(bindparam("limit"))
     .offset(NOUGHT)

@@ -64,7 +64,8 @@ runs = Table(
     Index("runs_doomed", "doomed_at", **_where("doomed_at IS NOT NULL")),
     Index("runs_by_family", "family", **_where("family IS NOT NULL")),
     Index(
-        *("runs_ended", "started_at", "status", "flow_id"), **_where("finished_at IS NOT NULL AND doomed_at IS NULL")
+        *("runs_ended", "started_at", "status", "flow_id", "finished_at", "doomed_at"),
+        **_where("finished_at IS NOT NULL AND doomed_at IS NULL"),
     ),
     Index("runs_by_age", "created_at", "id"),
     Index("runs_by_status", "status", "created_at", "id"),
