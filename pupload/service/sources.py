@@ -383,7 +383,7 @@ class _Work:
             self._problems += [self._finding(found, each.path, each.description) for each in error.findings]
         except errors.Conflict as error:
             await self._conflict(name, found, error)
-        except errors.Refused as error:
+        except (errors.Refused, errors.Damaged) as error:
             self._problems.append(Problem(path=found.path, text=str(error)))
         else:
             self._note(name, before, view.flow)

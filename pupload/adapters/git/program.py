@@ -26,7 +26,8 @@ MOST_PACK_BYTES = 512 * 1024 * 1024
 MOST_WORDS = 300
 """Letters of what it says when it fails."""
 
-_LIMITED = 'ulimit -c 0 && ulimit -f "$1" && ulimit -v "$2" && shift 2 && exec "$@"'
+_LIMITED = 'for limit in "-c 0" "-f $1" "-v $2"; do ulimit $limit 2>/dev/null; done; shift 2; exec "$@"'
+"""Systems that do not know a limit go without it."""
 
 _CONFIG = {
     "core.hooksPath": "/dev/null",
@@ -96,18 +97,18 @@ class Git:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=self._environment(),
+            env=self._environment(Path(program).parent),
             cwd=self.home,
             start_new_session=True,
         )
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, programs: Path) -> dict[str, str]:
         config = {**_CONFIG, **self.config}
         told = {"GIT_CONFIG_COUNT": str(len(config))}
         for number, (name, value) in enumerate(config.items()):
             told |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
         return told | {
-            "PATH": os.defpath + ":/usr/local/bin",
+            "PATH": f"{programs}:{os.defpath}",
             "HOME": str(self.home),
             "LC_ALL": "C",
             "GIT_ALLOW_PROTOCOL": "https:http:ssh:file",
