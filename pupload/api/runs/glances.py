@@ -127,12 +127,13 @@ async def is_ending(services: Services, this: RunSummary) -> bool:
 
 
 async def _recent(services: Services, this: RunSummary, names: Any) -> models.RecentRun:
+    word = wire.word_of(this, ending=await is_ending(services, this))
     return models.RecentRun(
         run_id=this.id,
         pipeline_id=wire.pipeline_of(this.id, this.flow_id),
         pipeline_name=names.get(this.flow_id, this.flow),
-        status=wire.word_of(this, ending=await is_ending(services, this)),
-        error=this.error or msgspec.UNSET,
+        status=word,
+        error=wire.error_of(word, this.error),
         started_at=wire.maybe(this.started_at) or msgspec.UNSET,
         finished_at=wire.maybe(this.finished_at) or msgspec.UNSET,
     )

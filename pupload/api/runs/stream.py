@@ -25,8 +25,6 @@ from pupload.service.feed import Feed, Group, Told
 KEPT = 4096
 """Messages that were looked up for, kept for the next listener."""
 
-CANCELLED = "cancelled by user"
-
 _Kept = OrderedDict[str, tuple[bytes, ...]]
 
 _kept: WeakKeyDictionary[Feed, _Kept] = WeakKeyDictionary()
@@ -80,7 +78,7 @@ def _event(news: ports.News) -> models.Event | None:
         case events.RunFailed(error=error):
             return _made(news, "run.failed", what.at, status=wire.FAILED, error=error)
         case events.RunStopped():
-            return _made(news, "run.failed", what.at, status=wire.CANCELLED, error=CANCELLED)
+            return _made(news, "run.failed", what.at, status=wire.CANCELLED, error=wire.CANCELLED_BY)
     return None
 
 

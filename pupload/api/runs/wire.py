@@ -15,6 +15,9 @@ from pupload.service.tables import Told
 
 PENDING, RUNNING, SUCCESS, FAILED, CANCELLED = "pending", "running", "success", "failed", "cancelled"
 
+CANCELLED_BY = "cancelled by user"
+"""The error of a run that was."""
+
 _ENDED = {Status.COMPLETE: SUCCESS, Status.ERROR: FAILED, Status.STOPPED: CANCELLED}
 
 _encoder = msgspec.json.Encoder()
@@ -62,10 +65,10 @@ def write_line(this: RunSummary, *, ending: bool) -> models.RunLine:
     return models.RunLine(
         id=this.id,
         pipeline_id=pipeline_of(this.id, this.flow_id),
-        status=word_of(this, ending=ending),
+        status=(word := word_of(this, ending=ending)),
         started_at=maybe(this.started_at),
         finished_at=maybe(this.finished_at),
-        error=this.error or msgspec.UNSET,
+        error=error_of(word, this.error),
     )
 
 
@@ -76,15 +79,20 @@ def word_of(this: RunSummary, *, ending: bool) -> str:
     return CANCELLED if ending else PENDING if this.started_at is None else RUNNING
 
 
+def error_of(word: str, error: str) -> str | msgspec.UnsetType:
+    """What went wrong in a run with this status; nothing where nothing did."""
+    return CANCELLED_BY if word == CANCELLED else error or msgspec.UNSET
+
+
 def write_run(this: Run, rows: Mapping[str, int]) -> models.Run:
     """A run with all attempts of its nodes; `rows` are those that nodes made, by node."""
     return models.Run(
         id=this.id,
         pipeline_id=pipeline(this),
-        status=status(this),
+        status=(word := status(this)),
         started_at=maybe(queueing.started_at(this)),
         finished_at=maybe(this.finished_at),
-        error=this.error or msgspec.UNSET,
+        error=error_of(word, this.error),
         params=dict(this.plan.params) or msgspec.UNSET,
         labels=dict(this.plan.labels) or msgspec.UNSET,
         resumed_from_run_id=this.resumed_from or msgspec.UNSET,
