@@ -9,7 +9,7 @@ import msgspec
 
 from pupload import errors, ports
 from pupload.api import exporting, streams
-from pupload.api.flwd import models, wire
+from pupload.api.flwd import jobs, models, wire
 from pupload.api.web import Services
 from pupload.domain import events, run
 from pupload.service.feed import Feed, Told
@@ -105,17 +105,14 @@ class Telling:
         self._names: dict[str, str] = {}
         self._firsts: dict[str, int] = {}
 
-    async def job_of(self, flow_id: str) -> str:
-        """The job's id; empty for a run of no saved flow, the flow's id for one that was removed."""
-        if not flow_id:
-            return ""
-        if flow_id not in self._names:
+    async def job_of(self, flow_id: str, run_id: str) -> str:
+        """The id of the job that the run is of: `jobs.id_of`."""
+        if flow_id and flow_id not in self._names:
             named = (await self._flows.names([flow_id])).get(flow_id)
-            if named is None:
-                return flow_id
-            _make_room(self._names)
-            self._names[flow_id] = named
-        return self._names[flow_id]
+            if named is not None:
+                _make_room(self._names)
+                self._names[flow_id] = named
+        return jobs.id_of(self._names, flow_id, run_id)
 
     async def first_of(self, run_id: str) -> int:
         """The number of the journal's entry with which the run started; 0 where it has not."""
@@ -132,14 +129,14 @@ class Telling:
     async def prepare(self, told: Sequence[Told]) -> None:
         """All that `write` needs to know of these."""
         for one in told:
-            await self.job_of(one.news.flow_id)
+            await self.job_of(one.news.flow_id, one.news.what.run)
             if isinstance(one.news.what, ports.Entry) and starts(one.news.what.event):
                 await self.first_of(one.news.what.run)
 
     def write(self, news: ports.News) -> bytes:
         """The frames of news, for which this was prepared; nothing where this surface tells nothing of it."""
         what = news.what
-        job_id = self._names.get(news.flow_id, news.flow_id)
+        job_id = jobs.id_of(self._names, news.flow_id, what.run)
         first = isinstance(what, ports.Entry) and self._firsts.get(what.run) == what.seq and starts(what.event)
         return frames(list(of(what, job_id, first=first)), str(news.place))
 

@@ -1,6 +1,6 @@
 """Jobs: saved flows that are where they were found."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from aiohttp import web
 
@@ -36,6 +36,15 @@ async def every(
         seen += len(page.flows)
         if len(page.flows) < flows.MAX_PAGE:
             return
+
+
+def id_of(names: Mapping[str, str], flow_id: str, run_id: str) -> str:
+    """
+    The id of the job that a run is of, where these are the names of saved flows.
+
+    Where the flow was removed it is the flow's own id; a run of no saved flow has one with the bits of the run's.
+    """
+    return names.get(flow_id) or flow_id or saved.new_id(run_id)
 
 
 def flow_of(this: Run) -> str:

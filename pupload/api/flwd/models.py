@@ -91,7 +91,11 @@ class StartedRun(Answer, frozen=True, kw_only=True):
 
 
 class Run(StartedRun, frozen=True, kw_only=True):
-    """A run as lists show it. `job_id` is empty where it is of no saved flow, and an id where that was removed."""
+    """
+    A run as lists show it.
+
+    `job_id` is `flow_…` where the saved flow was removed, and where there never was one: that is no other run's then.
+    """
 
     finished_at: Moment | Maybe = msgspec.UNSET
 
@@ -114,7 +118,7 @@ class RunResult(Answer, frozen=True, kw_only=True):
 
 
 class RunDetails(Run, frozen=True, kw_only=True):
-    """A run as it stands. `result` is there when it is over, `error` where it failed or was cancelled."""
+    """A run as it stands. `result` is there when it is over, `error` where it failed."""
 
     args: dict[str, Any]
     result: RunResult | Maybe = msgspec.UNSET

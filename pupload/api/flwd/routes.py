@@ -100,7 +100,7 @@ async def list_runs(request: web.Request) -> web.Response:
         offset=offset,
     )
     names = await services.flows.names(one.flow_id for one in page.runs if one.flow_id)
-    lines = [wire.run_line(one, names.get(one.flow_id, one.flow_id)) for one in page.runs]
+    lines = [wire.run_line(one, jobs.id_of(names, one.flow_id, one.id)) for one in page.runs]
     return _answer(models.RunList(runs=lines, total=page.total))
 
 
@@ -119,7 +119,7 @@ async def get_run(request: web.Request) -> web.Response:
     came = await services.results.of(this.id) if this.status.terminal else None
     flow_id = jobs.flow_of(this)
     names = await services.flows.names([flow_id] if flow_id else [])
-    return _answer(wire.run_details(this, names.get(flow_id, flow_id), came))
+    return _answer(wire.run_details(this, jobs.id_of(names, flow_id, this.id), came))
 
 
 async def cancel_run(request: web.Request) -> web.Response:

@@ -128,7 +128,7 @@ class _Following:
     async def batches(self) -> AsyncIterator[Sequence[bytes]]:
         """Frames; none of these groups is empty. Comes to an end with the run."""
         run_id = self._run.id
-        self._job_id = await self._telling.job_of(jobs.flow_of(self._run))
+        self._job_id = await self._telling.job_of(jobs.flow_of(self._run), run_id)
 
         def wanted(news: ports.News) -> bool:
             return news.what.run == run_id
