@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from pupload import errors
 from pupload.domain import saved, sources
@@ -101,6 +102,20 @@ class _State:
 
 
 @dataclass
+class _Done:
+    """The names of the flows that were saved or shut, however often it was begun anew."""
+
+    created: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+
+    def told(self) -> dict[str, Any]:
+        """As a report has them."""
+        changed = self.changed - self.created
+        return {"created": sorted(self.created), "changed": sorted(changed), "gone": sorted(self.gone)}
+
+
+@dataclass
 class _Last:
     """The files as they were read last, and what became of them."""
 
@@ -170,6 +185,14 @@ class Sources:
 
     async def _shut_others(self) -> None:
         """Shuts the flows of sources that are not named any more: nobody would ever look after them."""
+        while True:
+            try:
+                return await self._shut_all_others()
+            except errors.TryLater as error:
+                log.warning("shutting the flows of sources that are no more is put off: %s", error)
+                await sleep(self._clock, AGAIN_SECONDS)
+
+    async def _shut_all_others(self) -> None:
         seen = 0
         while True:
             page = await self._flows.list(limit=MAX_PAGE, offset=seen)
@@ -211,14 +234,15 @@ class Sources:
             return report
 
     async def _patiently(self, source: Source, state: _State) -> SyncReport:
+        done = _Done()
         for _ in range(PATIENCE):
             try:
-                return await self._round(source, state)
+                return await self._round(source, state, done)
             except _Moved:
                 continue
         raise errors.SourceUnavailable(source=source.name, reason="others save its flows all the time")
 
-    async def _round(self, source: Source, state: _State) -> SyncReport:
+    async def _round(self, source: Source, state: _State, so_far: _Done) -> SyncReport:
         before = await self._saved(source)
         last = state.last
         done = last is not None and last.flows == {name: this.revision for name, this in before.items()}
@@ -232,8 +256,8 @@ class Sources:
             raise errors.SourceUnavailable(source=source.name, reason=last.refusal)
         if last.reading is None:
             assert state.report is not None, "it was read, and all of it was done"
-            return replace(state.report, at=self._clock.now(), created=(), changed=(), gone=())
-        work = _Work(source, last, last.reading, before, self._flows)
+            return replace(state.report, at=self._clock.now(), **so_far.told())
+        work = _Work(source, last, last.reading, before, self._flows, so_far)
         await work.save_all()
         await work.retire_rest()
         if work.is_done:
@@ -292,6 +316,7 @@ class _Work:
         reading: sources.Reading,
         before: Mapping[str, saved.SavedFlow],
         flows: Flows,
+        done: _Done,
     ) -> None:
         self._source = source
         self._tree = last.tree
@@ -303,9 +328,7 @@ class _Work:
         self._project = last.project
         self.after = dict(before)
         self._there: set[str] = set()
-        self._created: list[str] = []
-        self._changed: list[str] = []
-        self._gone: list[str] = []
+        self._done = done
 
     async def save_all(self) -> None:
         """Saves each flow that was found; what keeps one from it is a problem. Raises `_Moved`."""
@@ -334,7 +357,7 @@ class _Work:
                 self.after[name] = await self._flows.retire(this)
             except (errors.FlowChanged, errors.UnknownSavedFlow) as error:
                 raise _Moved from error
-            self._gone.append(name)
+            self._done.gone.add(name)
 
     @property
     def is_done(self) -> bool:
@@ -348,9 +371,7 @@ class _Work:
             commit=self._tree.commit,
             at=now,
             flows=sum(not this.gone for this in self.after.values()),
-            created=self._created,
-            changed=self._changed,
-            gone=self._gone,
+            **self._done.told(),
             problems=_few(self._problems),
             warnings=_few(self._warnings),
         )
@@ -392,9 +413,9 @@ class _Work:
     def _note(self, name: str, before: saved.SavedFlow | None, now: saved.SavedFlow) -> None:
         self.after[name] = now
         if before is None:
-            self._created.append(name)
+            self._done.created.add(name)
         elif before != now:
-            self._changed.append(name)
+            self._done.changed.add(name)
 
     async def _conflict(self, name: str, found: Found, error: errors.Conflict) -> None:
         """Tells whose the name is. Raises `_Moved` where it is our own, or nobody's any more."""

@@ -6,7 +6,6 @@ on. Node definitions in files of their own are for all flows of the source; a pr
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 from pupload import errors
 from pupload.api import documents
@@ -15,8 +14,6 @@ from pupload.domain import saved, sources
 from pupload.domain.flow import Flow, Store, with_stores
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.sources import File, Found, Problem
-
-T = TypeVar("T")
 
 _ANYBODY = "00000000-0000-0000-0000-000000000000"
 
