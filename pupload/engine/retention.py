@@ -45,8 +45,8 @@ KEPT_COMMITS = 200_000
 AT_ONCE = 100
 """Runs in one round."""
 
-DOOMED_AT_ONCE = 500
-"""Runs that one commit takes out of everybody's sight: some ten milliseconds of the writer."""
+DOOMED_AT_ONCE = 100
+"""Runs that one commit takes out of everybody's sight: some milliseconds of the writer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

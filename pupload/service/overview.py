@@ -1,5 +1,6 @@
 """All runs and flows at a glance: what happened by day, what goes wrong, what there is, and how much of it."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -146,19 +147,23 @@ class Overview:
     async def dashboard(self) -> Dashboard:
         """Everything at a glance."""
         now = self._clock.now()
-        outlines = await self._outlines.all()
         since = _midnight(now) - timedelta(days=_TREND_DAYS - 1)
-        failing = await self._runs.failing(since, limit=MOST_FLOWS)
+        outlines, trends, failing, recent, last, running = await asyncio.gather(
+            self._outlines.all(),
+            self._days(now, _TREND_DAYS),
+            self._runs.failing(since, limit=MOST_FLOWS),
+            self._runs.list(limit=_RECENT),
+            self._runs.statuses(now - timedelta(days=1)),
+            self._runs.under_way(limit=MOST_FLOWS),
+        )
         there = [(outlines[flow_id].flow, count) for flow_id, count in failing if flow_id in outlines]
-        recent = await self._runs.list(limit=_RECENT)
-        last = await self._runs.statuses(now - timedelta(days=1))
         return Dashboard(
             flows=[_line(each) for each in list(outlines.values())[:MOST_FLOWS]],
             flows_total=len(outlines),
             recent=recent.runs,
-            trends=await self._days(now, _TREND_DAYS),
+            trends=trends,
             failing=[Failing(flow_id=flow.id, name=flow.full_name, count=count) for flow, count in there[:_FAILING]],
-            running=await self._runs.under_way(limit=MOST_FLOWS),
+            running=running,
             day_total=sum(last.values()),
             day_success=last.get(Status.COMPLETE, 0),
             day_failed=last.get(Status.ERROR, 0),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Executable, bindparam, func, literal_column, select
+from sqlalchemy import BigInteger, Executable, Text, bindparam, func, literal_column, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -67,11 +67,15 @@ STATUSES = (
     select(NOUGHT, *_counts(GOING)).where(_going, _since, _there),
 )
 """Of those that have ended, and of those that go on: each finds its rows by an index."""
+_NOTHING: Any = literal_column("''", Text)
+_flow, _status = (func.coalesce(column, _NOTHING) for column in (runs.c.flow_id, runs.c.status))
+"""Written so that no index of flows or states is taken for it: that of ended runs is quicker, for it needs no rows."""
 FAILING = (
-    select(runs.c.flow_id, _count)
-    .where(_over, _there, _since, runs.c.status == bindparam("status"), runs.c.flow_id.is_not(None))
-    .group_by(runs.c.flow_id)
-    .order_by(_count.desc(), runs.c.flow_id)
+    select(_flow, _count)
+    .where(_over, _there, _since, _status == bindparam("status"))
+    .group_by(_flow)
+    .having(_flow != _NOTHING)
+    .order_by(_count.desc(), _flow)
     .limit(_LIMIT)
     .offset(NOUGHT)
 )
