@@ -57,8 +57,8 @@ from pupload.service.overview import Overview
 from pupload.service.presenting import Presenter
 from pupload.service.projects import Projects
 from pupload.service.queue import Queue
-from pupload.service.runs import Runs, Terms
 from pupload.service.results import Results
+from pupload.service.runs import Runs, Terms
 from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
 from pupload.service.sources import Sources
@@ -303,7 +303,7 @@ async def an_engine(where: str | Path, root: Path, script: containers.Script) ->
 
 
 async def engine_transitions_per_second(
-    where: str | Path, root: Path, *, runs: int = 64, nodes: int = 10
+    where: str | Path, root: Path, *, runs: int = 64, nodes: int = 40
 ) -> dict[str, float]:
     """The same with the whole engine: directories, files, logs and a store in memory, containers that are functions."""
     this = chain(nodes)
