@@ -216,10 +216,8 @@ class Attempts:
             # It takes no room.
             await self._tell(run, work, done)
             return
-        held = attempt.admitted_at is not None
-        async with self._admission.place(
-            ref, tier, held=held, keeper=work, rank=Rank.of(self._driver.live.get(run.id, run))
-        ):
+        held, rank = attempt.admitted_at is not None, Rank.of(self._driver.live.get(run.id, run))
+        async with self._admission.place(ref, tier, held=held, keeper=work, rank=rank):
             work.phase = Phase.STAGING
             if attempt.admitted_at is None:
                 # It becomes durable while the inputs are brought; nothing starts before.

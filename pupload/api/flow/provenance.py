@@ -4,23 +4,18 @@ from typing import Any
 
 from pupload.api.flow import models
 from pupload.domain import priority
-from pupload.domain.plan import Plan
 from pupload.service import views
 
 
-def write(plan: Plan) -> dict[str, Any]:
-    """The fields of FlowRun that say it; none for a run of no saved flow that has no labels."""
-    found: dict[str, Any] = {}
-    if plan.provenance is not None:
-        found = {"FlowID": plan.provenance.flow, "FlowVersion": plan.provenance.version}
-    return {**found, "Labels": dict(plan.labels)} if plan.labels else found
-
-
-def write_queue(view: views.RunView) -> dict[str, Any]:
-    """The fields of FlowRun about its priority and its place in the queue; none for most."""
-    found: dict[str, Any] = {}
-    if value := priority.of(view.run):
+def write(view: views.RunView) -> dict[str, Any]:
+    """The fields of FlowRun that say it; none for a run of no saved flow that has no labels, as most have no others."""
+    this, found = view.run, dict[str, Any]()
+    if this.plan.provenance is not None:
+        found = {"FlowID": this.plan.provenance.flow, "FlowVersion": this.plan.provenance.version}
+    if this.plan.labels:
+        found["Labels"] = dict(this.plan.labels)
+    if value := priority.of(this):
         found["Priority"] = value
-    if (since := view.run.queued_at) is not None and not view.run.status.terminal:
-        found["Queued"] = models.Queued(Since=since, Position=view.position)
+    if this.queued_at is not None and not this.status.terminal:
+        found["Queued"] = models.Queued(Since=this.queued_at, Position=view.position)
     return found

@@ -36,6 +36,7 @@ def read_order(document: Any) -> views.Order:
         params=dict(asked.Params),
         warnings=tuple(warnings),
         priority=asked.Priority,
+        memoize=asked.Memoize,
     )
 
 
@@ -236,8 +237,7 @@ def write_run(view: views.RunView, *, origin: str = "") -> models.FlowRun:
         Warnings=[*view.warnings, *_warnings(this)],
         Params=dict(this.plan.params) or msgspec.UNSET,
         Page=repeating.write_page(view.page),
-        **provenance.write(this.plan),
-        **provenance.write_queue(view),
+        **provenance.write(view),
         ResumedFrom=(not this.plan.replays and this.resumed_from) or msgspec.UNSET,
         ReplayOf=(this.plan.replays and this.resumed_from) or msgspec.UNSET,
     )
