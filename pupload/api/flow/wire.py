@@ -47,9 +47,8 @@ def read_flow(document: Any, *, warnings: list[str] | None = None, yaml: bool = 
 
 def read_definition(document: Any, *, warnings: list[str] | None = None, yaml: bool = False) -> nodedef.NodeDef:
     """A node definition. Unknown fields go to `warnings`. Raises `errors.Malformed`."""
-    return definition_of(
-        reading.read(models.NodeDef, document, warnings=[] if warnings is None else warnings, yaml=yaml)
-    )
+    said = [] if warnings is None else warnings
+    return definition_of(reading.read(models.NodeDef, document, warnings=said, yaml=yaml))
 
 
 def read_project(document: Any, *, project_id: str, warnings: list[str] | None = None) -> ports.Project:
