@@ -168,6 +168,7 @@ def run(
     labels: Sequence[str],
     version: int,
     priority: int | None = None,
+    memoize: bool = True,
     key: str,
 ) -> int:
     """Starts a run."""
@@ -175,6 +176,7 @@ def run(
     headers = {"Idempotency-Key": key} if key else {}
     body |= {"Version": version} if version else {}
     body |= {} if priority is None else {"Priority": priority}
+    body |= {} if memoize else {"Memoize": False}
     with _told(out, lambda finding: finding.path):
         started = _ask(url, "POST", f"{_place(flow)}/run", body, headers=headers)
     runs.show(out, started)

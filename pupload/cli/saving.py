@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pupload.cli import words
-from pupload.cli.words import Json, Params, Priority, Url
+from pupload.cli.words import Json, Memoize, Params, Priority, Url
 
 flows = typer.Typer(help="Flows that a server keeps, with every version they had.", no_args_is_help=True)
 
@@ -115,6 +115,7 @@ def flow_run(
     ] = None,
     version: Annotated[int, typer.Option("--version", help="This version in place of the latest.")] = 0,
     priority: Priority = None,
+    memoize: Memoize = True,
     key: Annotated[str, typer.Option("--key", help="Asked again with this key, it is the same run.")] = "",
     url: Url = "",
     as_json: Json = False,
@@ -130,6 +131,7 @@ def flow_run(
         labels=labels or [],
         version=version,
         priority=priority,
+        memoize=memoize,
         key=key,
     )
 

@@ -18,6 +18,9 @@ Priority = Annotated[
     int | None,
     typer.Option("--priority", min=-100, max=100, help="-100 to 100, higher ones go first. [default: the flow's]"),
 ]
+Memoize = Annotated[
+    bool, typer.Option("--memoize/--no-memoize", help="Use work again that was done before, or do all of it anew.")
+]
 Params = Annotated[
     list[str] | None,
     typer.Option(

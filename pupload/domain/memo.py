@@ -9,12 +9,13 @@ where one differs, `differences` says which. What names the run, the attempt or 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from pupload.domain import values
 from pupload.domain.artifact import Artifact
-from pupload.domain.plan import NodePlan
+from pupload.domain.plan import NodePlan, Plan
 
 SHOWN = 120
 """Characters of a component that are shown."""
@@ -153,10 +154,15 @@ def missed(components: Iterable[Component], kin: Sequence[Entry]) -> Missed:
     return Missed(nearest=nearest.source, differences=found[:MOST_TOLD], more=max(len(found) - MOST_TOLD, 0))
 
 
+def forgetful(plan: Plan) -> Plan:
+    """The plan in which every node does its work, and none of it is remembered."""
+    return replace(plan, nodes={name: values.replace(node, memoize=False) for name, node in plan.nodes.items()})
+
+
 def objection(node: NodePlan) -> str:
     """Why the node's work is never used again, in words; empty where it may be."""
     if not node.memoize:
-        return "the node or its definition says Memoize: false"
+        return "the node, its definition or the run says Memoize: false"
     if node.network not in ("", "none"):
         return f"it uses the network {node.network}: what comes from there may be otherwise each time"
     if node.runs:

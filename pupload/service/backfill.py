@@ -49,12 +49,14 @@ class Backfill:
         params: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
         priority: int | None = None,
+        memoize: bool = True,
         idempotency_key: str | None = None,
     ) -> Batch:
         """
         A run for each date from `first` to `last`, both included and given as YYYY-MM-DD.
 
-        Without a `priority` they come after other runs of the flow: dates of the past can wait.
+        Without a `priority` they come after other runs of the flow: dates of the past can wait. `memoize` is as
+        for `Flows.start`.
 
         Asked again with the same key, the same dates have the same runs; what was left undone is done. Raises
         `errors.Malformed` for dates that are none, are the wrong way round or too many, and as `Flows.start` does:
@@ -71,6 +73,7 @@ class Backfill:
                 labels={**(labels or {}), "backfill": batch, "date": day.isoformat()},
                 priority=priority,
                 below=BACKFILL,
+                memoize=memoize,
                 idempotency_key=f"{batch} {day.isoformat()}",
             )
             runs.append(view.run.id)

@@ -208,6 +208,7 @@ class Flows:
         labels: Mapping[str, str] | None = None,
         priority: int | None = None,
         below: int = 0,
+        memoize: bool = True,
         idempotency_key: str | None = None,
         key_of: str = "",
     ) -> RunView:
@@ -216,7 +217,8 @@ class Flows:
 
         The key is one of those of `key_of`, be it for runs of whatever flow; where that is empty, for runs of this one.
 
-        Without a `priority` it has the flow's, less what it is to be `below`.
+        Without a `priority` it has the flow's, less what it is to be `below`. Unless it is to `memoize`, every node
+        does its work, whoever did the same before.
 
         Raises `errors.Conflict` where the flow is not enabled, `errors.UnknownVersion`, and as `Runs.start` does.
         """
@@ -230,6 +232,7 @@ class Flows:
             params=params or {},
             provenance=Provenance(flow=view.flow.id, version=view.version.number),
             labels=labels or {},
+            memoize=memoize,
             priority=priorities.below(view.content.flow.priority, below) if priority is None else priority,
         )
         key = None if idempotency_key is None else f"{key_of or f'flow {view.flow.id}'} {idempotency_key}"

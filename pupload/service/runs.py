@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from pupload import errors
-from pupload.domain import flow, ids, nodedef, params, planning, priority, replaying, resuming, validation
+from pupload.domain import flow, ids, memo, nodedef, params, planning, priority, replaying, resuming, validation
 from pupload.domain import plan as plan_of
 from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin
@@ -124,7 +124,8 @@ class Runs:
             labels=order.labels,
             priority=order.priority,
         )
-        return await aside.aside(make_plan, large=_is_large(order))
+        plan = await aside.aside(make_plan, large=_is_large(order))
+        return plan if order.memoize else memo.forgetful(plan)
 
     async def status(self, run_id: str, items: Items | None = None) -> RunView:
         """

@@ -24,6 +24,8 @@ class Order:
     """The saved flow that it is."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What the run is to be known by."""
+    memoize: bool = True
+    """Whether work that was done before may be used again; else every node does its own."""
     priority: int | None = None
     """None: the flow's."""
 

@@ -110,9 +110,11 @@ class House:
 
 
 @asynccontextmanager
-async def a_house(root: Path, *, sources: Sequence[Source] = (), **app: Any) -> AsyncIterator[House]:
+async def a_house(
+    root: Path, *, sources: Sequence[Source] = (), memoize: bool = False, **app: Any
+) -> AsyncIterator[House]:
     """The server, listening, with sources that are looked at when somebody asks; `app` goes to `make_app`."""
-    async with a_bench(root) as bench:
+    async with a_bench(root, memoize=memoize) as bench:
         bench.image(IMAGE, copies("image", "resized"))
         flows = Flows(engine=bench.engine, runs=bench.runs)
         schedules = Schedules(engine=bench.engine, flows=flows)

@@ -7,7 +7,8 @@ import pytest
 
 from pupload import errors
 from pupload.adapters.memory.containers import Outcome
-from pupload.domain.run import Run
+from pupload.domain.run import Run, Status
+from pupload.service import views
 from pupload.service.why import Outcome as Told
 from pupload.service.why import Why
 from tests.bench import PNG, Bench, a_bench, copies
@@ -55,6 +56,23 @@ async def test_why_tells_that_a_node_is_never_spared(tmp_path: Path) -> None:
         _, why = await asked(bench, memoize=False)
         assert why.outcome is Told.NEVER
         assert "Memoize: false" in why.sentence
+
+
+async def test_a_run_that_is_not_to_remember_does_all_its_work(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, memoize=True) as bench:
+        bench.image(IMAGE, copies("image", "resized"))
+        await asked(bench)
+        order = views.Order(flow=a_flow(), definitions=(a_definition(),), memoize=False)
+        run = (await bench.runs.start(order)).run
+        await bench.upload(run, "resize-in", PNG)
+        run = await bench.ended(run, step=1)
+        assert (run.status, run.nodes["resize"].reused, len(run.nodes["resize"].attempts)) == (
+            Status.COMPLETE,
+            False,
+            1,
+        )
+        why = await bench.runs.why(run.id, "resize")
+        assert (why.outcome, "the run says Memoize: false" in why.sentence) == (Told.NEVER, True)
 
 
 async def test_why_tells_that_nothing_is_remembered(tmp_path: Path) -> None:

@@ -227,12 +227,14 @@ class TestFlow(Request):
     A flow to run, the node definitions it uses (beside those the server knows), and its parameters' values.
 
     Of runs that wait, those of a higher `Priority` go first: -100 to 100; else it is the flow's own, which is 0.
+    With `Memoize` false every node does its work, whoever did the same before.
     """
 
     Flow: TheFlow
     NodeDefs: list[NodeDef] = []
     Params: dict[str, AnyText] = {}
     Priority: ThePriority | None = None
+    Memoize: bool = True
 
 
 class RunParams(Request):

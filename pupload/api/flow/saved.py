@@ -84,6 +84,7 @@ async def start_flow(request: web.Request) -> web.Response:
         params=dict(asked.Params),
         labels=dict(asked.Labels),
         priority=asked.Priority,
+        memoize=asked.Memoize,
         idempotency_key=key,
     )
     return await answering.run(request, view, wait_seconds=at_most)

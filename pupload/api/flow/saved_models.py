@@ -28,12 +28,17 @@ class SaveFlow(Request):
 
 
 class StartFlow(Request):
-    """Which version of a saved flow to run, else the latest, with what; `Labels` are for whoever looks for the run."""
+    """
+    Which version of a saved flow to run, else the latest, with what; `Labels` are for whoever looks for the run.
+
+    With `Memoize` false every node does its work, whoever did the same before.
+    """
 
     Params: dict[str, AnyText] = Field(default_factory=dict)
     Version: int | None = Field(default=None, ge=1)
     Labels: dict[str, AnyText] = Field(default_factory=dict)
     Priority: ThePriority | None = None
+    Memoize: bool = True
 
 
 class RollBack(Request):

@@ -48,13 +48,15 @@ class StartBackfill(Request):
     """
     The first and the last date, both included, as YYYY-MM-DD; each run has its own as `Params.date`.
 
-    Without a `Priority` they have one that is 10 lower than the flow's.
+    Without a `Priority` they have one that is 10 lower than the flow's. With `Memoize` false every node does its work,
+    whoever did the same before.
     """
 
     StartDate: str
     EndDate: str
     Params: dict[str, AnyText] = Field(default_factory=dict)
     Priority: ThePriority | None = None
+    Memoize: bool = True
 
 
 class Schedule(Answer, frozen=True, kw_only=True):

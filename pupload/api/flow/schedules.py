@@ -76,6 +76,7 @@ async def start_backfill(request: web.Request) -> web.Response:
         asked.EndDate,
         params=dict(asked.Params),
         priority=asked.Priority,
+        memoize=asked.Memoize,
         idempotency_key=key,
     )
     dates = [day.isoformat() for day in batch.dates]

@@ -67,7 +67,9 @@ async def create_run(request: web.Request) -> web.Response:
     if key is not None:
         labels[ONCE] = told
     services = request.app[SERVICES]
-    view = await services.flows.start(found.flow.id, params=params, labels=labels, idempotency_key=key, key_of="flwd")
+    view = await services.flows.start(
+        found.flow.id, params=params, labels=labels, memoize=False, idempotency_key=key, key_of="flwd"
+    )
     earlier = view.run.plan.labels.get(ONCE, told)
     if not earlier.startswith(words):
         said = f"run {view.run.id} was started with this key, and other words"

@@ -46,7 +46,9 @@ async def get_pipeline(request: web.Request) -> web.Response:
 async def trigger(request: web.Request) -> web.Response:
     key = idempotency.key_of(request)
     params = bodies.params(await bodies.read_patiently(request))
-    view = await request.app[SERVICES].flows.start(_pipeline(request), params=params, idempotency_key=key)
+    view = await request.app[SERVICES].flows.start(
+        _pipeline(request), params=params, memoize=False, idempotency_key=key
+    )
     # What was only just saved waits for a slot, whatever has become of it since; one of an earlier request is told.
     status = wire.PENDING if not view.run.status.terminal else wire.status(view.run)
     answer = models.Triggered(id=view.run.id, pipeline_id=wire.pipeline(view.run), status=status)
@@ -111,7 +113,7 @@ async def backfill(request: web.Request) -> web.Response:
     body = await bodies.read(request)
     first, last = bodies.dates(body)
     batch = await request.app[SERVICES].backfill.start(
-        _pipeline(request), first, last, params=bodies.params(body), idempotency_key=key
+        _pipeline(request), first, last, params=bodies.params(body), memoize=False, idempotency_key=key
     )
     return shared.json_bytes(wire.encode(list(batch.runs)), status=202)
 
