@@ -169,7 +169,7 @@ class DryRuns:
 
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:
-        """One for files that are brought; gone afterwards."""
+        """One for files that are brought; gone afterwards, as at the next start."""
         folder = self._scratch / self._engine.world.ids.token()
         await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         try:

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import mmap
 import os
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -96,7 +97,10 @@ def empty(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.iterdir():
-            left.unlink()
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
     except OSError as error:
         raise errors.Misconfigured(reason=f"the folder {folder} cannot be used: {error.strerror}") from error
 

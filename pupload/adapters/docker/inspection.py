@@ -32,7 +32,7 @@ class Bounds:
 
 _IMAGE = re.compile(r"sha256:[0-9a-f]{64}")
 _USER = re.compile(r"[0-9]{1,10}:[0-9]{1,10}")
-_VARIABLE = re.compile(r"(?:PUPLOAD|INPUT|OUTPUT|FLAG|SECRET)_[A-Za-z0-9_]*=.*", re.DOTALL)
+_VARIABLE = re.compile(r"(?:PUPLOAD|INPUT|OUTPUT|FLAG|SECRET)_[A-Za-z0-9_]*=.*|DRY_RUN=1", re.DOTALL)
 _URL_VARIABLE = re.compile(r"(?:INPUT|OUTPUT)_[A-Za-z0-9_]*_URL=")
 _TMPFS = re.compile(r"rw,noexec,nosuid,nodev,size=([1-9][0-9]*),nr_inodes=([1-9][0-9]*),mode=1777")
 _ATTEMPT = ("pupload.run", "pupload.node", "pupload.attempt")
