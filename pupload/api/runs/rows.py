@@ -15,7 +15,9 @@ MOMENT_SECONDS = 1.0
 _AT_ONCE = 4
 
 
-async def of_run(services: Services, run: Run, *, nodes: Iterable[str] | None = None) -> Mapping[str, int]:
+async def of_run(
+    services: Services, run: Run, *, nodes: Iterable[str] | None = None, seconds: float = MOMENT_SECONDS
+) -> Mapping[str, int]:
     """Rows by node, of these or all that the flow itself has; those that made no table are left out."""
     found: dict[str, int] = {}
 
@@ -28,7 +30,7 @@ async def of_run(services: Services, run: Run, *, nodes: Iterable[str] | None = 
                     return
 
     with suppress(TimeoutError):
-        async with asyncio.timeout(MOMENT_SECONDS):
+        async with asyncio.timeout(seconds):
             await each_of([node for node in nodes or run.plan.nodes if _is_done(run, node)], count, at_once=_AT_ONCE)
     return found
 

@@ -6,11 +6,13 @@ many rows were made, of how many tries this is one, whether something of the run
 the next listener's turn comes, and kept for a while, too.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import msgspec
 from aiohttp import web
@@ -20,16 +22,30 @@ from pupload.api import exporting, sockets
 from pupload.api.runs import models, rows, wire
 from pupload.api.web import SERVICES, Services
 from pupload.domain import events
+from pupload.engine.tasks import each_of
 from pupload.service.feed import Feed, Group, Told
 
 KEPT = 4096
 """Messages that were looked up for, kept for the next listener."""
 
-_Kept = OrderedDict[str, tuple[bytes, ...]]
+COUNTING_SECONDS = 5.0
+"""What comes later waits for so long for the number of rows that a node made."""
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What was looked up in one feed."""
+
+    messages: OrderedDict[str, tuple[bytes, ...]] = field(default_factory=OrderedDict)
+    """By the place of what they tell."""
+    started: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    """The number of the entry with which each run started."""
+    locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
 
 _kept: WeakKeyDictionary[Feed, _Kept] = WeakKeyDictionary()
-_starts_of: WeakKeyDictionary[Feed, OrderedDict[str, int]] = WeakKeyDictionary()
-"""The number of the entry with which each run started."""
 
 
 async def socket(request: web.Request) -> web.StreamResponse:
@@ -41,10 +57,12 @@ async def socket(request: web.Request) -> web.StreamResponse:
 
         async def looked_up() -> AsyncIterator[Group]:
             async for group in following:
-                for told in group.told:
-                    if _lacks_something(told.news.what):
-                        ready[told.cursor] = await _looked_up(services, told)
+                lacking = [told for told in group.told if _lacks_something(told.news.what)]
+                await each_of(lacking, look_up, at_once=_AT_ONCE)
                 yield group
+
+        async def look_up(told: Told) -> None:
+            ready[told.cursor] = await _looked_up(services, told)
 
         def messages(told: Told) -> Iterable[bytes]:
             found = ready.pop(told.cursor, None)
@@ -98,15 +116,17 @@ def _lacks_something(what: ports.Entry | ports.LogRecord) -> bool:
 
 
 async def _looked_up(services: Services, told: Told) -> tuple[bytes, ...]:
-    kept = _kept.setdefault(services.feed, OrderedDict())
-    found = kept.get(told.cursor)
-    if found is None:
-        assert isinstance(told.news.what, ports.Entry)
-        made = [event async for event in _events(services, told.news, told.news.what)]
-        found = kept[told.cursor] = tuple(wire.encode(event) for event in made)
-        while len(kept) > KEPT:
-            kept.popitem(last=False)
-    return found
+    """The messages; whoever asks for the same meanwhile waits for them."""
+    kept = _kept.setdefault(services.feed, _Kept())
+    async with kept.locks.setdefault(told.cursor, asyncio.Lock()):
+        found = kept.messages.get(told.cursor)
+        if found is None:
+            assert isinstance(told.news.what, ports.Entry)
+            made = [event async for event in _events(services, told.news, told.news.what)]
+            found = kept.messages[told.cursor] = tuple(wire.encode(event) for event in made)
+            while len(kept.messages) > KEPT:
+                kept.messages.popitem(last=False)
+        return found
 
 
 async def _events(services: Services, news: ports.News, entry: ports.Entry) -> AsyncIterator[models.Event]:
@@ -125,7 +145,7 @@ async def _events(services: Services, news: ports.News, entry: ports.Entry) -> A
 
 async def _is_first(services: Services, entry: ports.Entry) -> bool:
     """Whether nothing of the run had room before this entry: then the run starts with it."""
-    known = _starts_of.setdefault(services.feed, OrderedDict())
+    known = _kept.setdefault(services.feed, _Kept()).started
     if entry.run not in known:
         known[entry.run] = await _first(services, entry.run)
         while len(known) > KEPT:
@@ -166,7 +186,9 @@ async def _done(services: Services, run_id: str, node: str) -> dict[str, Any]:
         state = run.nodes[node]
     except (errors.PuploadError, KeyError):
         return {}
-    counted = await rows.of_run(services, run, nodes=(node,)) if node in run.plan.nodes else {}
+    counted = (
+        await rows.of_run(services, run, nodes=(node,), seconds=COUNTING_SECONDS) if node in run.plan.nodes else {}
+    )
     last = [each for each in wire.of_node(state, run) if each.status == wire.SUCCESS][-1:]
     took = round(last[0].seconds * 1000) if last else msgspec.UNSET
     return {"row_count": counted.get(node, 0), "duration_ms": took}
