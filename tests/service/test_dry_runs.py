@@ -334,3 +334,45 @@ async def test_what_a_dead_server_left_is_stopped_and_erased(bench: Bench) -> No
         await nothing_is_left(again)
     finally:
         await again.engine.close()
+
+
+class Dying:
+    """A store of runs with which the process dies: at so many commits, before one or behind it."""
+
+    def __init__(self, real: Any, *, at: int, behind: bool) -> None:
+        self._real, self._left, self._behind = real, at, behind
+        self.dead = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        do = getattr(self._real, name)
+        if name not in ("create", "save", "close", "erase"):
+            return do
+
+        async def commit(*given: Any, **named: Any) -> Any:
+            self._left -= 1
+            if self._left > 0:
+                return await do(*given, **named)
+            if self._behind and not self._left:
+                await do(*given, **named)
+            self.dead.set()
+            return await asyncio.Event().wait()
+
+        return commit
+
+
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("at", range(1, 16))
+async def test_whenever_the_server_dies_nothing_is_left(bench: Bench, at: int, *, behind: bool) -> None:
+    dying = Dying(bench.world.runs, at=at, behind=behind)
+    async with changed(bench, runs=dying) as one:
+        asked = asyncio.ensure_future(
+            dry_runs(one).run_order(Order(flow=CHAIN, definitions=(COPY,)), inputs={"in": table()})
+        )
+        await one.until(lambda: dying.dead.is_set() or asked.done(), step=0.2)
+        await one.engine.ephemeral.close()
+        asked.cancel()
+    async with changed(bench) as again:
+        await again.until(lambda: not again.kept.shelf.books, step=0.5)
+        await again.until(lambda: not again.executor.left and not again.executor.alive, step=0.5)
+        await again.until(lambda: not list((again.config.attempts_root).glob("*")), step=0.5)
+        await nothing_is_left(again)

@@ -117,6 +117,8 @@ def test_what_a_crash_left_is_gone_with_the_next_start(tmp_path: Path) -> None:
     folder = tmp_path / "incoming"
     spooling.empty(folder)
     (folder / "left").write_bytes(b"half")
+    (folder / "of a dry run").mkdir()
+    (folder / "of a dry run" / "left").write_bytes(b"half")
     spooling.empty(folder)
     assert not list(folder.iterdir())
     assert folder.stat().st_mode & 0o777 == 0o700
