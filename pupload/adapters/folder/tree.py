@@ -87,7 +87,8 @@ def _walk(folder: int, path: str, look: _Look, *, depth: int) -> None:
             if sources.is_hidden(entry.name):
                 continue
             if not _is_text(name):
-                look.problems.append(Problem(path=path, text="a name in it is not UTF-8"))
+                if sources.may_matter(entry.name) or entry.is_dir(follow_symlinks=False):
+                    look.problems.append(Problem(path=path, text="a name in it is not UTF-8"))
             elif entry.is_dir(follow_symlinks=False):
                 inner.append(entry.name)
             elif entry.is_symlink():

@@ -153,10 +153,9 @@ def _listed(told: bytes) -> tuple[list[_Blob], list[Problem]]:
         entry = _ENTRY.fullmatch(line)
         assert entry is not None, "git writes so"
         mode, kind, blob, size, name = entry.groups()
-        try:
-            path = name.decode()
-        except UnicodeDecodeError:
-            problems.append(Problem(path="", text=f"the name {name[:80]!r} is not UTF-8"))
+        path, rest = _text_of(name)
+        if rest:
+            problems += [Problem(path=path, text="a name in it is not UTF-8")] if sources.may_matter(rest) else []
             continue
         if kind == b"commit" and not sources.is_hidden(path):
             problems.append(Problem(path=path, text="it is a submodule, which is not read"))
@@ -167,6 +166,17 @@ def _listed(told: bytes) -> tuple[list[_Blob], list[Problem]]:
             problems += [Problem(path=path, text=problem)] if problem else []
             found += [] if problem else [_Blob(path, blob.decode(), int(size))]
     return found, problems
+
+
+def _text_of(name: bytes) -> tuple[str, str]:
+    """The name, or the last folder above it that is UTF-8 and what follows then."""
+    parts = name.split(b"/")
+    for at, part in enumerate(parts):
+        try:
+            part.decode()
+        except UnicodeDecodeError:
+            return b"/".join(parts[:at]).decode(), b"/".join(parts[at:]).decode(errors="replace")
+    return name.decode(), ""
 
 
 def _objection(path: str) -> str:

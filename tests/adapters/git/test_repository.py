@@ -125,6 +125,20 @@ async def test_names_that_lead_elsewhere_are_no_names(made: Repository, reader: 
     assert [(each.path, each.text) for each in tree.problems] == [("two\nlines.yaml", "no file may be called so")]
 
 
+async def test_a_name_that_is_no_text_is_told_by_its_folder(made: Repository, reader: GitSource) -> None:
+    for name in (b"a/\xff.yaml", b"a/b/\xfe/c.yaml", b"d/\xff.bin"):
+        path = made.folder / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("text")
+    made.commit(a__good="one")
+    tree = await read(reader, a_source(made.folder))
+    assert held(tree) == {"a/good.yaml": b"one"}
+    assert [(each.path, each.text) for each in tree.problems] == [
+        ("a", "a name in it is not UTF-8"),
+        ("a/b", "a name in it is not UTF-8"),
+    ]
+
+
 async def test_nothing_of_the_repository_is_executed(made: Repository, reader: GitSource, tmp_path: Path) -> None:
     proof = tmp_path / "proof"
     touch = f"touch {proof}"
