@@ -206,6 +206,8 @@ class Checker:
             yield Violation(
                 invariant="I1", run=run.id, sentence=f"it is {run.status} and never ended", evidence=standing
             )
+        if due is None and run.queued_at is not None:
+            return  # it waits for a slot, and whoever has one has a deadline
         if due is None:
             yield Violation(
                 invariant="I1", run=run.id, sentence="it waits for nothing and has not ended", evidence=standing

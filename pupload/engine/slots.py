@@ -85,12 +85,15 @@ class Slots:
         """The run has nothing under way any more, or is another's by now."""
         self._begun.discard(run)
         self._told.discard(run)
-        self._moved.add(run)
+        if self.most is not None:
+            self._moved.add(run)
 
     def see(self, run: Run) -> bool:
         """The run was saved, and is so now. Returns whether anybody may have become able to go by that."""
         changed = self._prioritize(run)
         if self.most is None:
+            if run.queued_at is not None:
+                self.on_change(run.id, False)  # there were only so many when it was saved
             return changed
         if run.queued_at is not None:
             self._told.add(run.id)
