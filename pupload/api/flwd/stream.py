@@ -140,7 +140,7 @@ class _Following:
             async for whats in self._replay():
                 if frames := await self._frames(whats):
                     yield frames
-            while not self._over:
+            while not (self._over or self._run.status.terminal):
                 group = await anext(groups)
                 if frames := await self._frames([one.news.what for one in group.told]):
                     yield frames
