@@ -18,6 +18,11 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _ALLOWED_HEADERS = "Content-Type, Idempotency-Key, Last-Event-ID, X-Request-ID"
 
+_EXPOSED_HEADERS = (
+    "X-Request-ID, Retry-After, X-Total-Count, X-Page, X-Per-Page, "
+    "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Idempotent-Replay"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -72,7 +77,7 @@ def headers(request: web.Request, policy: Policy) -> dict[str, str]:
     return {
         "Vary": "Origin",
         "Access-Control-Allow-Origin": origin,
-        "Access-Control-Expose-Headers": "X-Request-ID, Retry-After",
+        "Access-Control-Expose-Headers": _EXPOSED_HEADERS,
     }
 
 

@@ -210,7 +210,7 @@ async def test_a_slow_listener_is_closed_and_told_to_come_back(tmp_path: Path, m
             for _ in range(3):
                 await over(house, await triggered(house))
             gate.set()
-            while (got := await socket.receive(10)).type is aiohttp.WSMsgType.TEXT:
+            while (got := await socket.receive(60)).type is aiohttp.WSMsgType.TEXT:
                 pass
             assert (got.type, got.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.TRY_AGAIN_LATER)
 

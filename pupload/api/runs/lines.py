@@ -22,12 +22,15 @@ GROUP = 500
 
 _SPAN = timedelta(seconds=HELD_SECONDS)
 
-_BEGIN, _LINE, _END = range(3)
+_END, _BEGIN, _LINE, _END_AT_ONCE = range(4)
+"""At one moment what ends makes room for what begins, unless it is the same."""
+
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Placed:
-    """A line in its order: by time, and at one moment beginnings first and ends last."""
+    """A line in its order."""
 
     at: datetime
     rank: int
@@ -66,7 +69,9 @@ async def in_order(
 
 def _stamped(placed: _Placed) -> LogRecord:
     line = placed.record.line
-    return placed.record if line.at == placed.at else replace(placed.record, line=replace(line, at=placed.at))
+    if abs(line.at - placed.at) <= _TICK:
+        return placed.record
+    return replace(placed.record, line=replace(line, at=placed.at))
 
 
 _Spans = Mapping[tuple[str, int], tuple[datetime | None, datetime | None]]
@@ -84,8 +89,8 @@ def _spans(own: Sequence[_Placed]) -> _Spans:
 
 def _within(record: LogRecord, spans: _Spans) -> datetime:
     began, ended = spans.get((record.node, record.attempt), (None, None))
-    at = record.line.at if began is None else max(record.line.at, began)
-    return at if ended is None else min(at, ended)
+    at = record.line.at if ended is None else min(record.line.at, ended - _TICK)
+    return at if began is None else max(at, began)
 
 
 # ── About attempts ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -104,16 +109,17 @@ def _of_node(run: Run, name: str, node: NodeRun, rows: int, place: int) -> Itera
             yield _own(run, attempt, attempt.began_at, _BEGIN, text, place=place)
         if attempt.finished_at is None:
             continue
+        end = _END_AT_ONCE if attempt.finished_at == attempt.began_at else _END
         if attempt.status == wire.FAILED:
             text = f"Node failed: {attempt.error}"
-            yield _own(run, attempt, attempt.finished_at, _END, text, place=place, level="ERROR")
+            yield _own(run, attempt, attempt.finished_at, end, text, place=place, level="ERROR")
         elif attempt.reused:
             text = f"Node completed: {rows} rows, made before and used again"
-            yield _own(run, attempt, attempt.finished_at, _END, text, place=place)
+            yield _own(run, attempt, attempt.finished_at, end, text, place=place)
         else:
             rate = f"{wire.per_second(rows, attempt.seconds):.0f} rows/sec"
             text = f"Node completed: {rows} rows in {took(attempt.seconds)} ({rate})"
-            yield _own(run, attempt, attempt.finished_at, _END, text, place=place)
+            yield _own(run, attempt, attempt.finished_at, end, text, place=place)
 
 
 def took(seconds: float) -> str:
