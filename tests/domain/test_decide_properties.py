@@ -77,8 +77,8 @@ class World:
 
     def _set_alarm(self, decision: Decision) -> None:
         due = deadlines.due(decision.run)
-        if due is None:
-            self.alarm = None
+        if due is None or decision.run.slot_at == decision.at:
+            self.alarm = due
         elif self.alarm is not None:
             self.alarm = deadlines.sooner(decision.run, self.alarm, decision.changed_nodes)
             assert self.alarm <= due, "an alarm never rings late"
@@ -152,11 +152,14 @@ class World:
         assert run.status.terminal == (run.unfinished == 0)
         if run.status.terminal:
             assert run.finished_at is not None
+            assert run.queued_at is None
             assert deadlines.due(run) is None
             assert outstanding(run) == (commands.CloseRun(),)
         else:
             assert active or deadlines.awaited(run), "a run says what it waits for"
-            assert deadlines.due(run) is not None, "a run that has not ended has a live deadline"
+            waits = run.queued_at is not None
+            assert waits or deadlines.due(run) is not None, "a run that has not ended has a live deadline"
+            assert active or not waits, "who has nothing under way needs no slot"
             assert (run.status is Status.RUNNING) == bool(active)
         if run.status is Status.COMPLETE:
             assert all(handlers.is_well(run.nodes[node]) for node in run.plan.nodes)
@@ -205,7 +208,9 @@ class World:
 
 def draw_report(data: st.DataObject, world: World) -> events.Report:
     kind = data.draw(
-        st.sampled_from(["likely", "likely", "likely", "fail", "refuse", "again", "senseless", "time", "cancel"])
+        st.sampled_from(
+            ["likely", "likely", "likely", "fail", "refuse", "again", "senseless", "time", "cancel", "queue"]
+        )
     )
     possible = world.possible()
     if kind == "likely" and possible:
@@ -223,6 +228,9 @@ def draw_report(data: st.DataObject, world: World) -> events.Report:
         return data.draw(st.sampled_from(world.told))
     if kind == "cancel" and data.draw(st.integers(0, 3)) == 0:
         return events.CancelRequested(mode=data.draw(st.sampled_from(["kill", "drain"])))
+    if kind == "queue":
+        said = [events.RunQueued(), events.RunDequeued(), events.PriorityChanged(priority=3)]
+        return data.draw(st.sampled_from(said))
     if kind == "senseless":
         node = data.draw(st.sampled_from([*world.run.nodes, "nobody"]))
         return events.NodeSucceeded(node=node, attempt=data.draw(st.integers(0, 9)) + 100, exit_code=0)
@@ -249,7 +257,9 @@ def drive_to_the_end(world: World) -> None:
                 events.AttemptFailed(node=node, attempt=attempt.number, failure=Failure.EXIT, reason="x", exit_code=143)
             )
         due = deadlines.due(world.run)
-        if due is not None:
+        if world.run.queued_at is not None:
+            world.report(events.RunDequeued())
+        elif due is not None:
             world.now = max(world.now, due)
             world.report(events.TimePassed())
     raise AssertionError(f"the run never ended: {world.run}")
