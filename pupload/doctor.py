@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pupload import configuring, errors, offline, ports, wiring
+from pupload import configuring, errors, offline, ports, sourcing, wiring
 from pupload.adapters.db import database
 from pupload.adapters.docker.executor import DockerExecutor
 from pupload.adapters.docker.inspection import Bounds
@@ -51,6 +51,7 @@ async def examine(settings: Settings) -> Sequence[tuple[str, ports.ProbeLine]]:
         ("secrets", keyfile.check(wiring.key_file(settings, data))),
         ("secrets", memory.check(settings.secrets_folder)),
     ]
+    lines += [("sources", line) for line in sourcing.check(settings)]
     lines += [("store", line) for line in await _probe_store(settings, data)]
     return lines
 

@@ -1,6 +1,9 @@
 """Sources, assembled: which there are by the operator's file, and who reads them."""
 
-from pupload import errors
+import shutil
+from collections.abc import Sequence
+
+from pupload import errors, ports
 from pupload.adapters.folder.tree import FolderSource
 from pupload.adapters.git.repository import GitSource
 from pupload.api import documents
@@ -48,3 +51,17 @@ def make_sources(engine: Engine, settings: Settings, flows: Flows) -> Sources:
         flows=flows,
         clock=world.clock,
     )
+
+
+def check(settings: Settings) -> Sequence[ports.ProbeLine]:
+    """Whether the sources can be read, as far as that is known without asking any; nothing where there are none."""
+    try:
+        found = known(settings)
+    except errors.Misconfigured as error:
+        return [ports.ProbeLine(what="sources", ok=False, detail=str(error))]
+    lines = [ports.ProbeLine(what="sources", ok=True, detail=", ".join(source.name for source in found))]
+    if any(source.type is Kind.GIT for source in found):
+        git = shutil.which("git")
+        detail = git or "the git program is not installed: no git repository can be a source"
+        lines.append(ports.ProbeLine(what="git", ok=git is not None, detail=detail))
+    return lines if found else []

@@ -40,3 +40,19 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(errors.Misconfigured, match="cannot be read"):
         sourcing.known(settings)
+
+
+def test_the_doctor_is_told_whether_they_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sources.yaml"
+    assert not sourcing.check(the_settings())
+    (line,) = sourcing.check(the_settings(sources=path))
+    assert not line.ok
+    path.write_text("Sources:\n  - {Name: local, Type: fs, Path: /srv}\n")
+    assert [(line.what, line.ok) for line in sourcing.check(the_settings(sources=path))] == [("sources", True)]
+    path.write_text("Sources:\n  - {Name: team, Type: git, Path: /srv}\n")
+    assert [(line.what, line.ok) for line in sourcing.check(the_settings(sources=path))] == [
+        ("sources", True),
+        ("git", True),
+    ]
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert [line.ok for line in sourcing.check(the_settings(sources=path))] == [True, False]
