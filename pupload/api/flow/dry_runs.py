@@ -1,28 +1,26 @@
 """Dry runs over the wire: the answer comes when all has ended, and who goes away before stops it."""
 
-import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 
 from pupload import errors
+from pupload.api import attending
 from pupload.api import web as shared
 from pupload.api.flow import answering, dry_run_models, reading, wire
 from pupload.api.flow.dry_run_models import DryInput, DryRun, DryRunFlow, DryRunNode, DryRunSaved
-from pupload.api.web import SERVER, SERVICES, Route
+from pupload.api.web import SERVICES, Route
 from pupload.service.dry_runs import Bytes, DryNode, Earlier, Input
 from pupload.service.views import Order
-
-T = TypeVar("T")
 
 
 async def try_flow(request: web.Request) -> web.Response:
     order, inputs, seconds = await shared.read_document(request, _read_flow)
     trying = request.app[SERVICES].dry_runs.run_order(order, inputs=inputs, seconds=seconds)
-    return answering.answer(write(await while_asked(request, trying)))
+    return answering.answer(write(await attending.while_asked(request, trying)))
 
 
 async def try_saved(request: web.Request) -> web.Response:
@@ -34,27 +32,7 @@ async def try_saved(request: web.Request) -> web.Response:
         inputs=_inputs(asked.Inputs),
         seconds=asked.Seconds,
     )
-    return answering.answer(write(await while_asked(request, trying)))
-
-
-async def while_asked(request: web.Request, work: Awaitable[T]) -> T:
-    """
-    What comes of the work; it is given up where its caller goes away, or the server goes down.
-
-    Raises what it raises; `errors.TryLater` where it was given up.
-    """
-    server = request.app[SERVER]
-    doing, closing = asyncio.ensure_future(work), asyncio.ensure_future(server.closing.wait())
-    try:
-        while not (doing.done() or closing.done() or request.transport is None or request.transport.is_closing()):
-            await asyncio.wait({doing, closing}, timeout=server.heartbeat_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if doing.done():
-            return doing.result()
-        raise errors.TryLater(reason="nobody waits for it any more, or the server goes down")
-    finally:
-        for task in (doing, closing):
-            task.cancel()
-        await asyncio.wait({doing, closing})
+    return answering.answer(write(await attending.while_asked(request, trying)))
 
 
 def write(told: Mapping[str, DryNode]) -> dry_run_models.DryRun:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from pupload import errors
-from pupload.api import exporting, idempotency, streams
+from pupload.api import attending, exporting, idempotency, streams
 from pupload.api import web as shared
 from pupload.api.runs import bodies, glances, lines, models, problems, rows, stream, wire
 from pupload.api.web import SERVICES, Parameter, Route
@@ -104,7 +104,7 @@ def _summary(this: run.Run) -> RunSummary:
 
 async def dry_run(request: web.Request) -> web.Response:
     params = bodies.params(await bodies.read_patiently(request))
-    found = await request.app[SERVICES].dry_runs.run(_pipeline(request), params=params)
+    found = await attending.while_asked(request, request.app[SERVICES].dry_runs.run(_pipeline(request), params=params))
     return shared.json_bytes(await aside.aside(lambda: wire.encode(wire.write_dry(found.values())), large=True))
 
 
