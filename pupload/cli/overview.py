@@ -131,9 +131,12 @@ def lineage(out: Output, url: str, flow: str) -> int:
     for each in sorted(objects, key=lambda asset: (asset["Store"], asset["Name"])):
         out.say(f"{each['Store']}  {each['Name']}", style="bold")
         for link in links.get(each["ID"], ()):
-            reads = link["Kind"] == "reads"
-            node = assets[link["Target" if reads else "Source"]]
-            out.say(f"  {'->' if reads else '<-'} {names.get(link['Flow'], link['Flow'])}: {node['Name']}")
+            here, there = ("Source", "Target") if link["Source"] == each["ID"] else ("Target", "Source")
+            other = assets[link[there]]
+            whose = f"{names.get(link['Flow'], link['Flow'])}: " if link["Flow"] else "such as "
+            if here == "Target" and not link["Flow"]:
+                whose = "one of "
+            out.say(f"  {'->' if here == 'Source' else '<-'} {whose}{other['Name']}")
     used = [each for each in found["Nodes"] if each["Kind"] == "variable"]
     if used:
         out.say()
@@ -178,10 +181,14 @@ def _origin(step: Answer) -> str:
 
 
 def _by_object(edges: Sequence[Answer]) -> Mapping[str, Sequence[Answer]]:
+    """The links of each object: who writes it, then who reads it."""
     found: dict[str, list[Answer]] = {}
-    for link in sorted(edges, key=lambda each: each["Kind"] != "writes"):  # who writes it, then who reads it
-        if link["Kind"] in ("reads", "writes"):
-            found.setdefault(link["Source" if link["Kind"] == "reads" else "Target"], []).append(link)
+    for link in edges:
+        if link["Kind"] == "writes" or not link["Flow"]:
+            found.setdefault(link["Target"], []).append(link)
+    for link in edges:
+        if link["Kind"] == "reads" or not link["Flow"]:
+            found.setdefault(link["Source"], []).append(link)
     return found
 
 

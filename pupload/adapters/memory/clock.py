@@ -78,6 +78,7 @@ class VirtualClock:
         while (due := self.next_due) is not None and due <= end:
             self._turn_to(due, (due - self._now).total_seconds())
             await self._let_run()
+        end = max(end, self._now)  # somebody else may have turned it further meanwhile
         self._turn_to(end, (end - self._now).total_seconds())
         await self._let_run()
 
