@@ -235,11 +235,12 @@ async def test_what_was_deleted_is_not_listed_and_says_so(tmp_path: Path) -> Non
         tidied, lost, purged = of
         now = house.bench.clock.now()
         await house.bench.world.runs.tidied(tidied, gone=["result"], at=now)
+        house.bench.engine.driver.forget(tidied)
         await house.bench.store.delete((await house.bench.runs.find(lost)).artifacts["result"].key)
         await house.bench.runs.purge(purged)
         for run_id, words in ((tidied, "deleted at"), (lost, "not in the store"), (purged, "does not exist")):
             status, said = await house.call("GET", f"{BASE}/artifacts/{of[run_id]}")
-            assert (status, words in str(said)) == (404, True), said
+            assert (status, words in str(said)) == (404, True), (words, said)
             assert await problem(house, "GET", f"{BASE}/artifacts/{of[run_id]}") == (404, "artifact-not-found")
         listed = (await house.call("GET", f"{BASE}/artifacts"))[1]["artifacts"]
         assert [each["run_id"] for each in listed] == [lost]
