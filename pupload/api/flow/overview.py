@@ -11,6 +11,7 @@ from pupload import ports
 from pupload.api import web as shared
 from pupload.api.flow import answering, reading, wire
 from pupload.api.flow import overview_models as models
+from pupload.api.flow.models import WorkSource
 from pupload.api.web import SERVER, SERVICES, Parameter, Route
 from pupload.domain import lineage as graphs
 from pupload.domain import tracing
@@ -177,7 +178,7 @@ def _step(this: tracing.Step) -> models.Step:
     if this.node:
         facts |= {"Node": this.node, "Uses": this.uses, "Status": this.status and this.status.value}
     if (source := this.source) is not None:
-        facts["Source"] = models.WorkSource(Run=source.run, Node=source.node, At=source.at)
+        facts["Source"] = WorkSource(Run=source.run, Node=source.node, At=source.at)
     return models.Step(Edge=this.edge, Origin=this.origin.value, Deleted=this.gone, Inputs=list(this.inputs), **facts)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 from pydantic import Field
 
-from pupload.api.flow.models import Answer, Request, RunLine
+from pupload.api.flow.models import Answer, Request, RunLine, WorkSource
 from pupload.service.overview import MOST_PURGE_DAYS
 
 
@@ -149,14 +149,6 @@ class Lineage(Answer, frozen=True, kw_only=True):
 
     Nodes: list[Asset]
     Edges: list[Link]
-
-
-class WorkSource(Answer, frozen=True, kw_only=True):
-    """Where a node's work was done, where that was in another run."""
-
-    Run: str
-    Node: str
-    At: datetime
 
 
 class Step(Answer, frozen=True, kw_only=True):
