@@ -17,7 +17,7 @@ def show(out: Output, url: str, limit: int) -> int:
         out.json(found)
         return failures.OK
     lines = [*found["Running"], *found["Queued"]]
-    out.table(("PLACE", "RUN", "FLOW", "PRIORITY", "STARTED"), [_row(each) for each in lines])
+    out.table(("PLACE", "RUN", "FLOW", "PRIORITY", "CREATED"), [_row(each) for each in lines])
     slots = "any number of slots" if found["Slots"] is None else f"{found['Slots']} slots"
     more = found["RunningTotal"] + found["QueuedTotal"] - len(lines)
     left_out = f"; {more} are not shown" if more else ""
@@ -31,8 +31,8 @@ def prioritize(out: Output, url: str, run_id: str, value: int) -> int:
     if out.as_json:
         out.json(found)
         return failures.OK
-    place = f", number {found['Queued']['Position']} of those that wait" if found.get("Queued") else ""
-    out.say(f"run {found['ID']} has priority {found.get('Priority', 0)}{place}")
+    waits = f"; it waits for a slot{runs.place(found['Queued'])}" if "Queued" in found else ""
+    out.say(f"run {found['ID']} has priority {found.get('Priority', 0)}{waits}")
     return failures.OK
 
 

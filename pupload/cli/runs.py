@@ -141,6 +141,8 @@ def show(out: Output, run: Answer) -> None:
     out.console.print(output.plain(run["ID"]), output.status(run["Status"]))
     ended = f", ended {moment(run['FinishedAt'])}" if run["FinishedAt"] else ""
     out.say(f"started {moment(run['StartedAt'])}{ended}")
+    if queued := run.get("Queued"):
+        out.say(f"waits for a slot since {moment(queued['Since'])}{place(queued)}")
     if run["Error"]:
         out.say(run["Error"], style="red")
     out.say()
@@ -162,6 +164,11 @@ def _node_row(node: str, state: Answer) -> tuple[Any, ...]:
         items = state["Items"]
         attempt = f"{items['Complete']} of {items['Total']} items"
     return node, output.status(progress(state)), attempt, code, state["Error"]
+
+
+def place(queued: Answer) -> str:
+    """Which of those that wait for a slot a run is, where the server knows."""
+    return "" if queued["Position"] is None else f", number {queued['Position']} of those that do"
 
 
 def progress(state: Answer) -> str:

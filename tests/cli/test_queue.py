@@ -21,7 +21,9 @@ async def test_the_queue_is_shown_and_a_run_let_go_after_others(pup: Pup, tmp_pa
         await house.bench.until(lambda: bool(house.bench.engine.driver.live[second].queued_at))
         at = ("--url", house.url)
         assert await asyncio.to_thread(pup, "priority", second, "-5", *at) == 0
-        assert "has priority -5, number 2 of those that wait" in pup.said
+        assert "has priority -5; it waits for a slot, number 2 of those that do" in pup.said
+        assert await asyncio.to_thread(pup, "status", second, *at) == 0
+        assert "waits for a slot since 2026-" in pup.said
         assert await asyncio.to_thread(pup, "queue", *at) == 0
         assert pup.said.index(first) < pup.said.index(third) < pup.said.index(second)
         assert await asyncio.to_thread(pup, "queue", "--limit", "1", "--json", *at) == 0

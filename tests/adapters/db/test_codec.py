@@ -173,6 +173,17 @@ def test_plans_of_before_flows_were_saved_are_of_none() -> None:
     assert plan_of_old == a_plan()
 
 
+def test_runs_of_before_there_were_slots_wait_for_none() -> None:
+    head = msgspec.msgpack.decode(codec.encode_head(a_run())[1:])
+    old = {name: value for name, value in head.items() if name not in ("queued_at", "slot_at", "priority")}
+    found = codec.decode_head(bytes([codec.SHAPE]) + codec.pack(old), "head")
+    assert (found["queued_at"], found["slot_at"], found["priority"]) == (None, None, None)
+    written = msgspec.msgpack.decode(codec.pack(a_plan()))
+    del written["priority"], written["flow"]["priority"]
+    plan_of_old = plans.PLAN.decode(bytes([codec.SHAPE]) + codec.pack(written), "plan")
+    assert (plan_of_old.priority, plan_of_old.flow.priority) == (0, 0)
+
+
 def test_nodes_and_events_of_before_there_was_memory_have_none() -> None:
     old = {"id": "n", "status": "COMPLETE", "attempts": [{"number": 1, "ready_at": NOON}], "reused": False}
     node = codec.NODE.decode(bytes([codec.SHAPE]) + codec.pack(old), "node")
