@@ -1,5 +1,6 @@
 """Which runs may have attempts admitted, where only so many may have something under way."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pupload.domain import deadlines, events
-from pupload.domain.run import NodeStatus, Run, Status
+from pupload.domain.run import AttemptRef, NodeStatus, Run, Status
+from pupload.engine.admission import Admission
 from pupload.engine.slots import Rank, Slots
 from tests.bench import PNG, ROOM, Bench, a_bench, assemble, copies, ends
 from tests.builders import a_flow, a_node
+from tests.engine.test_admission import a_tier, settled
 
 IMAGE = "pupload/resize:latest"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -128,6 +131,99 @@ def test_there_are_never_more_runs_than_slots_and_nobody_is_passed_by_a_lower_on
         assert sorted(world.may_go()) == sorted(order[:free])
         assert world.slots.queued == order[free:]
         assert not world.holding or not set(world.holding) & set(world.slots.queued)
+
+
+# ── With admission ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Crowd:
+    """Attempts of runs that come, hold room and leave."""
+
+    def __init__(self, most: int | None, *, memory: int = 100) -> None:
+        self.admission = Admission(replace(ROOM, memory_bytes=memory), most_runs=most)
+        self.inside: list[AttemptRef] = []
+        self.entered: list[AttemptRef] = []
+        self._doors: dict[str, asyncio.Event] = {}
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def come(self, ref: AttemptRef, *, memory: int = 10, first: int = 0) -> None:
+        self._doors[ref.id] = asyncio.Event()
+        self.tasks.append(asyncio.create_task(self._stay(ref, memory, first)))
+
+    async def leave(self, ref: AttemptRef) -> None:
+        self.inside.remove(ref)
+        self._doors[ref.id].set()
+        await settled()
+
+    async def _stay(self, ref: AttemptRef, memory: int, first: int) -> None:
+        async with self.admission.place(ref, a_tier(memory), rank=Rank(-first, NOW, ref.run)):
+            self.inside.append(ref)
+            self.entered.append(ref)
+            await self._doors[ref.id].wait()
+
+
+async def test_two_runs_take_turns_and_a_third_waits_though_there_is_room() -> None:
+    crowd = Crowd(2, memory=30)
+    for number in range(3):
+        for run in "abc":
+            crowd.come(AttemptRef(run=run, node="n", number=number))
+    await settled()
+    assert [ref.run for ref in crowd.inside] == ["a", "b", "a"]
+    while crowd.inside:
+        assert len({ref.run for ref in crowd.inside}) <= 2
+        await crowd.leave(crowd.inside[0])
+    assert [ref.run for ref in crowd.entered] == ["a", "b", "a", "b", "a", "b", "c", "c", "c"]
+
+
+async def test_a_large_run_is_not_passed_for_its_slot() -> None:
+    crowd = Crowd(2, memory=30)
+    crowd.come(AttemptRef(run="a", node="n", number=1), memory=20)
+    await settled()
+    crowd.come(AttemptRef(run="b", node="n", number=1), memory=30)
+    crowd.come(AttemptRef(run="c", node="n", number=1), memory=10)
+    await settled()
+    assert [ref.run for ref in crowd.entered] == ["a"]
+    await crowd.leave(crowd.inside[0])
+    assert [ref.run for ref in crowd.entered] == ["a", "b"]
+    await crowd.leave(crowd.inside[0])
+    await crowd.leave(crowd.inside[0])
+    assert not crowd.admission.queued
+
+
+async def test_room_goes_to_the_higher_priority_though_others_came_first() -> None:
+    crowd = Crowd(None, memory=10)
+    for run, first in (("a", 0), ("b", -1), ("c", 0), ("d", 9)):
+        crowd.come(AttemptRef(run=run, node="n", number=1), first=first)
+        await settled()
+    while crowd.inside:
+        await crowd.leave(crowd.inside[0])
+    assert [ref.run for ref in crowd.entered] == ["a", "d", "c", "b"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    most=st.integers(1, 3),
+    comes=st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from([10, 40, 100])), min_size=1, max_size=25),
+    firsts=st.lists(st.integers(-1, 1), min_size=6, max_size=6),
+    leaves=st.lists(st.integers(0, 5), max_size=40),
+)
+async def test_everybody_gets_in_and_never_more_runs_than_slots(
+    most: int, comes: list[tuple[str, int]], firsts: list[int], leaves: list[int]
+) -> None:
+    crowd = Crowd(most)
+    steps = iter(leaves)
+    for number, (run, memory) in enumerate(comes):
+        crowd.come(AttemptRef(run=run, node="n", number=number), memory=memory, first=firsts["abcdef".index(run)])
+        await settled()
+        assert len({ref.run for ref in crowd.inside}) <= most
+        if crowd.inside and (which := next(steps, 5)) < len(crowd.inside):
+            await crowd.leave(crowd.inside[which])
+    while crowd.inside:
+        assert len({ref.run for ref in crowd.inside}) <= most
+        await crowd.leave(crowd.inside[0])
+    assert len(crowd.entered) == len(comes)
+    assert not crowd.admission.queued
+    assert not crowd.admission.crowded
 
 
 # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
