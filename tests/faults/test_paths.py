@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from pupload.api import origins
-from pupload.api.flow import routes as flow
+from pupload.api import origins, surfaces
 from pupload.api.web import Route, Surface
 from tests.api.house import House, a_house
 
@@ -35,9 +34,9 @@ def marked(route: Route) -> Route:
     return replace(route, handler=tell)
 
 
-@pytest.fixture
-def surface() -> Surface:
-    return replace(flow.SURFACE, routes=tuple(marked(route) for route in flow.SURFACE.routes))
+@pytest.fixture(params=(surfaces.NATIVE, *surfaces.OTHERS), ids=lambda surface: surface.name)
+def surface(request: pytest.FixtureRequest) -> Surface:
+    return replace(request.param, routes=tuple(marked(route) for route in request.param.routes))
 
 
 def filled(path: str) -> str:
@@ -71,7 +70,7 @@ def tricks(path: str) -> Iterator[tuple[str, str]]:
     yield "a NUL and a suffix", f"{path}%00.png"
     yield "a new line", f"{path}%0a"
     yield "a space", f"{path}%20"
-    yield "a full-width letter", path.replace("/v1/", "/%EF%BD%961/")
+    yield "a full-width letter", path.replace("/api/", "/%EF%BD%81pi/")
     yield "an overlong slash", f"{head}%c0%af{last}"
     yield "more steps", f"{path}/x/y/z"
     yield "a query that looks like a path", f"/nowhere?{path}"
@@ -108,13 +107,14 @@ async def test_f43_another_way_to_write_a_path_reaches_nothing_else(tmp_path: Pa
                 assert status < 500, where
                 if reached:
                     # A parameter takes any one step, whatever is in it; the route is the one that is asked for, or that
-                    # of what is below it.
+                    # of what is below it, or the one that would be asked for if this one were not there.
                     found = reached.split()[1]
                     assert "{" in found, where
-                    assert "{" in route.path or found.startswith(f"{route.path}/{{"), where
-                elif target.startswith("/api/v1") and status != 400:
-                    assert media == "application/json", where
-    assert tried > 20 * len(surface.routes) > 200
+                    spelled_out = fits(found, plain) or found.startswith(f"{route.path}/{{")
+                    assert "{" in route.path or spelled_out, where
+                elif target.startswith("/api/") and status != 400:
+                    assert media in ("application/json", "application/problem+json"), where
+    assert tried > 20 * len(surface.routes)
 
 
 async def test_f43_the_method_is_the_one_of_the_request_line(tmp_path: Path, surface: Surface) -> None:
