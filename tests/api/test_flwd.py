@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from aiohttp import ClientSession, TCPConnector
 
 from pupload import errors, ports
 from pupload.adapters.memory import containers
+from pupload.adapters.memory.clock import VirtualClock
 from pupload.api import limiting
 from pupload.api.flwd import problems
 from pupload.domain import ids
@@ -45,16 +45,18 @@ async def save(house: House, name: str = "say", **job: Any) -> None:
     assert status == 200, answer
 
 
-async def start(house: House, job_id: str = "say", *, headers: Any = None, **body: Any) -> tuple[int, Any, Any]:
+async def start(
+    house: House, job_id: str = "say", *, headers: Any = None, wait: bool = False, **body: Any
+) -> tuple[int, Any, Any]:
     """Status, body and headers of the answer to POST."""
-    asked = {"job_id": job_id, **body}
+    asked = {"job_id": job_id, "async": not wait, **body}
     async with house.http.post(f"{house.url}{BASE}/runs", json=asked, headers=headers or {}) as answer:
         return answer.status, await answer.json(), answer.headers
 
 
 async def over(house: House, **body: Any) -> dict[str, Any]:
     """A run that is over, in detail."""
-    status, answer, _ = await start(house, **{"async": False, **body})
+    status, answer, _ = await start(house, wait=True, **body)
     assert status == 201, answer
     return dict((await house.call("GET", f"{BASE}/runs/{answer['run_id']}"))[1])
 
@@ -99,7 +101,7 @@ async def test_who_waits_is_told_the_end(tmp_path: Path) -> None:
     async with a_house(tmp_path, request_seconds=0.2) as house:
         house.bench.image(IMAGE, writes(b'{"files_backed_up": 1234}', seconds=120))
         await save(house)
-        status, answer, _ = await start(house, **{"async": False})
+        status, answer, _ = await start(house, wait=True)
         assert (status, answer["status"], answer["job_id"]) == (201, "success", "default/say")
         house.bench.image(IMAGE, writes(b"", code=3))
         async with house.http.post(f"{house.url}{BASE}/runs", json={"job_id": "say", "async": False}) as failed:
@@ -120,7 +122,7 @@ async def test_a_key_is_good_for_one_request(tmp_path: Path) -> None:
         key = {"Idempotency-Key": "once-0123456789-0123456789"}
         status, first, headers = await start(house, args={"a": 1}, headers=key)
         assert (status, headers.get("Idempotent-Replay")) == (201, None)
-        status, second, headers = await start(house, args={"a": 1}, headers=key, **{"async": False})
+        status, second, headers = await start(house, args={"a": 1}, headers=key, wait=True)
         assert (status, headers.get("Idempotent-Replay")) == (201, "true")
         assert (second["run_id"], second["status"]) == (first["run_id"], "success")
         for other in ({"args": {"a": 2}}, {"args": {"a": 1}, "tenant": "b"}, {"args": {"a": 1}, "job_id": "shout"}):
@@ -438,7 +440,7 @@ async def test_bodies_that_are_too_large_or_do_not_come_are_refused(tmp_path: Pa
 
 
 async def test_who_asks_too_often_is_told_when_to_come_back(tmp_path: Path) -> None:
-    rate = limiting.Limits(_Still(), per_second=0.01, burst=2)
+    rate = limiting.Limits(VirtualClock(), per_second=0.01, burst=2)
     async with a_house(tmp_path, rate=rate) as house:
         async with house.http.get(f"{house.url}{BASE}/jobs") as answer:
             assert answer.headers["X-RateLimit-Limit"] == "2"
@@ -449,16 +451,6 @@ async def test_who_asks_too_often_is_told_when_to_come_back(tmp_path: Path) -> N
         async with house.http.get(f"{house.url}{BASE}/health") as answer:
             assert answer.status == 200
             assert answer.headers["X-RateLimit-Remaining"] == "2147483647"
-
-
-class _Still:
-    """A clock that does not move."""
-
-    def now(self) -> Any:
-        return datetime(2026, 3, 3, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return 0.0
 
 
 async def test_a_server_that_is_not_well_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
