@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,7 +19,7 @@ from pathlib import Path
 from pupload import errors
 from pupload.domain import collection, itemnames
 from pupload.domain.artifact import Artifact
-from pupload.domain.plan import PortPlan
+from pupload.domain.plan import NodePlan, PortPlan
 from pupload.domain.run import AttemptRef, Run
 from pupload.engine.clearing import opened
 from pupload.engine.contents import Contents, File, Taker, Told, consumers, producer
@@ -168,6 +168,17 @@ def _write(written: Path, names: Sequence[str]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def all_stored(
+    node: NodePlan, stored: Mapping[str, Artifact], items: Mapping[str, Mapping[int, Artifact]]
+) -> Iterator[Artifact]:
+    """What is stored of the node's outputs, in the order of the ports; a collection is followed by its items."""
+    for port in node.outputs:
+        if (made := stored.get(port.port)) is not None:
+            yield made
+            for place in range(made.items or 0):
+                yield items[port.port][place]
 
 
 # ── Into the store ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,11 @@ from pathlib import Path
 from pupload import errors
 from pupload.domain import tables
 from pupload.domain.dry import ROWS
+from pupload.domain.plan import PortPlan
 from pupload.domain.tables import Kind
+from pupload.engine import folders
+from pupload.engine.collecting import Items, Left
+from pupload.engine.contents import Contents
 from pupload.ports import ObjectStat, ObjectStore, TableFile, Tables
 
 log = logging.getLogger(__name__)
@@ -43,6 +47,11 @@ class Looks:
         return found if found is not None and found.tabular else None
 
 
+def looks(content_type: str, port: PortPlan, name: str = "") -> Looks:
+    """What is known of what a node left for its output."""
+    return Looks(content_type=content_type, names=(name,), promised=port.types)
+
+
 class Cutting:
     """Cuts tables."""
 
@@ -56,6 +65,24 @@ class Cutting:
         if looks.kind is None:
             return None
         return await self._cut(TableFile(path=path, kind=looks.kind, size=size, head=size, tail=size), folder)
+
+    async def output(self, port: PortPlan, path: Path, content_type: str, *, size: int, folder: Path) -> Path:
+        """The file at `path`, or one with its first rows where it is a table that has more."""
+        return await self.file(path, looks(content_type, port, path.name), size=size, folder=folder) or path
+
+    async def items(self, port: PortPlan, directory: Path, items: Items, *, contents: Contents, folder: Path) -> Items:
+        """The first of them, each that is a table with its first rows alone."""
+        found = []
+        for item in items[:ROWS]:
+            path, size = directory / item.name, item.size
+            if size:
+                head = await asyncio.to_thread(folders.head, path, contents.head_bytes)
+                told = await contents.of_file(path, head=head, size=size, subject=item.name, takers=())
+                cut = await self.output(port, path, told.content_type, size=size, folder=folder)
+                if cut != path:
+                    size = await asyncio.to_thread(_in_place, cut, path)
+            found.append(Left(item.name, size))
+        return tuple(found)
 
     async def object(self, store: ObjectStore, found: ObjectStat, looks: Looks, *, folder: Path) -> Path | None:
         """
@@ -97,3 +124,12 @@ class Cutting:
                 await asyncio.to_thread(file.write, data)
                 at += len(data)
         return at
+
+
+def _in_place(cut: Path, of: Path) -> int:
+    """Puts it there; how many bytes it has."""
+    return cut.replace(of).stat().st_size
+
+
+NONE = Cutting(None, tokens=str)
+"""Cuts nothing."""

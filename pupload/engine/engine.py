@@ -168,7 +168,7 @@ class Engine:
             max_artifact_bytes=config.limits.policy.max_artifact_bytes,
             max_items=config.max_items,
             hands=world.hands,
-            cutting=self.cutting,
+            cutter=self.cutting,
         )
         self.handout = Handout(secrets=world.secrets, root=config.secrets_root)
         self._make_things_happen(world, config)

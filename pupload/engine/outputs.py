@@ -16,9 +16,10 @@ from pupload import errors
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import NodePlan
 from pupload.domain.run import AttemptRef, Run
+from pupload.engine.collecting import all_stored
 from pupload.engine.footprint import Footprint
 from pupload.engine.patience import patiently
-from pupload.engine.staging import Folder, Seen, Staging, all_stored
+from pupload.engine.staging import Folder, Seen, Staging
 from pupload.engine.tasks import ended
 from pupload.ports import Clock, Executor
 

@@ -10,7 +10,7 @@ import asyncio
 import errno
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,16 +18,15 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from pupload import errors
-from pupload.domain import dry, keys, mime, secret
+from pupload.domain import keys, mime, secret
 from pupload.domain.artifact import Artifact
 from pupload.domain.command import environment_name
 from pupload.domain.keys import safe
 from pupload.domain.plan import NodePlan, PortPlan
 from pupload.domain.run import AttemptRef, Run
-from pupload.engine import collecting, folders, laying
+from pupload.engine import collecting, cutting, folders, laying
 from pupload.engine.clearing import clear, clear_small
 from pupload.engine.contents import Contents, Told, consumers, producer
-from pupload.engine.cutting import Cutting, Looks
 from pupload.engine.hands import Threads
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.objects import sha256_of, stored_before, value_of
@@ -117,15 +116,16 @@ class Staging:
         max_artifact_bytes: int | None = None,
         max_items: int = collecting.MOST_ITEMS,
         hands: Hands | None = None,
-        cutting: Cutting | None = None,
+        cutter: cutting.Cutting = cutting.NONE,
     ) -> None:
         """
         `root` holds the attempts' directories; `owner` is the uid and gid that may write to `out/`.
 
         Outputs of more than `max_artifact_bytes` are not stored, nor collections of more than `max_items`. `hands` do
-        what is short in an attempt's directory; `cutting` cuts what nodes of dry runs made.
+        what is short in an attempt's directory; the `cutter` is for
+        what nodes of dry runs made.
         """
-        self._cutting = cutting
+        self._cutting = cutter
         self.hands: Hands = hands or Threads()
         self._max_artifact_bytes = max_artifact_bytes
         self._max_items = max_items
@@ -329,7 +329,7 @@ class Staging:
         failed = [error for error in await all_of(store(port) for port in left) if error is not None]
         if failed:
             raise min(failed, key=lambda error: isinstance(error, errors.TryLater))  # what waiting cannot mend first
-        return tuple(all_stored(node, stored, collected))
+        return tuple(collecting.all_stored(node, stored, collected))
 
     def look(self, node: NodePlan, folder: Folder) -> dict[str, Seen]:
         """
@@ -426,7 +426,7 @@ class Staging:
         self._check_size(port, size)
         told = await self._told(run, port, file.head, size, path)
         if run.plan.ephemeral:
-            path = await self._first_rows(path, size, _looks(told.content_type, port, name), folder)
+            path = await self._cutting.output(port, path, told.content_type, size=size, folder=folder.path)
         await self._lease.sure()
         offered.setdefault(port.port, self._clock.now())
         try:
@@ -434,28 +434,6 @@ class Staging:
         except FileNotFoundError as gone:  # another controller has the attempt by now, and has cleared up
             raise errors.OutputUnusable(port=port.port, reason="its file went away while it was stored") from gone
         return await self._artifact(store, run, ref, port, put, told)
-
-    async def _first_rows(self, path: Path, size: int, looks: Looks, folder: Folder) -> Path:
-        """The file, or one with its first rows where it is a table with more."""
-        cut = await self._cutting.file(path, looks, size=size, folder=folder.path) if self._cutting else None
-        return cut or path
-
-    async def _first_items(
-        self, port: PortPlan, directory: Path, items: collecting.Items, folder: Folder
-    ) -> collecting.Items:
-        """The first of them, each that is a table with its first rows alone."""
-        found = []
-        for item in items[: dry.ROWS]:
-            path, size = directory / item.name, item.size or 0
-            if size:
-                seen = await self.hands.do(partial(_seen, path, port.port, self.contents.head_bytes))
-                told = await self.contents.of_file(path, head=seen.head, size=size, subject=item.name, takers=())
-                cut = await self._first_rows(path, size, _looks(told.content_type, port, item.name), folder)
-                if cut is not path:
-                    await asyncio.to_thread(cut.replace, path)
-                    size = (await asyncio.to_thread(path.stat)).st_size
-            found.append(collecting.Left(item.name, None if item.size is None else size))
-        return tuple(found)
 
     async def _store_items(
         self,
@@ -479,15 +457,15 @@ class Staging:
             if port.required:
                 raise errors.OutputMissing(port=port.port, path=f"{INSIDE}/out/{name}")
             return None
-        found = there.items
+        found, directory = there.items, folder.outputs / name
         if run.plan.ephemeral:
-            found = await self._first_items(port, folder.outputs / name, found, folder)
+            found = await self._cutting.items(port, directory, found, contents=self.contents, folder=folder.path)
         offered.setdefault(port.port, self._clock.now())
         job = collecting.Job(
             run=run,
             ref=ref,
             port=port,
-            directory=folder.outputs / name,
+            directory=directory,
             store=self.store(run, edge.store),
             key=keys.of_attempt(run.id, edge, ref.number),
             since=since,
@@ -529,10 +507,9 @@ class Staging:
             target = keys.of_attempt(run.id, run.plan.edges[port.edge], ref.number)
             await self._lease.sure()
             offered.setdefault(port.port, self._clock.now())
-            if run.plan.ephemeral and self._cutting is not None:
-                looks = _looks(told.content_type, port, file_name(port))
-                cut = await self._cutting.object(store, found, looks, folder=self.folder(ref).path)
-                if cut is not None:
+            if run.plan.ephemeral:
+                looks = cutting.looks(told.content_type, port)
+                if (cut := await self._cutting.object(store, found, looks, folder=self.folder(ref).path)) is not None:
                     return await store.put_file(target, cut, content_type=told.content_type), told
             return await store.copy(found.key, target, if_etag=found.etag, content_type=told.content_type), told
         except errors.ObjectAbsent:
@@ -563,23 +540,8 @@ def handed_prefix(run_id: str) -> str:
     return f"{UPLOADS}{run_id}/nodes/"
 
 
-def _looks(content_type: str, port: PortPlan, name: str) -> Looks:
-    return Looks(content_type=content_type, names=(name,), promised=port.types)
-
-
 def _handed_key(ref: AttemptRef, port: PortPlan) -> str:
     return f"{handed_prefix(ref.run)}{ref.node}/{ref.number}/{safe(port.port)}"
-
-
-def all_stored(
-    node: NodePlan, stored: Mapping[str, Artifact], items: Mapping[str, Mapping[int, Artifact]]
-) -> Iterator[Artifact]:
-    """What is stored of the node's outputs, in the order of the ports; a collection is followed by its items."""
-    for port in node.outputs:
-        if (made := stored.get(port.port)) is not None:
-            yield made
-            for place in range(made.items or 0):
-                yield items[port.port][place]
 
 
 def _seen(path: Path, port: str, head_bytes: int, *, names: int = 1) -> Seen:

@@ -276,7 +276,7 @@ async def test_what_was_done_before_is_done_again_and_not_remembered(bench: Benc
 
     def counts(order: ports.ContainerOrder) -> Outcome:
         ran.append(order.attempt.run)
-        return copy(order)  # type: ignore[return-value]
+        return copy(order)
 
     bench.image("pupload/copy:latest", counts)
     small = "a,b\n1,2\n"
