@@ -394,8 +394,7 @@ class Attempts:
         try:
             work.container |= (claim := await self._arming.claim(work.ref)).container
             folder = claim.folder or await self._staging.make_folder(work.ref, node, owner=self._owner_of(node))
-            if not resolving.done():
-                await asyncio.sleep(0)  # where nothing had to be waited for so far it has not had a turn
+            await asyncio.sleep(0)  # where nothing had to be waited for it has not had a turn
             if resolving.done():  # as nearly always: the image is there
                 await resolve()
                 await fetch()
