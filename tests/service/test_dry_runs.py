@@ -376,3 +376,84 @@ async def test_whenever_the_server_dies_nothing_is_left(bench: Bench, at: int, *
         await again.until(lambda: not again.executor.left and not again.executor.alive, step=0.5)
         await again.until(lambda: not list((again.config.attempts_root).glob("*")), step=0.5)
         await nothing_is_left(again)
+
+
+async def test_of_a_collection_there_are_the_first_items_each_with_its_first_rows(bench: Bench) -> None:
+    seen: list[Any] = []
+
+    def splits(order: ports.ContainerOrder) -> Outcome:
+        for number in range(25):
+            (order.outputs / "files" / f"{number:02}.csv").write_text(ROWS60)
+        return Outcome()
+
+    def takes(order: ports.ContainerOrder) -> Outcome:
+        seen.append([path.read_text().count("\n") for path in sorted((order.inputs / "files").iterdir())])
+        (order.outputs / "list").write_text("done")
+        return Outcome()
+
+    bench.image("pupload/split:latest", splits)
+    bench.image("pupload/pack:latest", takes)
+    definitions = (
+        a_definition("pupload/split", outputs=[a_port("files", "text/csv", many=True)]),
+        a_definition("pupload/pack", inputs=[a_port("files", many=True)], outputs=[a_port("list")]),
+        COPY,
+    )
+    this = a_flow(
+        a_node("split", uses="pupload/split", inputs={}, outputs={"files": "parts"}),
+        a_node("each", uses="pupload/copy", inputs={"image": "parts"}, outputs={"resized": "copied"}, for_each="image"),
+        a_node("pack", uses="pupload/pack", inputs={"files": "parts"}, outputs={"list": "list"}),
+    )
+    told = await tried(bench, this, definitions)
+    assert [one.status for one in told.values()] == ["success"] * 3, told
+    assert seen == [[11] * 10]
+    assert len(told["split"].rows) == len(told["each"].rows) == 10
+    assert told["pack"].rows == ({"line": "done"},)
+
+
+async def test_what_a_node_puts_to_its_url_is_cut_as_well(bench: Bench) -> None:
+    async def puts(url: str) -> None:
+        await bench.store.use("PUT", url, ROWS60.encode())
+
+    def moves(order: ports.ContainerOrder) -> Outcome:
+        putting.append(asyncio.ensure_future(puts(order.environment["OUTPUT_RESIZED_URL"])))
+        return Outcome(seconds=5)
+
+    putting: list[asyncio.Future[None]] = []
+    bench.image("pupload/moves:latest", moves)
+    definition = a_definition(
+        "pupload/moves", transfer="urls", network="bridge", outputs=[a_port("resized", "text/csv")]
+    )
+    this = a_flow(
+        a_node("moves", uses="pupload/moves", inputs={}, outputs={"resized": "middle"}),
+        a_node("copies", uses="pupload/copy", inputs={"image": "middle"}, outputs={"resized": "out"}),
+    )
+    sizes = []
+    copy = copies("image", "resized.csv")
+
+    def counts(order: ports.ContainerOrder) -> Outcome:
+        sizes.append((order.inputs / "image.csv").read_text().count("\n"))
+        return copy(order)
+
+    bench.image("pupload/copy:latest", counts)
+    told = await tried(bench, this, (definition, COPY))
+    assert [one.status for one in told.values()] == ["success"] * 2, told
+    assert sizes == [11]
+
+
+async def test_a_condition_and_what_needs_none_of_what_is_missing(bench: Bench) -> None:
+    optional = a_definition(
+        "pupload/plain", inputs=[a_port("image", required=False), a_port("other")], outputs=[a_port("resized")]
+    )
+    bench.image("pupload/plain:latest", copies("other", "resized"))
+    this = a_flow(
+        a_node("left", uses="pupload/plain", inputs={"image": "none", "other": "in"}, outputs={"resized": "a"}),
+        a_node(
+            "asks", uses="pupload/plain", inputs={"image": "in", "other": "in"}, outputs={"resized": "b"}, when="false"
+        ),
+    )
+    told = await tried(bench, this, (optional,), inputs={"in": table()})
+    assert [(one.status, one.error) for one in told.values()] == [
+        ("success", ""),
+        ("skipped", told["asks"].error),
+    ]
+    assert "condition" in told["asks"].error
