@@ -16,9 +16,9 @@ from aiohttp import web
 from pupload import errors, ports
 from pupload.adapters.memory.containers import Outcome, Said, Script
 from pupload.api import access, sockets
-from pupload.api.access import Permission
 from pupload.api.limiting import Limits
 from pupload.api.runs import lines, wire
+from pupload.domain.access import Permission
 from pupload.domain.run import Attempt, NodeRun, NodeStatus
 from pupload.service import feed as feeds
 from tests.api.house import IMAGE, House, a_house

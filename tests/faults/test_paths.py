@@ -36,7 +36,8 @@ def marked(route: Route) -> Route:
 
 @pytest.fixture(params=(surfaces.NATIVE, *surfaces.OTHERS), ids=lambda surface: surface.name)
 def surface(request: pytest.FixtureRequest) -> Surface:
-    return replace(request.param, routes=tuple(marked(route) for route in request.param.routes))
+    found: Surface = request.param
+    return replace(found, routes=tuple(marked(route) for route in found.routes))
 
 
 def filled(path: str) -> str:
