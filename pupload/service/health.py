@@ -61,7 +61,7 @@ class Health:
         held = list(admission.holders.values())
         room = admission.room
         return Counts(
-            runs=Counter(run.status.value for run in engine.driver.live.values()),
+            runs=Counter(run.status.value for run in engine.driver.live.values() if not run.plan.ephemeral),
             containers=len(held),
             armed=engine.arming.armed,
             runs_queued=admission.slots.waiting,

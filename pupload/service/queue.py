@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from pupload import errors
 from pupload.domain import events, priority
@@ -46,14 +45,14 @@ class Queue:
         return self._slots.waiting
 
     def standing(self, *, most: int) -> Standing:
-        """The queue now, with `most` runs of each kind at most."""
+        """The queue now, with `most` runs of each kind at most. Dry runs stand in it, and are not shown."""
         live = self._engine.driver.live
         running = sorted((live[run] for run in self._running() if run in live), key=_rank)
-        queued = self._slots.queued
+        queued = [run for run in self._slots.queued if run in live and not live[run].plan.ephemeral]
         return Standing(
             limit=self.limit,
             running=running[:most],
-            queued=[live[run] for run in islice(queued, most) if run in live],
+            queued=[live[run] for run in queued[:most]],
             running_total=len(running),
             queued_total=len(queued),
         )
@@ -72,9 +71,10 @@ class Queue:
         return await self._runs.status(run.id)
 
     def _running(self) -> Sequence[str]:
+        live = self._engine.driver.live
         if self.limit is not None:
-            return sorted(self._slots.running)
-        return [run.id for run in self._engine.driver.live.values() if run.status is Status.RUNNING]
+            return sorted(run for run in self._slots.running if run not in live or not live[run].plan.ephemeral)
+        return [run.id for run in live.values() if run.status is Status.RUNNING and not run.plan.ephemeral]
 
 
 def _rank(run: Run) -> tuple[int, object, str]:

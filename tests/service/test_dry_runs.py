@@ -19,6 +19,8 @@ from pupload.domain import saved
 from pupload.domain.flow import Callback, DataWell
 from pupload.service.dry_runs import Bytes, DryNode, DryRuns, Earlier
 from pupload.service.flows import Draft, Flows
+from pupload.service.health import Health
+from pupload.service.queue import Queue
 from pupload.service.views import Order
 from tests.bench import PNG, Bench, a_bench, copies, ends
 from tests.builders import a_definition, a_flow, a_node, a_port
@@ -204,6 +206,10 @@ async def test_nobody_else_is_shown_it(bench: Bench) -> None:
     await bench.until(lambda: bool(bench.executor.alive))
     (run_id,) = bench.kept.shelf.books
     assert (await bench.runs.list()).total == 0
+    queue = Queue(engine=bench.engine, runs=bench.runs)
+    standing = queue.standing(most=10)
+    assert (queue.running(), standing.running_total, standing.queued_total) == (0, 0, 0)
+    assert not Health(bench.engine).counts().runs
     for ask in (bench.runs.status, bench.runs.find, bench.runs.cancel, bench.runs.purge, bench.runs.resume):
         with pytest.raises(errors.UnknownRun):
             await ask(run_id)
