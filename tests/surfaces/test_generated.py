@@ -20,7 +20,7 @@ EXAMPLES = 10
 
 ANSWER_SECONDS = 10
 
-ENDLESS = {"/api/v1/flow/events", "/api/v1/events"}
+ENDLESS = {"/api/v1/flow/events", "/api/v1/events/runs"}
 """Of what goes on in all runs there is no end."""
 
 DESCRIPTIONS = {"flow": "/api/openapi.json"} | {each.name: f"/api/openapi/{each.name}.json" for each in surfaces.OTHERS}

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -128,3 +129,29 @@ async def test_a_failed_run_is_told_to_who_waited_and_a_slow_one_is_stopped(http
         "detail": "The job 'backup/hourly' does not exist",
         "instance": "/api/v1/jobs/backup/hourly",
     }
+
+
+async def test_a_client_goes_on_where_it_was_when_the_server_was_killed(own_server: Callable[..., Server]) -> None:
+    server = own_server()
+    step = flows.a_node("step_01", outputs={"out": "out"})
+    script = flows.a_script("step_01", 'echo one; sleep 4; echo two; echo x > "$OUTPUT_OUT"')
+    async with server.client() as client:
+        await client.ask("PUT", "/api/v1/flow/saved/slow", flows.an_order([step], [script]))
+    async with aiohttp.ClientSession() as session:
+        run = await answer(session.post(f"{server.url}/api/v1/runs", json={"job_id": "slow"}))
+        events, text = f"{server.url}/api/v1/events/runs?run_id={run['run_id']}", ""
+        async with asyncio.timeout(60), session.get(events) as stream:
+            async for piece in stream.content.iter_any():
+                text += piece.decode()
+                if "run.output" in text and text.endswith("\n\n"):
+                    break
+        last = re.findall(r"(?m)^id: (\S+)$", text)[-1]
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        async with session.get(events, headers={"Last-Event-ID": last}) as stream:
+            rest = parsed(await stream.text())
+        async with session.get(events) as stream:
+            every = parsed(await stream.text())
+    assert parsed(text) + rest == every
+    assert [data["message"] for name, data in every if name == "run.output"][:1] == ["one"]
+    assert every[-1][0] == "run.finished"
