@@ -57,7 +57,7 @@ class Outlines:
                     flow = await self._flows.get(flow_id)
                     known[flow_id] = outline.Outline(flow=flow)  # of one whose content is damaged there is that
                     _, content = await self._flows.version(flow_id, flow.version)
-                    known[flow_id] = await self._outlined(flow, content, definitions)
+                    known.update(await self._outlined(flow, content, definitions))
         else:
             await self._read_all(known, frozenset(changed), definitions)
         names = sorted(known.values(), key=lambda each: (each.flow.namespace, each.flow.name))
@@ -69,19 +69,22 @@ class Outlines:
         self, known: dict[str, outline.Outline], changed: frozenset[str], definitions: Sequence[NodeDef]
     ) -> None:
         """Goes through all flows, a page at a time."""
-        after, page = "", await self._flows.latest(limit=_PAGE)
+        page = await self._flows.latest(limit=_PAGE)
         while page:
-            for flow_id, flow, content in page:
-                if flow_id not in changed:
-                    continue
-                known.pop(flow_id, None)
-                if flow is not None:
-                    known[flow_id] = await self._outlined(flow, content, definitions)
-            after = page[-1][0]
-            page = await self._flows.latest(after=after, limit=_PAGE)
+            found = [(flow, content) for flow_id, flow, content in page if flow_id in changed and flow is not None]
+            for flow_id, _, _ in page:
+                if flow_id in changed:
+                    known.pop(flow_id, None)
+            known.update(await aside.aside(partial(self._read, found, definitions), large=len(found) > _FEW))
+            page = await self._flows.latest(after=page[-1][0], limit=_PAGE)
 
     async def _outlined(
-        self, flow: saved.SavedFlow, content: saved.Content | None, definitions: Sequence[NodeDef]
-    ) -> outline.Outline:
-        large = content is not None and len(content.flow.nodes) > _LARGE
-        return await aside.aside(partial(outline.of, flow, content, definitions, default=self._default), large=large)
+        self, flow: saved.SavedFlow, content: saved.Content, definitions: Sequence[NodeDef]
+    ) -> Mapping[str, outline.Outline]:
+        large = len(content.flow.nodes) > _LARGE
+        return await aside.aside(partial(self._read, [(flow, content)], definitions), large=large)
+
+    def _read(
+        self, flows: Sequence[tuple[saved.SavedFlow, saved.Content | None]], definitions: Sequence[NodeDef]
+    ) -> Mapping[str, outline.Outline]:
+        return {flow.id: outline.of(flow, content, definitions, default=self._default) for flow, content in flows}

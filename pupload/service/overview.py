@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Literal
 
 from pupload import errors
 from pupload.domain import outline, saved
 from pupload.domain.flow import DEFAULT_STORE
 from pupload.domain.run import Status
+from pupload.engine import aside
 from pupload.engine.engine import Engine
 from pupload.ports import RunSummary
 from pupload.service.outlines import Outlines
@@ -223,12 +225,16 @@ class Overview:
             raise errors.Malformed(reason=f"limit must be a whole number, 1 to {MOST_HITS}")
         outlines = await self._outlines.all()
         secrets = [info.name for info in await self._secrets.list()]
-        found = [
-            *(_flow_hit(each.flow) for each in outlines.values() if _is_meant(each.flow, wanted)),
-            *_matching(wanted, _stores(outlines)),
-            *_matching(wanted, _variables(outlines, secrets)),
-        ]
-        return found[:limit]
+        look = partial(_found, wanted, outlines, secrets)
+        return (await aside.aside(look, large=len(outlines) > MOST_FLOWS))[:limit]
+
+
+def _found(wanted: str, outlines: Mapping[str, outline.Outline], secrets: Sequence[str]) -> Sequence[Hit]:
+    return [
+        *(_flow_hit(each.flow) for each in outlines.values() if _is_meant(each.flow, wanted)),
+        *_matching(wanted, _stores(outlines)),
+        *_matching(wanted, _variables(outlines, secrets)),
+    ]
 
 
 def _line(this: outline.Outline) -> FlowLine:

@@ -67,7 +67,8 @@ async def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
             *("search?q=x&limit=0", "search?q=x&limit=101"),
         ):
             assert (await house.call("GET", f"{FLOW}/{path}"))[0] == 400, path
-        for body in ({}, {"Days": 0}, {"Days": -1}, {"Days": "30"}, {"Days": 10**9}, []):
+        wrong: tuple[Any, ...] = ({}, {"Days": 0}, {"Days": -1}, {"Days": "30"}, {"Days": 10**9}, [])
+        for body in wrong:
             assert (await house.call("POST", f"{FLOW}/purge", json=body))[0] == 400, body
         assert (await house.call("POST", f"{FLOW}/purge"))[0] == 400
         assert (await house.call("GET", f"{FLOW}/lineage?flow=nobody"))[0] == 404
