@@ -80,6 +80,17 @@ async def test_a_run_that_was_purged_is_counted_nowhere(state: Bench) -> None:
     assert await state.runs.failing(NOON - DAY) == []
 
 
+async def test_a_dry_run_is_counted_nowhere(state: Bench) -> None:
+    new = a_run("run_dry", of=replace(a_plan(), ephemeral=True, provenance=plan.Provenance(flow="flow_a", version=1)))
+    now = await state.runs.create(created(new))
+    now = await state.runs.save(moved(now, "resize", run.NodeStatus.RUNNING, at=NOON), if_version=1)
+    assert (await state.runs.under_way(), await state.runs.active()) == ([], 0)
+    assert await state.runs.statuses(NOON - DAY) == {}
+    await state.runs.save(ended(now, run.Status.ERROR, at=NOON), if_version=2)
+    assert (await state.runs.days(NOON - DAY), await state.runs.failing(NOON - DAY)) == ({}, [])
+    assert await state.runs.doom_older(NOON + DAY, NOON) == []
+
+
 async def test_flows_that_failed_are_told_with_those_that_did_most_first(state: Bench) -> None:
     for number, flow in enumerate(["flow_b", "flow_a", "flow_b", "", "flow_c", ""]):
         await begun(state, f"run_{number}", NOON, run.Status.ERROR, flow)
