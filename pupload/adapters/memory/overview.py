@@ -40,7 +40,7 @@ class Overview:
         going = [
             book.head.id
             for book in reversed(self._shelf.in_order())
-            if book.started_at is not None and not book.head.status.terminal
+            if book.started_at is not None and not book.head.status.terminal and book.doomed_at is None
         ]
         return going[:limit]
 
