@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -70,7 +71,8 @@ async def _try(out: Output, loaded: project.Project, asked: Any, given: Mapping[
         "NodeDefs": [wire.write_definition(each.value) for each in definitions],
         **given,
     }
-    trial.term_is_interrupt()
+    with suppress(RuntimeError):  # in a thread, where signals are another's
+        trial.term_is_interrupt()
     async with a_server(out, words.url(server), project=loaded.root) as url:
         try:
             return await _ask(url, "/api/v1/flow/dry-run", body)

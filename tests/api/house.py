@@ -139,7 +139,7 @@ async def a_house(
                 flows=flows,
                 clock=bench.clock,
             ),
-            dry_runs=DryRuns(engine=bench.engine, runs=bench.runs, flows=flows, scratch=root / "tables"),
+            dry_runs=DryRuns(engine=bench.engine, runs=bench.runs, flows=flows, scratch=root / "tables", seconds=1e6),
             overview=Overview(engine=bench.engine, outlines=outlines),
             lineage=Lineage(engine=bench.engine, runs=bench.runs, flows=flows, outlines=outlines),
             queue=Queue(engine=bench.engine, runs=bench.runs),
