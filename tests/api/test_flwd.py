@@ -145,6 +145,20 @@ async def test_arguments_of_any_kind_become_texts(tmp_path: Path) -> None:
         assert found.plan.labels == {"tenant": "default"}
 
 
+async def test_a_run_of_no_saved_flow_has_a_job_of_its_own(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        run_id = (await house.call("POST", "/api/v1/flow/test", json=EXAMPLE))[1]["ID"]
+        run = (await house.call("GET", f"{BASE}/runs/{run_id}"))[1]
+        job_id = run_id.replace("run_", "flow_")
+        assert (run["job_id"], run["status"]) == (job_id, "pending")
+        line = {name: run[name] for name in ("run_id", "job_id", "status", "created_at")}
+        for query, runs in (("", [line]), ("&status=pending", [line]), ("&status=failed", [])):
+            _, found = await house.call("GET", f"{BASE}/runs?job_id={job_id}{query}")
+            assert found == {"runs": runs, "total": len(runs)}
+        assert await problem(house, "GET", f"{BASE}/jobs/{job_id}") == (404, "job-not-found")
+        assert (await house.call("GET", f"{BASE}/jobs"))[1] == {"jobs": []}
+
+
 # ── Results and artifacts ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -361,11 +375,13 @@ async def test_a_client_of_all_runs_goes_on_where_it_was_unless_that_is_too_long
             text = ""
             async for piece in answer.content.iter_any():
                 text += piece.decode()
-                if "step.started" in text:
+                if "step.started" in text and text.endswith("\n\n"):
                     break
-        for place, name, _ in parsed(text.rpartition("\n\n")[0]):
+        for place, name, _ in parsed(text):  # as far as the step began, whatever else has come already
             names.append(name)
             last = place or last
+            if name == "step.started":
+                break
         assert last
         async with house.http.get(house.url + EVENTS, headers={"Last-Event-ID": last}) as answer:
             text = ""

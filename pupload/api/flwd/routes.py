@@ -101,6 +101,10 @@ async def list_runs(request: web.Request) -> web.Response:
         limit=limit,
         offset=offset,
     )
+    if flow_id is not None and not page.total and (only := await jobs.only_run(request, flow_id)) is not None:
+        fits = status in ("", wire.status_of(only))
+        lines = [wire.run_of_none(only)] if fits and not offset else []
+        return _answer(models.RunList(runs=lines, total=int(fits)))
     names = await services.flows.names(one.flow_id for one in page.runs if one.flow_id)
     lines = [wire.run_line(one, jobs.id_of(names, one.flow_id, one.id)) for one in page.runs]
     return _answer(models.RunList(runs=lines, total=page.total))

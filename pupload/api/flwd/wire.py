@@ -82,6 +82,17 @@ def run_line(this: ports.RunSummary, job_id: str) -> models.Run:
     )
 
 
+def run_of_none(this: run.Run) -> models.Run:
+    """The same, of a run of no saved flow."""
+    return models.Run(
+        run_id=this.id,
+        job_id=saved.new_id(this.id),
+        status=status_of(this),
+        created_at=moment(this.created_at),
+        finished_at=maybe_moment(this.finished_at),
+    )
+
+
 def run_details(this: run.Run, job_id: str, came: results.Result | None) -> models.RunDetails:
     """A run, and what came of it where it is over."""
     return models.RunDetails(
