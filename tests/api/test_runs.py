@@ -421,6 +421,22 @@ async def test_lines_of_several_nodes_come_in_the_order_of_time_between_their_be
     assert [one.line.at for one in found] == sorted(one.line.at for one in found)
 
 
+async def test_no_more_than_some_lines_are_held_back() -> None:
+    given = 0
+
+    async def batches() -> Any:
+        nonlocal given
+        for place in range(30):
+            given += lines.GROUP
+            yield [a_line("other", 1, place * lines.GROUP + number) for number in range(lines.GROUP)]
+
+    cursors: list[int] = []
+    async for batch in lines.in_order(a_run(), batches(), {}):
+        cursors += [one.cursor for one in batch]
+        assert given - len(cursors) <= lines.HELD_LINES + lines.GROUP
+    assert cursors == list(range(30 * lines.GROUP))
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(0.0, "0ms"), (0.45, "450ms"), (2.34, "2.3s"), (90.0, "90.0s")])
 def test_durations_are_said_as_the_contract_says_them(seconds: float, said: str) -> None:
     assert lines.took(seconds) == said

@@ -7,9 +7,11 @@ its end, whatever clock they were stamped by.
 """
 
 import heapq
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import cast
 
 from pupload.api.runs import wire
 from pupload.domain.run import NodeRun, Run
@@ -44,20 +46,21 @@ async def in_order(
     """The batches' lines and those about attempts, of all nodes or of this one; `rows` are what nodes made."""
     own = [each for each in _own_lines(run, rows) if node in ("", each.record.node)]
     spans = _spans(own)
-    held = own
+    held, most = list(own), HELD_LINES + len(own)
     heapq.heapify(held)
     ready: list[LogRecord] = []
     count = len(own)
-    async for batch in batches:
-        for record in batch:
-            count += 1
-            at = _within(record, spans)
-            heapq.heappush(held, _Placed(at, _LINE, count, record))
-            while held and (held[0].at <= at - _SPAN or len(held) > HELD_LINES + len(own)):
-                ready.append(_stamped(heapq.heappop(held)))
-        if len(ready) >= GROUP:
-            yield ready
-            ready = []
+    async with aclosing(cast(AsyncGenerator[Sequence[LogRecord], None], batches)) as given:
+        async for batch in given:
+            for record in batch:
+                count += 1
+                at = _within(record, spans)
+                heapq.heappush(held, _Placed(at, _LINE, count, record))
+                while held and (held[0].at <= at - _SPAN or len(held) > most):
+                    ready.append(_stamped(heapq.heappop(held)))
+            if len(ready) >= GROUP:
+                yield ready
+                ready = []
     while held:
         ready.append(_stamped(heapq.heappop(held)))
         if len(ready) >= GROUP:
