@@ -32,7 +32,7 @@ ARTIFACTS_TOLD = 100
 
 
 def made(run: Run, *, operator_url: str = "") -> tuple[Delivery, ...]:
-    """What is to be delivered about a run that is over; nothing about a dry run. The same run makes the same, and ids."""
+    """What is to be delivered about a run that is over; nothing of a dry run. The same run makes the same, and ids."""
     if not run.status.terminal or run.plan.ephemeral:
         return ()
     receivers = list(_receivers(run, operator_url))

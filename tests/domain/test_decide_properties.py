@@ -229,7 +229,7 @@ def draw_report(data: st.DataObject, world: World) -> events.Report:
     if kind == "cancel" and data.draw(st.integers(0, 3)) == 0:
         return events.CancelRequested(mode=data.draw(st.sampled_from(["kill", "drain"])))
     if kind == "queue":
-        said = [events.RunQueued(), events.RunDequeued(), events.PriorityChanged(priority=3)]
+        said: list[events.Report] = [events.RunQueued(), events.RunDequeued(), events.PriorityChanged(priority=3)]
         return data.draw(st.sampled_from(said))
     if kind == "senseless":
         node = data.draw(st.sampled_from([*world.run.nodes, "nobody"]))
