@@ -427,6 +427,7 @@ async def test_lines_are_followed_to_the_end_of_the_run(tmp_path: Path) -> None:
         (errors.Broken(reason="x"), (500, "internal-error")),
         (errors.DatabaseUnavailable(reason="x"), (503, "unavailable")),
         (errors.StoreRefused(reason="x"), (502, "storage-error")),
+        (errors.Unauthenticated(), (401, "unauthorized")),
         (errors.Forbidden(reason="x"), (403, "permission-denied")),
         (errors.NotOver(run="x", status="RUNNING"), (409, "conflict")),
         (errors.TooLarge(what="x", limit=1), (413, "payload-too-large")),

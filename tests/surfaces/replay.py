@@ -1,11 +1,12 @@
 """
 Recorded conversations: what is asked, and what the answer must look like.
 
-A conversation is a YAML file with `about`, maybe `server` (arguments of `make_app`) and `store` (attributes of
-the store in memory), and `steps`. A step asks
-(`ask: GET /path`, with `headers`, and `json` or `body`) and says what comes back: `status`, `answers` (headers),
-`shape` (of JSON), `text` (all of it) or `has` (parts of the text). `keep` remembers values of the answer by JSON
-pointer; `{name}` stands for one afterwards.
+A conversation is a YAML file with `about`, maybe `server` (arguments of `make_app`), `store` (attributes of
+the store in memory) and `sources` (folders of flows: the texts of their files by path; where it names none there is
+no such folder), and `steps`. A step asks (`ask: GET /path`, with `headers`, and `json` or `body`) and says what comes
+back: `status`, `answers` (headers), `shape` (of JSON), `text` (all of it) or `has` (parts of the text). `keep`
+remembers values of the answer by JSON pointer; `{name}` stands for one afterwards. Before it is asked, `files` of
+sources are written, or removed where their text is null, and `days` go by.
 
 A shape is JSON itself, and names are all that there are, unless `...` is among them. `<text>`, `<number>`, `<time>`,
 `<url>`, `<run>`, `<hash>` and `<any>` stand for any value of that kind; a text with `{name}` in it is filled in first.
@@ -18,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from pupload.domain.sources import Kind, Source
 from tests.api.house import House
 
 KINDS = {
@@ -29,7 +31,7 @@ KINDS = {
 }
 OTHERS = "..."
 
-_WORDS = {"ask", "headers", "json", "body", "status", "answers", "shape", "text", "has", "keep"}
+_WORDS = {"ask", "headers", "json", "body", "status", "answers", "shape", "text", "has", "keep", "files", "days"}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -40,10 +42,32 @@ def read(path: Path) -> dict[str, Any]:
     return conversation
 
 
-async def replay(house: House, conversation: Mapping[str, Any]) -> None:
-    """Asks step after step. Raises `AssertionError` at the first answer that is another."""
+def sources(conversation: Mapping[str, Any], root: Path) -> list[Source]:
+    """The sources of the conversation, with their files, in folders in `root`."""
+    wanted = conversation.get("sources", {})
+    write(root, {name: files for name, files in wanted.items() if files})
+    return [Source(name=name, type=Kind.FS, path=str(root / name)) for name in wanted]
+
+
+def write(root: Path, files: Mapping[str, Mapping[str, str | None]]) -> None:
+    """Writes the texts of each source's files, and removes those that have none."""
+    for source, texts in files.items():
+        for path, text in texts.items():
+            file = root / source / path
+            if text is None:
+                file.unlink()
+            else:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+
+
+async def replay(house: House, conversation: Mapping[str, Any], root: Path) -> None:
+    """Asks step after step; sources are in `root`. Raises `AssertionError` at the first answer that is another."""
     kept: dict[str, str] = {}
     for number, step in enumerate(conversation["steps"], start=1):
+        write(root, step.get("files", {}))
+        if "days" in step:
+            house.bench.clock.advance(step["days"] * 86400)
         method, _, target = fill(step["ask"], kept).partition(" ")
         url = target if target.startswith("http") else house.url + target
         more: dict[str, Any] = {"headers": fill(step.get("headers", {}), kept)}
