@@ -502,6 +502,7 @@ async def test_every_get_answers_head(tmp_path: Path) -> None:
         await house.call("PUT", "/api/v1/flow/saved/shrink", json=EXAMPLE)
         _, made = await house.call("POST", "/api/v1/flow/schedules", json={"Flow": "shrink", "Interval": "9h"})
         names = {"{flowRunID}": run["ID"], "{node}": "resize-1", "{flow}": "shrink", "{scheduleID}": made["ID"]}
+        names |= {"{source}": "api", "{edge}": "input-image"}
         for route in routes.ROUTES:
             # A WebSocket has no head.
             if route.method == "GET" and "projectID" not in route.path and not route.path.endswith("/ws"):
@@ -510,6 +511,8 @@ async def test_every_get_answers_head(tmp_path: Path) -> None:
                     path = path.replace(name, value)
                 if path.endswith(run["ID"]):
                     path += "?edge=input-image"  # some routes want a file
+                if path.endswith("/search"):
+                    path += "?q=shrink"  # and one a text
                 async with house.http.head(house.url + path) as response:
                     assert (route.path, response.status, await response.read()) == (route.path, 200, b"")
 
