@@ -392,6 +392,7 @@ class Driver:
         """
         run = await self._runs.load(run_id)
         if run.owner != self._me:
+            self.let_go(run_id)  # it may have been ours until a save found that it had moved on
             return run
         known = self._live.get(run_id)
         if known is not None and known.version >= run.version:

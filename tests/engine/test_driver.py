@@ -475,6 +475,23 @@ async def test_a_large_run_that_is_let_go_of_while_it_is_taken_up_gets_no_more_o
     await other.driver.close()
 
 
+async def test_a_run_that_moved_on_with_another_is_let_go_of(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go: list[str] = []
+    desk.driver.connect(lambda run, command: None, lambda event: None, on_let_go=let_go.append)
+    run = await desk.begin()
+    load = desk.kept.runs.load
+
+    async def elsewhere(run_id: str) -> Run:
+        return replace(await load(run_id), owner="another")
+
+    # A save's answer was lost; when it is tried again somebody else had the run, and has saved it since.
+    desk.runs.before["save"] = raises(errors.Stale(reason="it is at another version"))
+    monkeypatch.setattr(desk.kept.runs, "load", elsewhere)
+    assert not await desk.driver.report(run.id, desk.sealed())
+    assert let_go == [run.id]
+    assert run.id not in desk.driver.live
+
+
 async def test_runs_that_wait_write_nothing(desk: Desk) -> None:
     for number in range(100):
         await desk.begin(f"run_{number:026}")
