@@ -487,7 +487,10 @@ async def test_a_run_that_moved_on_with_another_is_let_go_of(desk: Desk, monkeyp
     # A save's answer was lost; when it is tried again somebody else had the run, and has saved it since.
     desk.runs.before["save"] = raises(errors.Stale(reason="it is at another version"))
     monkeypatch.setattr(desk.kept.runs, "load", elsewhere)
-    assert not await desk.driver.report(run.id, desk.sealed())
+    telling = asyncio.create_task(desk.driver.report(run.id, desk.sealed()))
+    await desk.clock.run_for(1)
+    assert telling.done()
+    assert not await telling
     assert let_go == [run.id]
     assert run.id not in desk.driver.live
 
