@@ -18,11 +18,11 @@ from pupload.domain import events
 from pupload.domain.plan import NodePlan
 from pupload.domain.run import Attempt, AttemptRef, Failure, NodeStatus, Run
 from pupload.domain.tiers import Tier
-from pupload.domain.watermark import Level
 from pupload.engine import orders, verdict
 from pupload.engine.admission import Admission
 from pupload.engine.ahead import given
 from pupload.engine.arming import Arming
+from pupload.engine.clearing import empty
 from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
 from pupload.engine.footprint import Bounds, Footprint, Lookout
@@ -311,15 +311,17 @@ class Attempts:
         footprint = self._footprint(work, tier)
         watching = self._lookout.begin(footprint, partial(self._stop_container, ref, grace_seconds=0.0))
         outputs = self._outputs(run, node, work, footprint, since=attempt.executing_at or attempt.admitted_at)
-        outputs.store_early(wanted=lambda: not work.stopped)
+        outputs.store_early(wanted=partial(self._wanted_early, work))
         work.outputs = outputs
         try:
             exit_ = await self._patiently(lambda: self._executor.wait(ref))
             work.phase = Phase.STORING
             outputs.has_ended()
+            shortage = await self._room_made(work, outputs) if exit_.code else ""
             await self._pumped(pump, pumping, stopped=work.stopped)
             await outputs.looked()
-            failed = await self._judged(work, exit_, tier, footprint, pump)
+            last, too_much = pump.last_line, footprint.too_much
+            failed = verdict.of_end(work.ref, exit_, tier, last, too_much, shortage, stopped=work.stopped)
             return failed or await self._succeed(work, exit_, outputs)
         finally:
             # First: a store that is about to take a file has taken it, or has not, when this returns.
@@ -327,17 +329,16 @@ class Attempts:
             await ended(pumping)
             await self._lookout.end(watching)
 
-    async def _judged(
-        self, work: Work, exit_: Exit, tier: Tier, footprint: Footprint, pump: LogPump
-    ) -> events.AttemptFailed | None:
-        """The failure that the exit is, None for a good end."""
-        failed = verdict.of_footprint(work.ref, exit_, tier, footprint.too_much) or verdict.of_exit(
-            work.ref, exit_, tier, pump.last_line, stopped=work.stopped
-        )
-        if failed is not None and failed.failure == Failure.EXIT:
-            await self._disks.look()
-            failed = verdict.of_disk(failed, self._disks.shortage if self._disks.level is Level.FULL else "")
-        return failed
+    async def _wanted_early(self, work: Work, size: int) -> bool:
+        """Whether so many bytes may be stored before it is known how the node ended: not where they filled the disk."""
+        return not work.stopped and not await self._disks.lack_after(size)
+
+    async def _room_made(self, work: Work, outputs: Outputs) -> str:
+        """What is short where the disk is full. What the node wrote is gone then, or not even its log could be kept."""
+        if shortage := await self._disks.lack_after():
+            await outputs.close()
+            await asyncio.to_thread(empty, self._folder_of(work).outputs)
+        return shortage
 
     async def _begin(self, run: Run, node: NodePlan, tier: Tier, work: Work) -> bool:
         """

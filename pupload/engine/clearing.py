@@ -78,6 +78,16 @@ def clear(folder: Path) -> None:
         folder.rmdir()
 
 
+def empty(folder: Path) -> None:
+    """Nothing is in the directory afterwards, as far as we may remove it. No link is followed; raises nothing."""
+    with suppress(OSError):
+        top = opened(None, str(folder))
+        try:
+            _empty(top)
+        finally:
+            os.close(top)
+
+
 def opened(directory: int | None, name: str) -> int:
     """The directory of that name in another, also where it was closed to others and is ours. Raises OSError."""
     try:

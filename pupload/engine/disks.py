@@ -22,6 +22,9 @@ LOOK_SECONDS = 2.0
 
 MIB = 1 << 20
 
+LARGE_BYTES = 16 * 1024 * 1024
+"""What may fill a disk within the moment since it was looked at."""
+
 
 class DiskRoom:
     """Watches the disks."""
@@ -67,6 +70,16 @@ class DiskRoom:
             for space in self.spaces
             if watermark.level(space, self._reserve_bytes) is not Level.ENOUGH
         )
+
+    async def lack_after(self, written: int = LARGE_BYTES) -> str:
+        """
+        What is short where a disk is full, so that nothing may be written; else empty.
+
+        Looks first where so many bytes were `written` that they may have filled it.
+        """
+        if written >= LARGE_BYTES:
+            await self.look()
+        return self.shortage if self.level is Level.FULL else ""
 
     def check(self) -> None:
         """Raises `errors.DiskFull` when there is no room for a new run."""

@@ -7,7 +7,7 @@ out to have ended badly it is withdrawn (`pupload.engine.attempts`).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,11 +81,11 @@ class Outputs:
         self._trouble: Exception | None = None
         """What came in the way of looking."""
 
-    def store_early(self, *, wanted: Callable[[], bool]) -> None:
+    def store_early(self, *, wanted: Callable[[int], Awaitable[bool]]) -> None:
         """
         Begins to look at what the node left and to store it, once nothing writes any more.
 
-        Stored is what goes under keys of the attempt's own, if it is `wanted` then and is not too much.
+        Stored is what goes under keys of the attempt's own, if so many bytes are `wanted` then and are not too much.
         """
         self._early = asyncio.ensure_future(self._store_early(wanted))
         # Not in the task's own hands: one that is cancelled before its first step never gets to its `finally`.
@@ -119,7 +119,7 @@ class Outputs:
         if self._early is not None:
             await ended(self._early)
 
-    async def _store_early(self, wanted: Callable[[], bool]) -> None:
+    async def _store_early(self, wanted: Callable[[int], Awaitable[bool]]) -> None:
         try:
             await self._until_it_has_ceased()
             seen = await self._look()
@@ -128,7 +128,7 @@ class Outputs:
             return
         finally:
             self._looked.set()
-        if wanted() and not self._footprint.too_much:
+        if await wanted(sum(one.size or 0 for one in seen.values())) and not self._footprint.too_much:
             # There may be room by the time that it counts: storing what is left then says so if there is none.
             with suppress(errors.DiskFull):
                 await self._store(seen, own_keys_only=True)

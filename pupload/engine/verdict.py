@@ -33,6 +33,14 @@ QUOTED = 300
 """Characters of a node's last words that an error quotes."""
 
 
+def of_end(
+    ref: AttemptRef, ended: Exit, tier: Tier, last_line: str, too_much: str, shortage: str, *, stopped: bool
+) -> AttemptFailed | None:
+    """The failure that an attempt's end is, with what it wrote too much and what disks lack; None for a good one."""
+    failed = of_footprint(ref, ended, tier, too_much) or of_exit(ref, ended, tier, last_line, stopped=stopped)
+    return of_disk(failed, shortage) if failed is not None and failed.failure == Failure.EXIT else failed
+
+
 def of_exit(ref: AttemptRef, ended: Exit, tier: Tier, last_line: str, *, stopped: bool = False) -> AttemptFailed | None:
     """
     The failure that this exit is; None for a good end.

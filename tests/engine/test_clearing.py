@@ -98,3 +98,17 @@ def test_what_takes_longer_is_left_to_others(tmp_path: Path) -> None:
         assert os.path.lexists(folder)
         clear(folder)
         assert not os.path.lexists(folder)
+
+
+def test_a_directory_that_is_emptied_stays(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    (folder / "deep" / "deeper").mkdir(parents=True)
+    (folder / "deep" / "deeper" / "file").write_bytes(b"x")
+    (folder / "file").write_bytes(b"x")
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_bytes(b"x")
+    (folder / "link").symlink_to(elsewhere)
+    empty(folder)
+    assert list(folder.iterdir()) == []
+    assert (elsewhere / "kept").exists()
+    empty(tmp_path / "absent")
