@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pupload.engine.clearing import FEW, clear, clear_small
+from pupload.engine.clearing import FEW, clear, clear_small, empty
 
 
 def nest(folder: Path, depth: int) -> None:
