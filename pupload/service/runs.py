@@ -162,9 +162,7 @@ class Runs:
         """
         limit, offset = min(max(limit, 0), MAX_PAGE), max(offset, 0)
         runs = self._engine.world.runs
-        return await runs.list(
-            status=status, flow=flow, flow_id=flow_id, started=started, limit=limit, offset=offset
-        )
+        return await runs.list(status=status, flow=flow, flow_id=flow_id, started=started, limit=limit, offset=offset)
 
     async def cancel(self, run_id: str, *, mode: str = "kill") -> RunView:
         """
