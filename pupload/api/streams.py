@@ -19,6 +19,9 @@ from pupload.api import web as shared
 
 T = TypeVar("T")
 
+HELLO = b": hello\n\n"
+"""What comes first, unless something else is to be said."""
+
 STALLED_SECONDS = 60.0
 """A client that takes nothing for so long is gone."""
 
@@ -45,7 +48,7 @@ async def events(
     *,
     write: Callable[[T], bytes],
     ending: Callable[[], Awaitable[bytes]] = _nothing,
-    hello: bytes = b": hello\n\n",
+    hello: bytes = HELLO,
     alive: Callable[[], bytes] = lambda: b": still here\n\n",
 ) -> web.StreamResponse:
     """
@@ -76,6 +79,27 @@ async def events(
         _log.exception("a stream broke")
         await _last_words(response, "something went wrong here; the server's log tells more")
     return response
+
+
+async def events_or_nothing(
+    request: web.Request,
+    batches: AsyncIterator[Sequence[T]],
+    *,
+    write: Callable[[T], bytes],
+    ending: Callable[[], Awaitable[bytes]] = _nothing,
+    hello: bytes = HELLO,
+) -> web.StreamResponse:
+    """As `events`; 204 where there is nothing to send, which tells an EventSource to come back no more."""
+    first = await anext(batches, None)
+    if first is None:
+        return web.Response(status=204)
+
+    async def again() -> AsyncIterator[Sequence[T]]:
+        yield first
+        async for batch in batches:
+            yield batch
+
+    return await events(request, again(), write=write, ending=ending, hello=hello)
 
 
 async def listing(

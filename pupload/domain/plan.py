@@ -247,6 +247,11 @@ class Plan:
     priority: int = 0
     """Higher ones go first; `pupload.domain.priority`."""
 
+    @property
+    def flow_id(self) -> str:
+        """The id of the saved flow that it is of; empty where it is of none."""
+        return "" if self.provenance is None else self.provenance.flow
+
     def __post_init__(self) -> None:
         nodes, edges = self.nodes, self.edges
         if not isinstance(nodes, Nodes):

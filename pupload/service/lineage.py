@@ -98,7 +98,7 @@ class Lineage:
             raise errors.Malformed(reason=f"run {run.id} has no edge {edge[:64]}") from None
         return Trace(
             run=run.id,
-            flow_id=_flow_id(run),
+            flow_id=run.plan.flow_id,
             resumed_from=run.resumed_from,
             edge=edge,
             upstream=steps,
@@ -118,8 +118,4 @@ class Lineage:
 
 
 def _taker(run: Run) -> Taker:
-    return Taker(run=run.id, flow_id=_flow_id(run), replays=run.plan.replays, resumed_from=run.resumed_from)
-
-
-def _flow_id(run: Run) -> str:
-    return run.plan.provenance.flow if run.plan.provenance else ""
+    return Taker(run=run.id, flow_id=run.plan.flow_id, replays=run.plan.replays, resumed_from=run.resumed_from)

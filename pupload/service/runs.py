@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from pupload import errors
-from pupload.domain import flow, ids, memo, nodedef, params, planning, priority, replaying, resuming, validation
+from pupload.domain import flow, ids, memo, nodedef, params, planning, priority, replaying, resuming, saved, validation
 from pupload.domain import plan as plan_of
 from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin
@@ -144,6 +144,14 @@ class Runs:
         if found.plan.ephemeral:
             raise errors.UnknownRun(run=run_id[:64])  # whoever began it looks at it, and nobody else
         return found
+
+    async def of_no_flow(self, flow_id: str) -> Run | None:
+        """The run of no saved flow that surfaces give this id for a flow of its own; None where there is none."""
+        try:
+            found = await self.find(ids.PREFIX + flow_id.removeprefix(saved.PREFIX))
+        except errors.UnknownRun:
+            return None
+        return found if found.plan.provenance is None else None
 
     async def list(
         self,

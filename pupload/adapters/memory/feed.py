@@ -58,13 +58,10 @@ class Feed:
             return
         written: Sequence[ports.Entry | ports.LogRecord] = book.logs if row.lines else book.entries
         for told, what in enumerate(written[row.upto - row.count : row.upto], start=1):
-            yield ports.News(place=Place(_GROUP, number, told), flow=_flow(book), flow_id=_flow_id(book), what=what)
+            yield ports.News(
+                place=Place(_GROUP, number, told), flow=_flow(book), flow_id=book.head.plan.flow_id, what=what
+            )
 
 
 def _flow(book: Book) -> str:
     return book.head.plan.flow.name
-
-
-def _flow_id(book: Book) -> str:
-    provenance = book.head.plan.provenance
-    return provenance.flow if provenance else ""

@@ -114,7 +114,7 @@ class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
             if book.doomed_at is None
             and (status is None or book.head.status is status)
             and (flow is None or book.head.plan.flow.name == flow)
-            and (flow_id is None or _saved_flow(book) == flow_id)
+            and (flow_id is None or book.head.plan.flow_id == flow_id)
             and (started is None or not book.head.status.terminal)
             and started in (None, book.started_at is not None)
         ]
@@ -261,10 +261,5 @@ def _summary(book: Book) -> ports.RunSummary:
         started_at=book.started_at,
         finished_at=book.head.finished_at,
         error=book.head.error,
-        flow_id=_saved_flow(book),
+        flow_id=book.head.plan.flow_id,
     )
-
-
-def _saved_flow(book: Book) -> str:
-    provenance = book.head.plan.provenance
-    return provenance.flow if provenance else ""

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 
@@ -142,7 +141,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
             closing=lambda last: b'],"Next":%d}' % (last.cursor if last else since),
         )
     if ended and _comes_back(request):
-        return await _nothing_more_or(request, batches, _log_frame)
+        return await streams.events_or_nothing(request, batches, write=_log_frame, ending=_ending(request))
     return await streams.events(request, batches, write=_log_frame, ending=_ending(request))
 
 
@@ -154,22 +153,8 @@ async def journal(request: web.Request) -> web.StreamResponse:
     ended = (await runs.find(run_id)).status.terminal
     batches = runs.events(run_id, after=after, follow=follow)
     if ended and _comes_back(request):
-        return await _nothing_more_or(request, batches, _entry_frame)
+        return await streams.events_or_nothing(request, batches, write=_entry_frame, ending=_ending(request))
     return await streams.events(request, batches, write=_entry_frame, ending=_ending(request))
-
-
-async def _nothing_more_or(request: web.Request, batches: Any, write: Callable[[Any], bytes]) -> web.StreamResponse:
-    """204 where an ended run has nothing new, which tells an EventSource to come back no more; else the streams."""
-    first = await anext(batches, None)
-    if first is None:
-        return web.Response(status=204)
-
-    async def again() -> Any:
-        yield first
-        async for batch in batches:
-            yield batch
-
-    return await streams.events(request, again(), write=write, ending=_ending(request))
 
 
 def _format(request: web.Request) -> str:

@@ -6,8 +6,7 @@ from aiohttp import web
 
 from pupload import errors
 from pupload.api.web import SERVICES
-from pupload.domain import ids, saved
-from pupload.domain.run import Run
+from pupload.domain import saved
 from pupload.service import flows
 
 
@@ -45,17 +44,3 @@ def id_of(names: Mapping[str, str], flow_id: str, run_id: str) -> str:
     Where the flow was removed it is the flow's own id; a run of no saved flow has one with the bits of the run's.
     """
     return names.get(flow_id) or flow_id or saved.new_id(run_id)
-
-
-async def only_run(request: web.Request, flow_id: str) -> Run | None:
-    """The run of no saved flow whose own job this is; None where there is none."""
-    try:
-        found = await request.app[SERVICES].runs.find(ids.PREFIX + flow_id.removeprefix(saved.PREFIX))
-    except errors.UnknownRun:
-        return None
-    return None if flow_of(found) else found
-
-
-def flow_of(this: Run) -> str:
-    """The id of the saved flow that the run is of; empty where it is of none."""
-    return this.plan.provenance.flow if this.plan.provenance is not None else ""

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from pupload import errors, ports
-from pupload.api import streams, waiting
+from pupload.api import idempotency, streams, waiting
 from pupload.api import web as shared
 from pupload.api.flwd import args, downloads, jobs, models, problems, stream, wire
 from pupload.api.web import REQUEST_ID, SERVER, SERVICES, Parameter, Route
@@ -27,7 +27,6 @@ CANCEL_SECONDS = 15.0
 ONCE = "flwd.request"
 """The label of a run that was asked for with a key: what was asked, and by which request."""
 
-_MOST_KEY = 255
 
 # ── Jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -54,7 +53,7 @@ async def get_job(request: web.Request) -> web.StreamResponse:
 
 
 async def create_run(request: web.Request) -> web.Response:
-    key = _key(request)
+    key = idempotency.key_of(request)
     asked = await shared.read_document(request, args.read_new_run)
     found = await jobs.find(request, asked.job_id)
     params, job_id = args.texts(asked.args), found.flow.full_name
@@ -101,7 +100,7 @@ async def list_runs(request: web.Request) -> web.Response:
         limit=limit,
         offset=offset,
     )
-    if flow_id is not None and not page.total and (only := await jobs.only_run(request, flow_id)) is not None:
+    if flow_id is not None and not page.total and (only := await services.runs.of_no_flow(flow_id)) is not None:
         fits = status in ("", wire.status_of(only))
         lines = [wire.run_of_none(only)] if fits and not offset else []
         return _answer(models.RunList(runs=lines, total=int(fits)))
@@ -123,7 +122,7 @@ async def get_run(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     this = await services.runs.find(request.match_info["run_id"])
     came = await services.results.of(this.id) if this.status.terminal else None
-    flow_id = jobs.flow_of(this)
+    flow_id = this.plan.flow_id
     names = await services.flows.names([flow_id] if flow_id else [])
     return _answer(wire.run_details(this, jobs.id_of(names, flow_id, this.id), came))
 
@@ -157,7 +156,7 @@ async def run_logs(request: web.Request) -> web.StreamResponse:
         )
     frames = _log_frames(_since(groups, since))
     if this.status.terminal and told:
-        return await stream.nothing_more_or(request, frames)
+        return await streams.events_or_nothing(request, frames, write=bytes, hello=stream.HELLO % b"")
     return await streams.events(request, frames, write=bytes, hello=stream.HELLO % b"id: %d\n" % cursor)
 
 
@@ -247,14 +246,6 @@ def _refuse(
 def _page(request: web.Request) -> tuple[int, int]:
     limit = shared.whole_number(request, "limit", default=100, least=1, most=MOST)
     return limit, shared.whole_number(request, "offset", default=0)
-
-
-def _key(request: web.Request) -> str | None:
-    """The key that a request may be repeated with. Raises `errors.Malformed`."""
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= _MOST_KEY and key.isprintable()):
-        raise errors.Malformed(reason=f"Idempotency-Key must have 1 to {_MOST_KEY} printable characters")
-    return key
 
 
 def _digest(job_id: str, params: dict[str, str], tenant: str) -> str:

@@ -42,7 +42,7 @@ async def run_events(request: web.Request) -> web.StreamResponse:
     if not run_id:
         return await _of_all(request, flow_id)
     found = await request.app[SERVICES].runs.find(run_id)
-    if flow_id and jobs.flow_of(found) != flow_id:
+    if flow_id and found.plan.flow_id != flow_id:
         raise errors.Malformed(reason=f"run {found.id} is not of the job {job_id!r}")
     return await _of_one(request, found)
 
@@ -87,22 +87,8 @@ async def _of_one(request: web.Request, found: Run) -> web.StreamResponse:
     seq, cursor = _position(last_id(request))
     batches = _Following(request, found, seq, cursor).batches()
     if found.status.terminal and last_id(request):
-        return await nothing_more_or(request, batches)
+        return await streams.events_or_nothing(request, batches, write=bytes, hello=HELLO % b"")
     return await streams.events(request, batches, write=bytes, hello=HELLO % b"")
-
-
-async def nothing_more_or(request: web.Request, batches: AsyncIterator[Sequence[bytes]]) -> web.StreamResponse:
-    """204 where there is nothing to send, which tells an EventSource to come back no more; else the stream."""
-    first = await anext(batches, None)
-    if first is None:
-        return web.Response(status=204)
-
-    async def again() -> AsyncIterator[Sequence[bytes]]:
-        yield first
-        async for batch in batches:
-            yield batch
-
-    return await streams.events(request, again(), write=bytes, hello=HELLO % b"")
 
 
 def _position(text: str) -> tuple[int, int]:
@@ -128,7 +114,7 @@ class _Following:
     async def batches(self) -> AsyncIterator[Sequence[bytes]]:
         """Frames; none of these groups is empty. Comes to an end with the run."""
         run_id = self._run.id
-        self._job_id = await self._telling.job_of(jobs.flow_of(self._run), run_id)
+        self._job_id = await self._telling.job_of(self._run.plan.flow_id, run_id)
 
         def wanted(news: ports.News) -> bool:
             return news.what.run == run_id

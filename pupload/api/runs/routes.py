@@ -80,12 +80,8 @@ async def _runs_of(request: web.Request, *, limit: int, offset: int) -> RunPage:
 
 async def _only_run(request: web.Request, flow_id: str, *, offset: int) -> RunPage:
     """The run of no saved flow whose own id this is."""
-    run_id = ids.PREFIX + flow_id.removeprefix(saved.PREFIX)
-    try:
-        found = await request.app[SERVICES].runs.find(run_id)
-    except errors.UnknownRun:
-        return RunPage(runs=(), total=0)
-    if found.plan.provenance is not None:
+    found = await request.app[SERVICES].runs.of_no_flow(flow_id)
+    if found is None:
         return RunPage(runs=(), total=0)
     return RunPage(runs=() if offset else (_summary(found),), total=1)
 

@@ -48,7 +48,7 @@ def pipeline_of(run_id: str, flow_id: str) -> str:
 
 def pipeline(this: Run) -> str:
     """The same, of a run."""
-    return pipeline_of(this.id, this.plan.provenance.flow if this.plan.provenance else "")
+    return pipeline_of(this.id, this.plan.flow_id)
 
 
 def status(this: Run) -> str:
