@@ -1,0 +1,19 @@
+"""The Pipelit surface, gathered from its sections."""
+
+from pupload.api import web as shared
+from pupload.api.pipelit import models, problems, wire
+from pupload.api.web import Route
+
+ROUTES: tuple[Route, ...] = ()
+"""Of every section, in the contract's order."""
+
+SURFACE = shared.Surface(
+    name="pipelit",
+    about="Accounts, workflows drawn in pieces, executions, chat, credentials, schedules and memory, as Pipelit's API "
+    "describes them.",
+    prefixes=(wire.PREFIX, "/ws"),
+    routes=ROUTES,
+    problem=problems.write,
+    problem_model=models.Problem,
+)
+"""What nobody else has under `/api/v1` is its to refuse."""
