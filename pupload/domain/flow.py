@@ -8,15 +8,21 @@ a valid flow into what runs. Names are those of docs/reference/flow-format.md in
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pupload.domain import values
 from pupload.domain.nodedef import FlagDef
 
 DEFAULT_STORE = "default"
 """The server's own store: every flow may name it, none may define it."""
 
-SOURCES = ("upload", "static", "webhook")
-"""Where a well's object comes from; without a source the well says where a produced edge is kept."""
+SOURCES = ("upload", "static", "webhook", "approval", "run", "facts")
+"""
+Where a well's object comes from; without a source the well says where a produced edge is kept.
+
+An approval is what a person said, yes or no; a run is another flow's, whose result it is; facts are what is remembered.
+"""
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
     """A port of a node's definition, bound to an edge of the flow."""
@@ -25,6 +31,7 @@ class Binding:
     edge: str
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagValue:
     """A value for a flag of the node's definition; numbers and booleans come as their JSON text."""
@@ -56,6 +63,7 @@ HANDLERS = (ON_FAILURE, FINALLY)
 """When a node runs that is a handler: after the flow where that failed, or in any case and after those."""
 
 
+@values.quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One step of a flow."""
@@ -87,6 +95,8 @@ class Store:
     """`s3` or `local`."""
     params: Mapping[str, str | bool] = field(default_factory=dict, repr=False)
     """Keys as in docs/reference/flow-format.md, such as `Endpoint`; not shown, for they hold secrets."""
+    account: int | None = None
+    """Whose secrets its keys may be; a plan says it, and nobody else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +112,10 @@ class DataWell:
     """A duration: the object is deleted that long after the run has ended."""
     secret: str | None = field(default=None, repr=False)
     """For a webhook: its bodies must be signed with it (HMAC-SHA256)."""
+    flow: str = ""
+    """For a run: the saved flow that it is of."""
+    given: str = ""
+    """For a run: the edge whose object it is given; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +145,8 @@ class Flow:
     """What a run is given, declared like flags; see `pupload.domain.params`."""
     priority: int = 0
     """Of its runs that were ordered with none."""
+    on_error: str = ""
+    """The saved flow of which a run is started when one of this flow has ended in an error."""
 
 
 def with_stores(flow: Flow, stores: Sequence[Store]) -> Flow:

@@ -23,6 +23,9 @@ class Origin(StrEnum):
     UPLOAD = "upload"
     STATIC = "static"
     WEBHOOK = "webhook"
+    APPROVAL = "approval"
+    RUN = "run"
+    FACTS = "facts"
 
 
 @values.quick
@@ -246,6 +249,8 @@ class Plan:
     """Whether it is a dry run: nobody is shown it, and nothing of it is kept."""
     priority: int = 0
     """Higher ones go first; `pupload.domain.priority`."""
+    account: int | None = None
+    """The number of the account whose it is; None: nobody's."""
 
     @property
     def flow_id(self) -> str:
