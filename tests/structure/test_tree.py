@@ -51,6 +51,8 @@ HOMES = {
     "pypdf": ("adapters/content",),
     "rich": ("cli",),
     "sqlalchemy": ("adapters/db",),
+    "strawberry": ("api/studio",),
+    "graphql": ("api/studio",),
     "tenacity": ("engine", "adapters"),
     "throttled": ("api/limiting.py",),
     "typer": ("cli",),
