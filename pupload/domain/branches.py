@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pupload.domain import condition, events, facts, mime, truth, values
 from pupload.domain.artifact import Artifact
 from pupload.domain.condition import Json, Name, Value, Word
-from pupload.domain.plan import EdgePlan, NodePlan, PortPlan
+from pupload.domain.plan import EdgePlan, NodePlan, Origin, PortPlan
 from pupload.domain.run import Failure, NodeRun, NodeStatus
 from pupload.domain.truth import Impossible
 from pupload.domain.turn import Turn
@@ -60,6 +60,8 @@ def ask(turn: Turn, first: NodeRun, *, queue: Queue, fail: Fail) -> None:
         planned = turn.plan.nodes[node.id]
         missing = "" if planned.runs else _missing(turn, planned)  # handlers take what there is
         if missing is None:
+            if reason := _needless(turn, planned):
+                todo.extend(leave_out(turn, node, reason))
             continue  # there is more to come
         try:
             reason = missing or (_unmet(turn, planned) if planned.when else "")
@@ -114,7 +116,7 @@ def _missing(turn: Turn, node: NodePlan) -> str | None:
             continue
         if turn.is_empty(port.edge):
             if port.required and not reason:
-                reason = f"needs the output of node {turn.plan.edges[port.edge].producer}, which was skipped"
+                reason = f"needs {_made(turn.plan.edges[port.edge])}, which was skipped"
         elif turn.plan.edges[port.edge].producer is not None:
             return None
         else:
@@ -137,6 +139,24 @@ def _unmet(turn: Turn, node: NodePlan) -> str:
     if truth.holds(term, look):
         return ""
     return f"its condition is not met: {_short(node.when)}{_told(seen)}"
+
+
+def _made(edge: EdgePlan) -> str:
+    if edge.producer is None:
+        return f"the result of flow {edge.flow}"
+    return f"the output of node {edge.producer}"
+
+
+def _needless(turn: Turn, node: NodePlan) -> str:
+    """Why it will not run though somebody is still to say yes, who is not asked in vain; empty where it may."""
+    to_come = [port for port in node.inputs if not turn.has_artifact(port.edge) and not turn.is_empty(port.edge)]
+    if not node.when or any(turn.plan.edges[port.edge].origin is not Origin.APPROVAL for port in to_come):
+        return ""
+    try:
+        named = {name.name for name in condition.named(condition.parse(node.when))}
+        return "" if named & {port.port for port in to_come} else _unmet(turn, node)
+    except (Impossible, condition.Mistaken):
+        return ""
 
 
 def _value(turn: Turn, node: NodePlan, name: Name | Json) -> Value:

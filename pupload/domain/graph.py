@@ -7,7 +7,7 @@ stop between nodes, so that many producers and many consumers of one edge are no
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pupload.domain.flow import Binding, Flow
@@ -29,14 +29,29 @@ class Links:
 
     made_by: Mapping[str, Sequence[int]]
     taken_by: Mapping[str, Sequence[int]]
+    """What is given to a run of another flow is taken by those that take the run's result."""
 
 
 def links(flow: Flow) -> Links:
     """Those of the flow."""
+    taken_by = _positions(node.inputs for node in flow.nodes)
     return Links(
         made_by=_positions(node.outputs for node in flow.nodes),
-        taken_by=_positions(node.inputs for node in flow.nodes),
+        taken_by=_with_runs(taken_by, given(flow)),
     )
+
+
+def given(flow: Flow) -> dict[str, str]:
+    """What a run of another flow is given, by the edge of its result: where one waits for it."""
+    return {well.edge: well.given for well in reversed(flow.wells) if well.source == "run" and well.given}
+
+
+def behind(edge: str, runs: Mapping[str, str]) -> Iterator[str]:
+    """The edges that the one is made of by runs of other flows, nearest first; `runs` are as `given` has them."""
+    seen = {edge}
+    while (edge := runs.get(edge, "")) and edge not in seen:
+        seen.add(edge)
+        yield edge
 
 
 def producers(flow: Flow, known: Links | None = None) -> dict[str, tuple[str, ...]]:
@@ -78,7 +93,7 @@ def order(flow: Flow, known: Links | None = None) -> Order:
     left = set(range(len(nodes))).difference(done) if len(done) < len(nodes) else set()
     return Order(
         nodes=tuple([nodes[position].id for position in done]),
-        cycle=tuple([nodes[position].id for position in _cycle(flow, left, known.made_by)]),
+        cycle=tuple([nodes[position].id for position in _cycle(flow, left, known.made_by)]) if left else (),
     )
 
 
@@ -127,6 +142,17 @@ def _positions(bindings: Iterable[Sequence[Binding]]) -> dict[str, list[int]]:
     return found
 
 
+def _with_runs(taken_by: dict[str, list[int]], runs: Mapping[str, str]) -> dict[str, list[int]]:
+    """With those that take what another flow's run makes of it."""
+    if not runs:
+        return taken_by
+    found = {edge: [*positions] for edge, positions in taken_by.items()}
+    for result in runs:
+        for edge in behind(result, runs):
+            found[edge] = sorted({*found.get(edge, ()), *taken_by.get(result, ())})
+    return found
+
+
 def _edges_awaited(flow: Flow, known: Links) -> list[int]:
     """How many edges that a node makes each node takes, by its place."""
     awaited = [0] * len(flow.nodes)
@@ -143,16 +169,15 @@ def _cycle(flow: Flow, left: set[int], made_by: Mapping[str, Sequence[int]]) -> 
 
     Each of them waits for another of them, so whoever walks from need to need comes back to where they were.
     """
-    if not left:
-        return []
     path: dict[int, None] = {}
-    position = min(left)
+    position, runs = min(left), given(flow)
     while position not in path:
         path[position] = None
         position = next(
             producer
             for binding in flow.nodes[position].inputs
-            for producer in made_by.get(binding.edge, ())
+            for edge in (binding.edge, *behind(binding.edge, runs))
+            for producer in made_by.get(edge, ())
             if producer in left
         )
     walked = list(path)

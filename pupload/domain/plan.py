@@ -72,6 +72,10 @@ class EdgePlan:
     """The item's, where the edge is that of an item of a collection."""
     valued: bool = False
     """Whether a condition asks for what is in its object: the artifact then carries that."""
+    flow: str = ""
+    """The saved flow whose run's result it is to be."""
+    given: str = ""
+    """The edge whose object that run is given; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +213,17 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """The run on whose behalf another was started: for its result, or because it failed."""
+
+    run: str
+    edge: str = ""
+    """Where the result is awaited; empty: the run's failure is handled."""
+    depth: int = 1
+    """How many runs there are above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All of a run that never changes."""
 
@@ -251,6 +266,10 @@ class Plan:
     """Higher ones go first; `pupload.domain.priority`."""
     account: int | None = None
     """The number of the account whose it is; None: nobody's."""
+    parent: Parent | None = None
+    """None: it is on no other run's behalf."""
+    followed: bool = False
+    """Whether something may follow from what becomes of it (`pupload.engine.consequences`)."""
 
     @property
     def flow_id(self) -> str:

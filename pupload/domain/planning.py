@@ -65,13 +65,17 @@ def make_plan(
     provenance: plan.Provenance | None = None,
     labels: Mapping[str, str] | None = None,
     priority: int | None = None,
+    account: int | None = None,
+    parent: plan.Parent | None = None,
+    followed: bool = False,
 ) -> plan.Plan:
     """
     What will run. `flow` has no errors (`validation.validate` found none under the same `limits`).
 
     `tokens` gives text that nobody can guess, new with every call; `params` are what keys may name as `param.<name>`
     (the flow's flags are filled with them already, see `pupload.domain.params`);
-    `warnings` are for whoever looks at the run, such as those that validation found.
+    `warnings` are for whoever looks at the run, such as those that validation found; `account` is whose it is,
+    `parent` on whose behalf it is. It is `followed` where the flow or the parent calls for that, too.
     """
     limits = limits or Limits()
     keys = Keys(run_id=run_id, flow_name=flow.name, now=now, tokens=tokens, params=params or {})
@@ -95,7 +99,15 @@ def make_plan(
         provenance=provenance,
         labels=labels or {},
         priority=flow.priority if priority is None else priority,
+        account=account,
+        parent=parent,
+        followed=followed or parent is not None or bool(flow.on_error) or _waits_for_more_than_files(flow),
     )
+
+
+def _waits_for_more_than_files(flow: Flow) -> bool:
+    """Whether any of its wells is given what comes of something else than an upload."""
+    return any(well.source in (plan.Origin.RUN, plan.Origin.FACTS) for well in flow.wells)
 
 
 # ── Nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -297,15 +309,26 @@ def _edges(flow: Flow, keys: Keys, collections: set[str]) -> dict[str, plan.Edge
             well=wells.get(name),
             default=flow.default_well,
         )
-        for name in _edge_names(flow.nodes)
+        for name in [*_edge_names(flow.nodes), *_edges_between_runs(flow)]
     }
     for name in collections:
         edges[name] = values.replace(edges[name], collection=True)
+    for well in wells.values():
+        if well.source == plan.Origin.RUN and well.edge in edges:
+            edges[well.edge] = values.replace(edges[well.edge], flow=well.flow, given=well.given)
     return edges
 
 
 def _edge_names(nodes: Iterable[Node]) -> dict[str, None]:
     return {binding.edge: None for node in nodes for those in (node.inputs, node.outputs) for binding in those}
+
+
+def _edges_between_runs(flow: Flow) -> dict[str, None]:
+    """Those that runs of other flows are given, and no node is bound to."""
+    runs = graph.given(flow)
+    bound = _edge_names(flow.nodes) if runs else {}
+    there = {name: None for edge in runs if edge in bound for name in graph.behind(edge, runs)}
+    return {name: None for name in there if name not in bound}
 
 
 _BETWEEN = plan.EdgePlan(name="", origin=plan.Origin.NODE, store=DEFAULT_STORE, key="")
@@ -336,7 +359,7 @@ def _edge(
         origin=origin,
         store=well.store if well else DEFAULT_STORE,
         key=_key(keys, origin, well, edge=name, producer=producer, default=default),
-        upload_key=keys.upload(name) if origin in (plan.Origin.UPLOAD, plan.Origin.WEBHOOK) else "",
+        upload_key="" if origin in (plan.Origin.NODE, plan.Origin.STATIC) else keys.upload(name),
         producer=producer,
         consumers=consumers,
         lifetime_seconds=duration.seconds(lifetime) if lifetime else None,

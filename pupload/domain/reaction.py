@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from pupload.domain import (
+    awaiting,
     branches,
     collection,
     commands,
@@ -100,7 +101,8 @@ def _stays_empty(turn: Turn, edge: str, reason: str) -> None:
     """An optional output was not written: who needs it is skipped, who can do without it goes on."""
     turn.leave_empty(edge, reason)
     for node in turn.plan.edges[edge].consumers:
-        needed = any(port.edge == edge and port.required for port in turn.plan.nodes[node].inputs)
+        # What another flow would have made of it is as empty as it is.
+        needed = any(port.required and turn.is_empty(port.edge) for port in turn.plan.nodes[node].inputs)
         if needed:
             _skip(turn, node, reason)
         else:
@@ -437,7 +439,7 @@ def _time_passed(turn: Turn) -> None:
         _wind_down(turn, reason, drain=False)
     if turn.now >= deadlines.of_uploads(turn.head):
         for edge in deadlines.awaited(turn.run):
-            reason = f"upload of edge {edge} did not arrive within {duration.text(turn.plan.upload_seconds)}"
+            reason = awaiting.overdue(turn.plan.edges[edge], turn.plan.upload_seconds)
             _upload_refused(turn, events.UploadRefused(edge=edge, reason=reason))
     for node in sorted(turn.run.active):
         moment = deadlines.of_node(turn.head, turn.node(node))

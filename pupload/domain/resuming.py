@@ -46,12 +46,20 @@ def kept(old: Run, *, from_nodes: Collection[str] = (), by_item: bool = False) -
     inputs = {
         edge: old.artifacts[edge]
         for edge, plan in old.plan.edges.items()
-        if plan.origin is not Origin.NODE and edge in old.artifacts
+        if plan.origin is not Origin.NODE and edge in old.artifacts and not _is_made_again(old, edge, again)
     }
     left = tuple(node for node in old.plan.nodes if node in again)
     repeated = [node for node in left if by_item and node not in from_nodes and _may_keep_items(old, node, again)]
     items = {node: _items(old, node) for node in repeated}
     return Kept(nodes=nodes, inputs=inputs, left=left, items=items)
+
+
+def _is_made_again(old: Run, edge: str, again: set[str]) -> bool:
+    """Whether it is what another flow made of something that is made again."""
+    while edge := old.plan.edges[edge].given:
+        if old.plan.edges[edge].producer in again:
+            return True
+    return False
 
 
 def _may_keep_items(old: Run, node: str, again: set[str]) -> bool:
@@ -120,4 +128,6 @@ def replanned(plan: Plan, *, old_run: str, new_run: str, tokens: Callable[[], st
         upload_key = f"uploads/{new_run}/{edge.name}/{tokens()}" if edge.upload_key else ""
         return replace(edge, key=edge.key.replace(old_run, new_run), upload_key=upload_key)
 
-    return replace(plan, edges={name: moved(edge) for name, edge in plan.edges.items()}, replays=False)
+    edges = {name: moved(edge) for name, edge in plan.edges.items()}
+    # Whoever waited for the old run has been told how it ended.
+    return replace(plan, edges=edges, replays=False, parent=None)

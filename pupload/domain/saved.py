@@ -173,7 +173,8 @@ class SavedFlows(Protocol):
         """
         By namespace and name, those that match all that is given.
 
-        `text` must be in the name, the description or a tag, in whatever case.
+        `text` must be in the name, the description or a tag, in whatever case. Where an `account` is given: those of it
+        and public ones.
         """
 
     async def versions(self, flow_id: str, *, limit: int = 100, offset: int = 0) -> Sequence[FlowVersion]:
@@ -243,7 +244,7 @@ _NOTHING = ("", None)
 
 def _parts(content: Content) -> Iterator[tuple[tuple[str, str], _Fields]]:
     flow = content.flow
-    yield ("flow", ""), {**_plain(flow, "name", "timeout"), **_in_default(flow.default_well)}
+    yield ("flow", ""), {**_plain(flow, "name", "timeout", "on_error"), **_in_default(flow.default_well)}
     for param in flow.params:
         yield ("param", param.name), _flag(param)
     for node in flow.nodes:
@@ -293,7 +294,7 @@ def _node(node: Node) -> _Fields:
 
 
 def _well(well: DataWell) -> _Fields:
-    fields = _plain(well, "store", "source", "key", "lifetime")
+    fields = _plain(well, "store", "source", "key", "lifetime", "flow", "given")
     return fields | ({"secret": _hidden(well.secret)} if well.secret else {})
 
 

@@ -127,8 +127,10 @@ class Turn:
         """Whether nothing will ever lie on the edge."""
         if edge in self._absent or edge in self.head.absent:
             return True
-        producer = self.plan.edges[edge].producer
-        return producer is not None and self.node(producer).unmet
+        planned = self.plan.edges[edge]
+        if planned.given and not self.has_artifact(edge):
+            return self.is_empty(planned.given)
+        return planned.producer is not None and self.node(planned.producer).unmet
 
     def put_artifact(self, artifact: Artifact) -> None:
         """The artifact lies on its edge from now on."""

@@ -104,7 +104,11 @@ class Store(Request):
 
 
 class DataWell(Request):
-    """Where the object of an edge lives and where it comes from."""
+    """
+    Where the object of an edge lives and where it comes from.
+
+    `Flow` and `Input` are for the source `run`: the saved flow whose result it is, and the edge that is given to it.
+    """
 
     Edge: str = ""
     Store: str = ""
@@ -112,6 +116,8 @@ class DataWell(Request):
     Key: str | None = None
     Lifetime: Duration = None
     Secret: str | None = None
+    Flow: str = ""
+    Input: str = ""
 
 
 class Callback(Request):
@@ -147,6 +153,7 @@ class Flow(Request):
     Callbacks: list[Callback] = []
     Params: list[FlagDef] = []
     Priority: ThePriority = 0
+    OnError: str = ""
 
 
 class Port(Request):

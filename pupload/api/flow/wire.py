@@ -124,6 +124,7 @@ def flow_of(asked: models.Flow) -> flow.Flow:
         ),
         params=tuple(_flag(each) for each in asked.Params),
         priority=asked.Priority,
+        on_error=asked.OnError,
     )
 
 
@@ -154,6 +155,8 @@ def _well(asked: models.DataWell) -> flow.DataWell:
         key=asked.Key or None,
         lifetime=asked.Lifetime or None,
         secret=asked.Secret or None,
+        flow=asked.Flow,
+        given=asked.Input,
     )
 
 
@@ -433,6 +436,7 @@ def write_flow(this: flow.Flow, *, masked: bool = False) -> dict[str, Any]:
         **({"Callbacks": [_write_callback(each, masked=masked) for each in this.callbacks]} if this.callbacks else {}),
         **({"Params": [_write_flag(each) for each in this.params]} if this.params else {}),
         **({"Priority": this.priority} if this.priority else {}),
+        **({"OnError": this.on_error} if this.on_error else {}),
     }
 
 
@@ -456,6 +460,8 @@ def _write_well(this: flow.DataWell, *, masked: bool) -> dict[str, Any]:
         "Key": this.key,
         "Lifetime": this.lifetime,
         **({"Secret": masks.value(this.secret) if masked else this.secret} if this.secret else {}),
+        **({"Flow": this.flow} if this.flow else {}),
+        **({"Input": this.given} if this.given else {}),
     }
 
 

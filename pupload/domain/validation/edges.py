@@ -27,7 +27,7 @@ def names(subject: Subject) -> Iterator[Finding]:
     """An edge's name can be part of URLs and keys."""
     seen: set[str] = set()
     for path, _, binding in chain(subject.inputs, subject.outputs):
-        if binding.edge not in seen and (reason := _bad_name(binding.edge)):
+        if binding.edge not in seen and (reason := bad_name(binding.edge)):
             yield found("EDGE_005", pointer(path, "Edge"), edge=shown(binding.edge), reason=reason)
         if binding.edge:
             seen.add(binding.edge)
@@ -130,7 +130,7 @@ def types(subject: Subject) -> Iterator[Finding]:
 RULES = (names, producer, one_producer, kept, types)
 
 
-def _bad_name(name: str) -> str:
+def bad_name(name: str) -> str:
     """Why an edge cannot be called so; empty when it can."""
     if _PLAIN.fullmatch(name):
         return ""

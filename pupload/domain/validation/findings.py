@@ -430,7 +430,7 @@ _WELLS = (
         "WELL_001",
         "DatawellInvalidSource",
         "Source {source} is not a valid datawell source (datawell with edge {edge})",
-        "Source is not upload, static or webhook.",
+        "Source is not upload, static, webhook, approval, run or facts.",
         "Use one of these, or leave Source out to say where a node's output is kept.",
     ),
     _error(
@@ -520,6 +520,27 @@ _WELLS = (
         "Two edges of one run would be kept in one object.",
         "Put ${EDGE} into the keys, or leave Key out.",
     ),
+    _error(
+        "WELL_014",
+        "DatawellRunHasNoFlow",
+        "Datawell on edge {edge} waits for a run, and cannot say of which flow: {reason}",
+        "A well with the source run says which saved flow the run is of, by its name or its id.",
+        "Give Flow, such as team/summarise.",
+    ),
+    _error(
+        "WELL_015",
+        "DatawellFieldOfRun",
+        "{field} of the datawell on edge {edge} is for wells with the source run",
+        "Only a well that waits for a run says which flow that is of, and what it is given.",
+        "Remove the field, or set Source to run.",
+    ),
+    _error(
+        "WELL_016",
+        "DatawellRunInput",
+        "Input {input} of the datawell on edge {edge} cannot be given to a run: {reason}",
+        "A run of another flow is given one file, which is there before its result is.",
+        "Name an edge that a node of this flow makes one file on, or that waits for an upload.",
+    ),
 )
 
 _FLOWS = (
@@ -551,6 +572,13 @@ _FLOWS = (
         "Flow name cannot be used: {reason}",
         "The name is longer than 256 bytes or holds what cannot be printed. It may be empty.",
         "Choose another name.",
+    ),
+    _error(
+        "FLOW_006",
+        "FlowInvalidOnError",
+        "OnError names no flow that can be: {reason}",
+        "OnError is the name or the id of a saved flow.",
+        "Write namespace/name, such as team/tell-us.",
     ),
 )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pupload.domain import duration, graph
+from pupload.domain import duration, graph, saved
 from pupload.domain.validation.findings import Finding, found, pointer
 from pupload.domain.validation.subject import FLOW, Subject, shown, utf8_length
 
@@ -54,4 +54,11 @@ def cycle(subject: Subject) -> Iterator[Finding]:
         yield found("FLOW_001", pointer(FLOW, "Nodes"), cycle=" → ".join(names))
 
 
-RULES = (name, timeout, empty, size, cycle)
+def on_error(subject: Subject) -> Iterator[Finding]:
+    """What is run after an error is called as a saved flow can be."""
+    named = subject.flow.on_error
+    if named and saved.canonical_id(named) is None and (objection := saved.objection(*saved.split(named))):
+        yield found("FLOW_006", pointer(FLOW, "OnError"), reason=objection)
+
+
+RULES = (name, timeout, empty, size, cycle, on_error)

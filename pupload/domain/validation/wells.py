@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from pupload.domain import duration, keys, template
+from pupload.domain import duration, graph, keys, saved, template
 from pupload.domain.flow import SOURCES, DataWell
+from pupload.domain.validation import edges
 from pupload.domain.validation.findings import Finding, found, pointer
 from pupload.domain.validation.subject import FLOW, Subject, shown, utf8_length
 
@@ -53,6 +54,37 @@ def key_variables(subject: Subject) -> Iterator[Finding]:
                 yield found("WELL_007", at, edge=shown(well.edge), variable=shown(variable))
             elif not template.known_in_key(variable):
                 yield found("WELL_005", at, edge=_edge(path, well), variable=shown(variable))
+
+
+def other_flow(subject: Subject) -> Iterator[Finding]:
+    """A well that waits for a run names a flow, and no other well does."""
+    for path, well in _wells(subject):
+        edge = shown(well.edge)
+        if well.source != "run":
+            for field, value in (("Flow", well.flow), ("Input", well.given)):
+                if value:
+                    yield found("WELL_015", pointer(path, field), field=field, edge=edge)
+        elif not well.flow:
+            yield found("WELL_014", path, edge=edge, reason="it names no Flow")
+        elif saved.canonical_id(well.flow) is None and (objection := saved.objection(*saved.split(well.flow))):
+            yield found("WELL_014", pointer(path, "Flow"), edge=edge, reason=objection)
+
+
+def other_flows_input(subject: Subject) -> Iterator[Finding]:
+    """What a run of another flow is given is one file, and not made of its own result."""
+    runs = graph.given(subject.flow)
+    for path, well in _wells(subject) if runs else ():
+        if (given := runs.get(well.edge)) is None:
+            continue
+        reason = edges.bad_name(given)
+        if well.edge == given or any(runs.get(one) == well.edge for one in graph.behind(well.edge, runs)):
+            reason = "it is made of the result"
+        elif _is_collection(subject, given):
+            reason = "a collection lies there"
+        elif given not in subject.producers and _is_kept_only(subject, given):
+            reason = "nothing comes there"
+        if reason:
+            yield found("WELL_016", pointer(path, "Input"), input=shown(given), edge=shown(well.edge), reason=reason)
 
 
 def static_key(subject: Subject) -> Iterator[Finding]:
@@ -137,6 +169,8 @@ RULES = (
     one_each,
     store,
     key_variables,
+    other_flow,
+    other_flows_input,
     static_key,
     fixed_key,
     lifetime,
@@ -157,6 +191,22 @@ def _all_wells(subject: Subject) -> Iterator[tuple[str, DataWell]]:
     yield from _wells(subject)
     if subject.flow.default_well is not None:
         yield _DEFAULT, subject.flow.default_well
+
+
+def _is_collection(subject: Subject, edge: str) -> bool:
+    """Whether many files lie on the edge, as far as its producer tells."""
+    for _, node, binding in subject.outputs:
+        if binding.edge == edge:
+            use = subject.uses.get(node.uses)
+            port = use.outputs.get(binding.name) if use else None
+            return node.for_each is not None or (port is not None and port.many)
+    return False
+
+
+def _is_kept_only(subject: Subject, edge: str) -> bool:
+    """Whether its well says where it is kept, and not where it comes from."""
+    well = subject.wells.get(edge)
+    return well is not None and well.source is None
 
 
 def _edge(path: str, well: DataWell) -> str:
