@@ -225,6 +225,24 @@ def test_whatever_is_json_is_read_as_it_is(value: Any) -> None:
         assert documents.parse_json(body) == value
 
 
+@given(
+    st.integers(documents.MAX_DEPTH - 3, documents.MAX_DEPTH + 5),
+    st.lists(
+        st.tuples(st.booleans(), st.text('[]{}"\\\\a', max_size=4), st.text('[]{}"\\\\a', max_size=4)), min_size=1
+    ),
+)
+def test_a_document_is_too_deep_by_its_brackets_and_not_by_those_in_its_texts(
+    depth: int, layers: list[tuple[bool, str, str]]
+) -> None:
+    value: Any = []
+    for level in range(depth - 1):
+        is_object, before, behind = layers[level % len(layers)]
+        value = {f"b{before}": before, "": value, f"a{behind}": behind} if is_object else [before, value, behind]
+    refused = refusal(lambda: documents.parse_json(json.dumps(value).encode()))
+    assert (refused is not None) == (depth > documents.MAX_DEPTH + 1)
+    assert refused is None or "nested too deeply" in refused
+
+
 @given(json_values)
 def test_reading_an_order_never_breaks(value: Any) -> None:
     for document in (value, {"Flow": value}, {"Flow": {"Nodes": [value], "Stores": value}, "NodeDefs": [value]}):
