@@ -37,8 +37,12 @@ class Presenter:
         self._clock = engine.world.clock
         self._slots = engine.admission.slots
 
-    async def view(self, run: Run, items: Items | None = None) -> RunView:
-        """The run as it stands; of its items none, or those that are asked for. Raises `errors.Malformed`."""
+    async def view(self, run: Run, items: Items | None = None, *, new: bool = False) -> RunView:
+        """
+        The run as it stands; of its items none, or those that are asked for. Raises `errors.Malformed`.
+
+        A `new` run is shown as it was begun, when nothing had written a line yet.
+        """
         await self._staging.prepare(run)
         page = None if items is None else _page(run, items)
         nodes = [*run.plan.nodes] if items is None else _names(items.node, page)
@@ -48,7 +52,7 @@ class Presenter:
         return RunView(
             run=run,
             nodes=nodes,
-            logs=await self._journal.log_tails(run.id, lines=TAIL, nodes=of_nodes),
+            logs={} if new else await self._journal.log_tails(run.id, lines=TAIL, nodes=of_nodes),
             waiting=[self.waiting(run, edge) for edge in deadlines.awaited(run) if _is_given(run.plan.edges[edge])],
             artifacts=await self._artifacts(run, edges),
             warnings=run.plan.warnings,

@@ -81,7 +81,7 @@ class Runs:
         plan = await self._plan(order, definitions, run_id, now)
         decision = await aside.aside(partial(begin, run_id, plan, now=now), large=_is_large(order))
         run = await self._engine.driver.begin(decision, idempotency_key=idempotency_key)
-        return await self._presenter.view(run)
+        return await self._presenter.view(run, new=run.id == run_id)
 
     async def plan(self, order: Order, run_id: str, now: datetime) -> plan_of.Plan:
         """What would run; its stores are not made ready. Raises `errors.Invalid` with all findings."""

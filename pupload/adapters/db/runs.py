@@ -6,7 +6,9 @@ flow costs no more than what moves.
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from pupload import errors, ports
@@ -110,6 +112,11 @@ class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
 
 _GOING = {"one": run.Status.WAITING.value, "other": run.Status.RUNNING.value}
 
+_state = attrgetter(*(each.name for each in fields(run.NodeRun) if each.name != "id"))
+"""All of a node but its id."""
+_AT_FIRST = _state(run.NodeRun(id=""))
+"""Of most nodes when their run begins: no row says so."""
+
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -145,7 +152,7 @@ def _create(session: Session, seal: sealed.Seal, decision: run.Decision, key: st
         session.run(statements.HIDE_RUN, {"run": new.id})
     plan = seal.close(plans.PLAN.encode(new.plan), sealed.plan(new.id))
     session.run_many(statements.INSERT_PLAN, [{"run_id": new.id, "blob": plan}])
-    saves.put_nodes(session, new, (name for name, node in new.nodes.items() if node != run.NodeRun(id=name)))
+    saves.put_nodes(session, new, [name for name, node in new.nodes.items() if _state(node) != _AT_FIRST])
     saves.put_artifacts(session, new, new.artifacts)
     saves.append(session, decision, after=0)
     return new

@@ -114,7 +114,7 @@ def flow_of(asked: models.Flow) -> flow.Flow:
     """The flow that was read."""
     return flow.Flow(
         name=asked.Name,
-        nodes=tuple(_node(each) for each in asked.Nodes),
+        nodes=tuple([_node(each) for each in asked.Nodes]),
         stores=tuple(_store(each) for each in asked.Stores),
         wells=tuple(_well(each) for each in asked.DataWells),
         default_well=_well(asked.DefaultDataWell) if asked.DefaultDataWell else None,
@@ -132,9 +132,9 @@ def _node(asked: models.Node) -> flow.Node:
     return flow.Node(
         id=asked.ID,
         uses=asked.Uses,
-        inputs=tuple(flow.Binding(name=each.Name, edge=each.Edge) for each in asked.Inputs),
-        outputs=tuple(flow.Binding(name=each.Name, edge=each.Edge) for each in asked.Outputs),
-        flags=tuple(flow.FlagValue(name=each.Name, value=each.Value) for each in asked.Flags),
+        inputs=tuple([flow.Binding(name=each.Name, edge=each.Edge) for each in asked.Inputs]),
+        outputs=tuple([flow.Binding(name=each.Name, edge=each.Edge) for each in asked.Outputs]),
+        flags=tuple([flow.FlagValue(name=each.Name, value=each.Value) for each in asked.Flags]) if asked.Flags else (),
         timeout=asked.Timeout,
         memoize=asked.Memoize,
         for_each=repeating.read(asked),
