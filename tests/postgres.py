@@ -22,6 +22,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from pupload.adapters.db.tables import metadata
+
 USER, PASSWORD = "pupload", "swordfish"
 OWNER = "postgres"
 """Whose a server of root's is: PostgreSQL refuses root."""
@@ -91,7 +93,7 @@ class Server:
         """The URL of the one database for all who have it to themselves while they run; new tables are slow to make."""
         if not await self.say("SELECT FROM pg_database WHERE datname = 'emptied'"):
             await self.say("CREATE DATABASE emptied TEMPLATE template0 STRATEGY wal_log")
-        for table in ("runs", "feed", "projects", "saved_flows", "schedules", "secrets", "controllers", "meta"):
+        for table in [each.name for each in reversed(metadata.sorted_tables) if each.name != "accounts"]:
             if await self.say("SELECT FROM pg_tables WHERE tablename = $1", table, database="emptied"):
                 await self.say(f"DELETE FROM {table}", database="emptied")
         if await self.say("SELECT FROM pg_tables WHERE tablename = 'accounts'", database="emptied"):
