@@ -151,8 +151,10 @@ def outstanding(run: Run) -> tuple[commands.Command, ...]:
 _IDLE = NodeRun(id="")
 """What every node is at first, but for its id."""
 
+_idle = values.changer(NodeRun, "id")
+
 
 def _first_state(node: str, *, reused: bool, source: memo.Source | None) -> NodeRun:
     if reused:
         return NodeRun(id=node, status=NodeStatus.COMPLETE, reused=True, source=source, progress=1.0)
-    return values.replace(_IDLE, id=node)
+    return _idle(_IDLE, node)

@@ -6,7 +6,7 @@ here but in `pupload.domain.validation`; of two definitions or wells for the sam
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pupload.domain import (
@@ -86,7 +86,7 @@ def make_plan(
         flow=flow,
         nodes=nodes | _with_each(flow, nodes, collections, limits),
         edges=branches.with_values(_edges(flow, keys, collections), nodes),
-        stores={store.name: store for store in reversed(flow.stores)},
+        stores={store.name: replace(store, account=account) for store in reversed(flow.stores)},
         timeout_seconds=duration.seconds(flow.timeout) if flow.timeout else limits.policy.flow_seconds,
         upload_seconds=upload_seconds,
         queue_seconds=queue_seconds,
@@ -221,18 +221,16 @@ _UNDECLARED = plan.PortPlan(port="", edge="")
 
 def _bound(bindings: Sequence[Binding], ports: Mapping[str, plan.PortPlan]) -> tuple[plan.PortPlan, ...]:
     """The ports of a node with their edges."""
-    return tuple([_bind(binding, ports.get(binding.name)) for binding in bindings])
+    return tuple([_bind(ports.get(each.name, _UNDECLARED), each.name, each.edge) for each in bindings])
 
 
-def _bind(binding: Binding, port: plan.PortPlan | None) -> plan.PortPlan:
-    if port is None:
-        return values.replace(_UNDECLARED, port=binding.name, edge=binding.edge)
-    return values.replace(port, edge=binding.edge)
+_bind = values.changer(plan.PortPlan, "port", "edge")
+_at = values.changer(plan.NodePlan, "id", "inputs", "outputs")
+"""What is done for every node of a flow."""
 
 
 def _node(node: Node, kind: _Type) -> plan.NodePlan:
-    inputs, outputs = _bound(node.inputs, kind.inputs), _bound(node.outputs, kind.outputs)
-    planned = values.replace(kind.plain, id=node.id, inputs=inputs, outputs=outputs)
+    planned = _at(kind.plain, node.id, _bound(node.inputs, kind.inputs), _bound(node.outputs, kind.outputs))
     if node.flags:
         flags = {**kind.defaults, **{flag.name: flag.value for flag in reversed(node.flags)}}
         planned = _with_flags(planned, kind.definition, flags)
@@ -334,6 +332,8 @@ def _edges_between_runs(flow: Flow) -> dict[str, None]:
 _BETWEEN = plan.EdgePlan(name="", origin=plan.Origin.NODE, store=DEFAULT_STORE, key="")
 """What most edges of a large flow are: from node to node, and no well says more."""
 
+_from = values.changer(plan.EdgePlan, "name", "key", "producer", "consumers", "intermediate")
+
 
 def _edge(
     name: str,
@@ -345,10 +345,7 @@ def _edge(
     default: DataWell | None,
 ) -> plan.EdgePlan:
     if producer is not None and well is None and default is None:
-        key = keys.default(name)
-        return values.replace(
-            _BETWEEN, name=name, key=key, producer=producer, consumers=consumers, intermediate=bool(consumers)
-        )
+        return _from(_BETWEEN, name, keys.default(name), producer, consumers, bool(consumers))
     origin = plan.Origin.NODE if producer is not None else plan.Origin((well and well.source) or plan.Origin.UPLOAD)
     intermediate = producer is not None and bool(consumers) and well is None
     if well is None and producer is not None and default is not None:

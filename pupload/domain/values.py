@@ -41,6 +41,7 @@ def quick(kind: type[V]) -> type[V]:
         "_new": object.__new__,
         "_unfrozen": unfrozen,
     }
+    _scopes[kind] = scope
     annotations = kind.__init__.__annotations__
     for name, text in (("__init__", _init(every)), ("__replace__", _replace(every))):
         function = _written(name, text, scope)
@@ -50,6 +51,25 @@ def quick(kind: type[V]) -> type[V]:
     return kind
 
 
+_scopes: dict[type, dict[str, Any]] = {}
+"""By class that is `quick`: what the functions that are written out for it name."""
+
+
+def changer(kind: type[V], *names: str) -> Callable[..., V]:
+    """
+    A function of a value and of what is to be in these fields of it, in this order: the value with that.
+
+    For a class that is `quick`. As `replace`, in a third of its time: for where it is known beforehand which fields
+    change, and is done for every node of a flow.
+    """
+    every = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+    assert {*names} <= {*every}, f"{kind.__name__} has no such fields as {', '.join({*names} - {*every})}"
+    fill = [f"new.{each} = {each}" if each in names else f"new.{each} = self.{each}" for each in every]
+    text = _text("changed", list(names), ["new = _new(_unfrozen)", *fill, "new.__class__ = _kind", "return new"])
+    made: Callable[..., V] = _written("changed", text, _scopes[kind])
+    return made
+
+
 _become: Callable[[object, type], None] = object.__dict__["__class__"].__set__
 
 
@@ -57,7 +77,7 @@ def _init(every: tuple["Field[Any]", ...]) -> str:
     """What the class is called with, then what is done."""
     given = [each.name if _is_needed(each) else f"{each.name}=_of_{each.name}" for each in every]
     fill = [f"self.{each.name} = {_made(each.name) if _is_made(each) else each.name}" for each in every]
-    return _text("__init__", given, ["_is(self, _unfrozen)", *fill, "self.__class__ = _kind"])
+    return _text("__init__", ["*", *given] if given else [], ["_is(self, _unfrozen)", *fill, "self.__class__ = _kind"])
 
 
 def _replace(every: tuple["Field[Any]", ...]) -> str:
@@ -82,7 +102,7 @@ def _is_needed(each: "Field[Any]") -> bool:
 
 
 def _text(name: str, given: list[str], lines: list[str]) -> str:
-    return "\n    ".join([f"def {name}(self{', *' if given else ''}{''.join(f', {one}' for one in given)}):", *lines])
+    return "\n    ".join([f"def {name}(self{''.join(f', {one}' for one in given)}):", *lines])
 
 
 def _written(name: str, text: str, scope: dict[str, Any]) -> Any:

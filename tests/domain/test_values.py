@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from pupload import ports
-from pupload.domain import artifact, events, plan, run, tiers, values
+from pupload.domain import artifact, events, flow, plan, run, tiers, values
 from tests.builders import NOON
 
 QUICK = (
     *(run.Attempt, run.NodeRun, run.Run, run.Decision, plan.PortPlan, plan.EdgePlan, plan.NodePlan, artifact.Artifact),
     *(events.AttemptFailed, events.NodeStarted, events.NodeSucceeded, ports.Entry),
+    *(flow.Binding, flow.FlagValue, flow.Node),
 )
 
 BEFORE = run.NodeRun(id="resize", attempts=(run.Attempt(number=1, ready_at=NOON),), charged=2)
@@ -24,6 +25,25 @@ def test_every_field_that_is_given_is_taken_and_every_other_one_kept() -> None:
         found = BEFORE.__replace__(**one)  # type: ignore[attr-defined]
         assert found == dataclasses.replace(BEFORE, **one)
         assert getattr(found, name) == "another"
+
+
+@pytest.mark.parametrize("kind", QUICK)
+def test_a_changer_changes_its_fields_and_no_others(kind: type) -> None:
+    before: Any = object.__new__(kind)
+    names = [each.name for each in dataclasses.fields(kind)]
+    for name in names:
+        object.__setattr__(before, name, f"the {name} before")
+    for some in ([], names[:1], names[::-2], names):
+        found = values.changer(kind, *some)(before, *(f"another {name}" for name in some))
+        assert type(found) is kind
+        assert found == values.replace(before, **{name: f"another {name}" for name in some})
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(found, names[0], 1)
+
+
+def test_a_changer_is_of_fields_that_there_are() -> None:
+    with pytest.raises(AssertionError, match="charge"):
+        values.changer(run.NodeRun, "charge")
 
 
 def test_what_was_there_before_stays_as_it_was() -> None:
