@@ -37,4 +37,4 @@ class Artifact:
     `pupload.domain.collection`); None: it is one object.
     """
     value: str = ""
-    """What it holds as JSON (`pupload.domain.truth.canonical`), where a condition asks for that and it holds any."""
+    """What it says (`pupload.domain.truth.legible`), where a condition asks for that and it says anything."""

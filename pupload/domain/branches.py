@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pupload.domain import condition, events, facts, mime, truth, values
 from pupload.domain.artifact import Artifact
-from pupload.domain.condition import Json, Name, Value, Word
+from pupload.domain.condition import Json, Name, Text, Value, Word
 from pupload.domain.plan import EdgePlan, NodePlan, Origin, PortPlan
 from pupload.domain.run import Failure, NodeRun, NodeStatus
 from pupload.domain.truth import Impossible
@@ -35,7 +35,7 @@ def with_values(edges: dict[str, EdgePlan], nodes: Mapping[str, NodePlan]) -> di
         if node.when:
             bound = {port.port: port.edge for port in node.inputs}
             for name in condition.named(condition.parse(node.when)):
-                if isinstance(name, Json) and not edges[bound[name.name]].collection:
+                if isinstance(name, Json | Text) and not edges[bound[name.name]].collection:
                     edges[bound[name.name]] = _with_value(edges[bound[name.name]])
     return edges
 
@@ -128,7 +128,7 @@ def _unmet(turn: Turn, node: NodePlan) -> str:
     """Why the node's condition is not met; empty where it is. Raises `Impossible`."""
     seen: dict[str, Value] = {}
 
-    def look(name: Name | Json) -> Value:
+    def look(name: Name | Json | Text) -> Value:
         seen[name.text] = value = _value(turn, node, name)
         return value
 
@@ -159,9 +159,9 @@ def _needless(turn: Turn, node: NodePlan) -> str:
         return ""
 
 
-def _value(turn: Turn, node: NodePlan, name: Name | Json) -> Value:
-    if isinstance(name, Json):
-        return _in_json(_artifact(turn, node, name.name), name)
+def _value(turn: Turn, node: NodePlan, name: Name | Json | Text) -> Value:
+    if not isinstance(name, Name):
+        return _in_file(_artifact(turn, node, name.name), name)
     match name.kind:
         case "input":
             return _fact(_artifact(turn, node, name.name), name.asked)
@@ -202,7 +202,7 @@ def _fact(artifact: Artifact | None, asked: str) -> Value:
     return {"width": known.width, "height": known.height, "pixels": known.pixels, "pages": known.pages}.get(asked)
 
 
-def _in_json(artifact: Artifact | None, name: Json) -> Value:
+def _in_file(artifact: Artifact | None, name: Json | Text) -> Value:
     if artifact is None:
         return None
     if artifact.items is not None:
@@ -210,7 +210,11 @@ def _in_json(artifact: Artifact | None, name: Json) -> Value:
     if not artifact.value and artifact.size > truth.JSON_BYTES:
         few = f"a condition reads at most {truth.JSON_BYTES}"
         raise Impossible(f"{name.text} cannot be read: the file has {artifact.size} bytes, and {few}")
-    if not artifact.value:
+    if isinstance(name, Text):
+        if not artifact.value and artifact.size:
+            raise Impossible(f"{name.text} cannot be read: the file is no text (it is {artifact.content_type})")
+        return truth.as_text(artifact.value)
+    if not truth.is_json(artifact.value):
         raise Impossible(f"{name.text} cannot be read: the file is no JSON (it is {artifact.content_type})")
     return truth.at_path(artifact.value, name.path)
 

@@ -100,6 +100,14 @@ class Json(Term):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Text(Term):
+    """What the file on an input says, blanks around it left out."""
+
+    name: str
+    """The input's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Not(Term):
     """What is met when its inner term is not."""
 
@@ -279,8 +287,8 @@ class _Reader:
         self._skip(word.end())
         if word[0] in CONSTANTS:
             return Literal(value=CONSTANTS[word[0]], **self._since(begin))
-        if word[0] == "json" and self._takes("("):
-            return self._json(begin)
+        if word[0] in ("json", "text") and self._takes("("):
+            return self._read(begin, word[0])
         kind, _, rest = word[0].partition(".")
         if kind in ("flag", "param") and rest:
             return Name(kind=kind, name=rest, **self._since(begin))
@@ -289,19 +297,24 @@ class _Reader:
             return Name(kind=kind, name=name, asked=asked, **self._since(begin))
         raise Mistaken(begin, f"{quoted(word[0])} is no name; {NAMES}")
 
-    def _json(self, begin: int) -> Term:
+    def _read(self, begin: int, how: str) -> Term:
+        """What is in the file of an input."""
         word = _WORD.match(self.text, self.at)
         kind, _, name = word[0].partition(".") if word else ("", "", "")
         if word is None or kind != "input" or not name:
-            raise Mistaken(self.at, f"json() takes an input, as in json(input.probe), not {self.shown()}")
+            raise Mistaken(self.at, f"{how}() takes an input, as in {how}(input.probe), not {self.shown()}")
         self._skip(word.end())
         self._need(")", skip=False)
+        if how == "text":
+            term = Text(name=name, text=self.text[begin : self.at], at=begin)
+            self._skip()
+            return term
         path = list[str | int]()
         while (step := self._step()) is not None:
             path.append(step)
-        term = Json(name=name, path=tuple(path), text=self.text[begin : self.at], at=begin)
+        found = Json(name=name, path=tuple(path), text=self.text[begin : self.at], at=begin)
         self._skip()
-        return term
+        return found
 
     def _step(self) -> str | int | None:
         """The next step into what is in the file."""
@@ -363,10 +376,10 @@ def quoted(text: str) -> str:
     return f"'{cut}'" if cut.isprintable() else ascii(cut)
 
 
-def named(term: Term) -> Iterator[Name | Json]:
+def named(term: Term) -> Iterator[Name | Json | Text]:
     """Every name in the condition, in order."""
     match term:
-        case Name() | Json():
+        case Name() | Json() | Text():
             yield term
         case Not(inner=inner):
             yield from named(inner)
@@ -388,4 +401,4 @@ def inputs(text: str) -> frozenset[str]:
         names = named(parse(text))
     except Mistaken:
         return frozenset()
-    return frozenset(name.name for name in names if isinstance(name, Json) or name.kind == "input")
+    return frozenset(name.name for name in names if not isinstance(name, Name) or name.kind == "input")

@@ -29,13 +29,17 @@ from pupload.domain.condition import (
     Not,
     Some,
     Term,
+    Text,
     Value,
     Word,
     quoted,
 )
 
 JSON_BYTES = 64 * 1024
-"""What `json(…)` reads at most."""
+"""What `json(…)` and `text(…)` read at most."""
+
+_TEXT = "'"
+"""Stands before a text that is no JSON, of which none begins so."""
 
 
 class Impossible(ValueError):
@@ -102,7 +106,7 @@ def _type(term: Term, type_of: Callable[[Name], str]) -> str:
             return OUTCOMES.get(asked, ANY)
         case Name():
             return type_of(term)
-        case Json():
+        case Json() | Text():
             return ANY
     return BOOLEAN
 
@@ -119,7 +123,7 @@ def _type_of_value(value: Value) -> str:
 
 # ── Working out ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-Look = Callable[[Name | Json], Value]
+Look = Callable[[Name | Json | Text], Value]
 """The value of a name; may raise `Impossible`."""
 
 
@@ -148,7 +152,7 @@ def holds(term: Term, look: Look) -> bool:
 def _value(term: Term, look: Look) -> Value:
     if isinstance(term, Literal):
         return term.value
-    return look(term) if isinstance(term, Name | Json) else holds(term, look)
+    return look(term) if isinstance(term, Name | Json | Text) else holds(term, look)
 
 
 def _is(term: Term, op: str, left: Value, right: Value) -> bool:
@@ -201,7 +205,32 @@ def told(value: Value) -> str:
     return cut if cut.isprintable() else ascii(cut)[1:-1]
 
 
-# ── What `json(…)` reads ─────────────────────────────────────────────────────────────────────────────────────────
+# ── What `json(…)` and `text(…)` read ────────────────────────────────────────────────────────────────────────────
+
+
+def legible(data: bytes) -> str | None:
+    """What the file says, for `is_json`, `at_path` and `as_text`: its `canonical` JSON, else its text; None for neither."""
+    found = canonical(data)
+    if found is not None or len(data) > JSON_BYTES:
+        return found
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else _TEXT + text.strip()
+
+
+def is_json(text: str) -> bool:
+    """Whether what is `legible` is JSON."""
+    return bool(text) and not text.startswith(_TEXT)
+
+
+def as_text(text: str) -> Word:
+    """What is `legible` as people read it: a text of JSON without its quotes, all other JSON as it is written."""
+    if not is_json(text):
+        return Word(text.removeprefix(_TEXT))
+    value = json.loads(text)
+    return Word(value.strip() if isinstance(value, str) else text)
 
 
 def canonical(data: bytes) -> str | None:

@@ -22,11 +22,11 @@ async def sha256_of(store: ObjectStore, found: ObjectStat) -> str:
 
 
 async def value_of(store: ObjectStore, found: ObjectStat, edge: EdgePlan) -> str:
-    """What the object holds as JSON, where a condition asks for it. Raises as `sha256_of`."""
+    """What the object says, as JSON or text, where a condition asks for it. Raises as `sha256_of`."""
     if not edge.valued or not 0 < found.size <= truth.JSON_BYTES:
         return ""
     data = b"".join([piece async for piece in store.stream(found.key, if_etag=found.etag)])
-    return await asyncio.to_thread(truth.canonical, data) or ""
+    return await asyncio.to_thread(truth.legible, data) or ""
 
 
 async def stored_before(store: ObjectStore, key: str, since: datetime, clock: Clock) -> ObjectStat | None:

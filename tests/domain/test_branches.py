@@ -128,6 +128,17 @@ def test_what_can_be_asked(when: str, met: bool) -> None:
     assert run.nodes["last"].status is (NodeStatus.READY if met else NodeStatus.SKIPPED)
 
 
+@pytest.mark.parametrize(("says", "met"), [("'yes", True), ('"yes"', True), ("'yes, sir", False), ("", False)])
+def test_a_text_decides(says: str, met: bool) -> None:
+    run = given(begun(a_node(when="text(input.image) == 'yes'")), "resize-in", value=says, size=len(says))
+    assert run.nodes["resize"].status is (NodeStatus.READY if met else NodeStatus.SKIPPED)
+
+
+def test_what_is_no_text_cannot_decide() -> None:
+    run = given(begun(a_node(when="text(input.image) == 'yes'")), "resize-in", content_type="image/png")
+    assert run.error.endswith("text(input.image) cannot be read: the file is no text (it is image/png)")
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pupload.domain import condition, truth
-from pupload.domain.condition import Json, Mistaken, Name, Word
+from pupload.domain.condition import Json, Mistaken, Name, Text, Word
 
 META = {"format": {"duration": 95.5, "codec": "h264"}, "streams": [{"width": 1920}], "odd key": True, "tags": ["cat"]}
 KNOWN: Mapping[str, Any] = {
@@ -29,7 +29,9 @@ KNOWN: Mapping[str, Any] = {
 }
 
 
-def look(name: Name | Json) -> Any:
+def look(name: Name | Json | Text) -> Any:
+    if isinstance(name, Text):
+        return truth.as_text(truth.legible(b" 12\n") or "")
     if isinstance(name, Json):
         return truth.at_path(json.dumps(META), name.path)
     return KNOWN[name.text]
@@ -66,6 +68,7 @@ def holds(text: str) -> bool:
         "json(input.meta).streams[7].width == null",
         "json(input.meta).format.codec.deeper == null",
         "json(input.meta).tags contains 'cat'",
+        "text(input.meta) == '12' and text(input.meta) > 11.5",
         "flag.width == 800",
         "flag.width == '800'",
         "flag.width < param.limit",
@@ -175,7 +178,7 @@ PIECES = st.sampled_from(
     [
         *KNOWN,
         *("and", "or", "not", "in", "(", ")", "[", "]", ",", "==", "<", "contains", "'x'", "5MB", "1.5h", "null"),
-        *("true", "json(input.meta)", ".a", "['b']", "[0]", "\\", '"', "-", "input.", "9" * 400),
+        *("true", "json(input.meta)", "text(input.meta)", ".a", "['b']", "[0]", "\\", '"', "-", "input.", "9" * 400),
     ]
 )
 ANY_TEXT = st.lists(PIECES, max_size=12).map(" ".join) | st.text(max_size=60)
@@ -237,3 +240,30 @@ def test_json_is_kept_in_one_form_that_means_the_same(value: Any) -> None:
 )
 def test_what_is_no_json_or_too_much_has_no_value(data: bytes) -> None:
     assert truth.canonical(data) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b" yes\n", "yes"),
+        (b"it's", "it's"),
+        (b"'quoted'", "'quoted'"),
+        (b'"yes"', "yes"),
+        (b"12.5\n", "12.5"),
+        (b"true", "true"),
+        (b'{"b": 1, "a": [2]}', '{"a":[2],"b":1}'),
+        ("für".encode(), "für"),
+    ],
+)
+def test_a_file_is_read_as_people_read_it(data: bytes, text: str) -> None:
+    assert truth.as_text(truth.legible(data) or "") == text
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"a\x00b", b"x" * 65537])
+def test_what_is_no_text_or_too_much_says_nothing(data: bytes) -> None:
+    assert truth.legible(data) is None
+
+
+@given(st.binary(max_size=40))
+def test_what_is_json_is_told_from_other_text(data: bytes) -> None:
+    assert truth.is_json(truth.legible(data) or "") == (truth.canonical(data) is not None)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from pupload.domain import condition, secret, truth
-from pupload.domain.condition import FACTS, OUTCOMES, Json, Name
+from pupload.domain.condition import FACTS, OUTCOMES, Json, Name, Text
 from pupload.domain.flow import FINALLY, Node
 from pupload.domain.validation import flags
 from pupload.domain.validation.findings import Finding, found, pointer
@@ -45,9 +45,9 @@ def conditions(subject: Subject) -> Iterator[Finding]:
 RULES = (conditions,)
 
 
-def _unknown(subject: Subject, node: Node, name: Name | Json, upstream: "_Upstream") -> str:
+def _unknown(subject: Subject, node: Node, name: Name | Json | Text, upstream: "_Upstream") -> str:
     """Why there is no such thing; empty where there is."""
-    if isinstance(name, Json):
+    if not isinstance(name, Name):
         return _no_input(node, name.name)
     match name.kind:
         case "input":
