@@ -79,6 +79,10 @@ class Malformed(Refused):
     """{reason}"""
 
 
+class UnfitEdge(Malformed):
+    """{reason}"""
+
+
 class Unknown(Refused):
     """{what} {name} does not exist."""
 
@@ -93,6 +97,14 @@ class UnknownProject(Unknown):
 
 class UnknownSecret(Unknown):
     """secret {name} does not exist"""
+
+
+class UnknownCredential(Unknown):
+    """credential {name} does not exist"""
+
+
+class UnknownLLM(UnknownCredential):
+    """LLM credential {name} does not exist"""
 
 
 class UnknownSchedule(Unknown):
@@ -113,6 +125,30 @@ class UnknownFlow(Unknown):
 
 class UnknownSavedFlow(Unknown):
     """Flow {flow} is not saved here"""
+
+
+class UnknownBatch(Unknown):
+    """batch {name} does not exist"""
+
+
+class UnknownTask(Unknown):
+    """task {name} does not exist"""
+
+
+class UnknownDrawing(Unknown):
+    """drawing {name} does not exist"""
+
+
+class UnknownDrawnNode(Unknown):
+    """drawing {drawing} has no node {node}"""
+
+
+class UnknownDrawnEdge(Unknown):
+    """drawing {drawing} has no edge {edge}"""
+
+
+class UnknownNamespace(Unknown):
+    """namespace {name} does not exist"""
 
 
 class UnknownSource(Unknown):
@@ -155,6 +191,10 @@ class NameTaken(Conflict):
     """there is a flow {flow} already"""
 
 
+class NamespaceTaken(Conflict):
+    """there is a namespace {name} already"""
+
+
 class AccountTaken(Conflict):
     """there is an account named {name} already"""
 
@@ -163,8 +203,32 @@ class AccountChanged(Conflict):
     """somebody else changed the account {name}; read it anew"""
 
 
+class CredentialChanged(Conflict):
+    """somebody else changed the credential {name}; read it anew"""
+
+
 class AlreadySetUp(Conflict):
     """Setup already completed."""
+
+
+class DrawingTaken(Conflict):
+    """there is a drawing {slug} already"""
+
+
+class DrawnNodeTaken(Conflict):
+    """Node with id '{node}' already exists."""
+
+
+class BatchChanged(Conflict):
+    """batch {batch} was changed by somebody else since: look at it, and change it again"""
+
+
+class DrawnEdgeTaken(Conflict):
+    """{reason}"""
+
+
+class DrawingChanged(Conflict):
+    """the drawing {slug} was changed by somebody else since: look at it, and change it again"""
 
 
 class FlowChanged(Conflict):
@@ -187,8 +251,16 @@ class Forbidden(Refused):
     """{reason}"""
 
 
+class NotAllowed(Forbidden):
+    """this needs the permission {permission}, which the key that was shown does not have"""
+
+
 class Unauthenticated(Refused):
     """Invalid or missing API key."""
+
+
+class TokenMissing(Unauthenticated):
+    """Not authenticated"""
 
 
 class WrongCredentials(Unauthenticated):
@@ -337,6 +409,12 @@ class ContainerRefused(AttemptFailed):
 
 class SecretMissing(AttemptFailed):
     """secret {name} is not set: set it with `pup secret set {name}` and resume the run"""
+
+    failure = "not_startable"
+
+
+class CredentialMissing(AttemptFailed):
+    """credential {name} is not there, or has no {key} to give: see `pup credential list`, and resume the run"""
 
     failure = "not_startable"
 

@@ -28,6 +28,7 @@ from pupload.adapters.docker.executor import DockerExecutor
 from pupload.adapters.docker.inspection import Bounds
 from pupload.adapters.http.poster import HttpPoster
 from pupload.adapters.magic.teller import MagicTeller
+from pupload.adapters.passwords.hasher import Argon2
 from pupload.adapters.s3 import client as s3_client
 from pupload.adapters.s3 import local, places, stores, supervisor
 from pupload.adapters.sealing.sealer import FileSealer
@@ -55,6 +56,7 @@ from pupload.service import spooling
 from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
+from pupload.service.callers import Callers
 from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
@@ -121,7 +123,9 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
         pulse.start()
         stack.push_async_callback(pulse.close)
         capacity = await engine.world.executor.capacity()
-        services = make_services(engine, settings, dev=dev, capacity=capacity, pulse=pulse)
+        passwords = Argon2()
+        stack.push_async_callback(passwords.close)
+        services = make_services(engine, settings, dev=dev, capacity=capacity, passwords=passwords, pulse=pulse)
         app = make_app(
             services,
             version=program_version(),
@@ -131,6 +135,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
             public_url=settings.public_url.rstrip("/"),
             rate=_rate(settings, engine.world.clock),
             served=surfaces.chosen(settings.surfaces),
+            insecure=settings.insecure,
         )
         services.schedules.start()
         stack.push_async_callback(services.schedules.close)
@@ -217,6 +222,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             hands=hands,
             memo=state.memo if settings.memoize else None,
             tables=TableReader(seconds=settings.table_seconds),
+            accounts=state.accounts,
         )
         capacity = await executor.capacity()
         config = engine_config(settings, data, capacity, dev=dev)
@@ -227,9 +233,16 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
 
 
 def make_services(
-    engine: Engine, settings: Settings, *, dev: bool, capacity: ports.Capacity, pulse: ports.Pulse | None = None
+    engine: Engine,
+    settings: Settings,
+    *,
+    dev: bool,
+    capacity: ports.Capacity,
+    passwords: ports.Passwords,
+    pulse: ports.Pulse | None = None,
 ) -> Services:
     """What every surface calls, over one engine."""
+    assert engine.world.accounts is not None
     allowed = engine.config.limits.policy
     presenter = Presenter(engine)
     catalogue = offline.make_catalogue(settings)
@@ -243,6 +256,9 @@ def make_services(
     flows = Flows(engine=engine, runs=runs)
     outlines = Outlines(engine, catalogue)
     return Services(
+        callers=Callers(
+            accounts=engine.world.accounts, passwords=passwords, clock=engine.world.clock, ids=engine.world.ids
+        ),
         runs=runs,
         uploads=Uploads(
             engine=engine,

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pupload import ports
 from pupload.adapters.cron.calendar import CronCalendar
-from pupload.adapters.memory import clock, containers, ids, inspector, objects, outbox, secrets, state
+from pupload.adapters.memory import accounts, clock, containers, ids, inspector, objects, outbox, secrets, state
 from pupload.adapters.tables.reader import TableReader
 from pupload.domain import flow, nodedef
 from pupload.domain.run import Run
@@ -234,6 +234,7 @@ async def a_bench(
         ownership=kept.ownership,
         memo=kept.memo if memoize else None,
         tables=TableReader(),
+        accounts=accounts.Accounts(),
     )
     config = Config(
         attempts_root=root / "attempts",

@@ -22,6 +22,7 @@ import pytest
 import pupload
 from pupload import building, configuring, doctor, errors, offline, ports, wiring
 from pupload.adapters.memory.containers import MemoryExecutor
+from pupload.adapters.passwords.hasher import Argon2
 from pupload.domain.events import RunCompleted
 from pupload.domain.policy import Policy
 from pupload.service.views import Order
@@ -119,7 +120,8 @@ async def test_a_server_comes_up_answers_and_goes_down_with_all_it_started(
 async def test_a_run_goes_through_all_real_parts(tmp_path: Path, in_memory: list[MemoryExecutor]) -> None:
     settings = the_settings(tmp_path)
     async with wiring.running_engine(settings, dev=True) as engine, aiohttp.ClientSession() as session:
-        services = wiring.make_services(engine, settings, dev=True, capacity=await in_memory[0].capacity())
+        capacity = await in_memory[0].capacity()
+        services = wiring.make_services(engine, settings, dev=True, capacity=capacity, passwords=Argon2())
         order = Order(flow=a_flow(*a_chain(2)), definitions=(a_definition(),))
         view = await services.runs.start(order)
         async with session.put(view.waiting[0].url, data=PNG) as answer:

@@ -52,7 +52,9 @@ def make_app(
     public_url: str = "",
     policy: origins.Policy | None = None,
     rate: limiting.Limits | None = None,
-    allowed: access.Check = access.anybody,
+    insecure: bool = False,
+    local_resets: bool = True,
+    setup_token: str = "",
     served: Sequence[Surface] = (surfaces.NATIVE, *surfaces.OTHERS),
 ) -> web.Application:
     """
@@ -62,13 +64,15 @@ def make_app(
     a webhook's body must come within `large_body_seconds`, and never stand still for `body_seconds`;
     `public_url` is how users reach the server, where that is not how requests reach it. `policy` says who may come
     through a browser, by default nobody from elsewhere; `rate` how many requests a caller may make, None for
-    any number; `allowed` who may do what few may. Raises `errors.Misconfigured` when two surfaces claim one path.
+    any number; `insecure` lets in whoever comes as long as there are no accounts, wherever they come from; for
+    `local_resets` and `setup_token` see `Server`. Raises `errors.Misconfigured` when two surfaces claim one path.
     """
     numbers = metrics.Metrics(services.health.counts)
-    every: list[Route] = []
     own = pages.surface(numbers, served)
     gathered = [own, *served]
-    every += in_order(route for surface in gathered for route in surface.routes)
+    every = in_order(
+        access.guarded(route, always_asks=surface.always_asks) for surface in gathered for route in surface.routes
+    )
     table = {(route.method, route.path): route for route in every}
     app = web.Application(
         client_max_size=body_limit,
@@ -81,7 +85,6 @@ def make_app(
         ],
     )
     app[SERVICES] = services
-    app[access.CHECK] = allowed
     app[SERVER] = Server(
         version=version,
         body_seconds=body_seconds,
@@ -89,6 +92,9 @@ def make_app(
         heartbeat_seconds=heartbeat_seconds,
         surfaces=tuple(surface.name for surface in served),
         public_url=public_url,
+        insecure=insecure,
+        local_resets=local_resets,
+        setup_token=setup_token,
     )
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.append(_add_headers(policy or origins.Policy(), gathered))
@@ -377,6 +383,8 @@ def _trouble(error: errors.PuploadError | web.HTTPException, request: web.Reques
         sentence = "something went wrong here; the server's log tells more"
         return Trouble(status=500, sentence=sentence, request_id=request_id, error=error)
     headers = {"Retry-After": _RETRY_SECONDS} if status == 503 else {}
+    if status == 401:
+        headers = {"WWW-Authenticate": "Bearer"}
     if isinstance(error, errors.TooManyRequests):
         headers = {"Retry-After": str(error.facts["seconds"])}
     return Trouble(status=status, sentence=error.message, request_id=request_id, error=error, headers=headers)

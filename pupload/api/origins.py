@@ -16,7 +16,7 @@ from aiohttp import web
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_ALLOWED_HEADERS = "Content-Type, Idempotency-Key, Last-Event-ID, X-Request-ID"
+_ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key, X-Request-ID"
 
 _EXPOSED_HEADERS = (
     "X-Request-ID, Retry-After, X-Total-Count, X-Page, X-Per-Page, "

@@ -8,6 +8,7 @@ from pupload.api import metrics, openapi
 from pupload.api import web as shared
 from pupload.api.flow import models, wire
 from pupload.api.web import SERVER, SERVICES, Route, Surface, Trouble
+from pupload.domain.access import Permission
 
 NATIVE = "flow"
 """The surface whose description tells of these pages as well."""
@@ -45,11 +46,12 @@ def routes(numbers: metrics.Metrics, surfaces: Sequence[Surface]) -> tuple[Route
         return shared.json_bytes(openapi.render(found, version=request.app[SERVER].version))
 
     own += (
-        Route(method="GET", path="/", handler=home, summary="What this is", answers=dict, optional_body=True),
+        Route(method="GET", path="/", handler=home, needs=None, summary="What this is", answers=dict),
         Route(
             method="GET",
             path="/healthz",
             handler=health,
+            needs=None,
             summary="Whether all that the server needs answers; 503 where something does not",
             answers=models.Health,
             uncounted=True,
@@ -58,6 +60,7 @@ def routes(numbers: metrics.Metrics, surfaces: Sequence[Surface]) -> tuple[Route
             method="GET",
             path="/metrics",
             handler=show_metrics,
+            needs=Permission.SETTINGS_VIEW,
             summary="Numbers for Prometheus",
             media="text/plain",
             uncounted=True,
@@ -66,6 +69,7 @@ def routes(numbers: metrics.Metrics, surfaces: Sequence[Surface]) -> tuple[Route
             method="GET",
             path="/api/openapi.json",
             handler=show_openapi,
+            needs=None,
             summary="This API, described in OpenAPI 3.1",
             answers=dict,
         ),
@@ -73,6 +77,7 @@ def routes(numbers: metrics.Metrics, surfaces: Sequence[Surface]) -> tuple[Route
             method="GET",
             path="/api/openapi/{surface}",
             handler=show_openapi_of,
+            needs=None,
             summary="The API of one surface, `NAME.json`, described in OpenAPI 3.1",
             answers=dict,
         ),

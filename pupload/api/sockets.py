@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from pupload import errors
-from pupload.api import streams
+from pupload.api import access, streams
 from pupload.api.web import SERVER
 from pupload.service.feed import Group, Told
 
@@ -54,10 +54,11 @@ async def tell(
     telling = asyncio.ensure_future(_tell(answer, first, groups, messages))
     listening = asyncio.ensure_future(_listen(answer, hear))
     closing = asyncio.ensure_future(request.app[SERVER].closing.wait())
-    tasks: set[asyncio.Future[Any]] = {telling, listening, closing}
+    void = asyncio.ensure_future(access.until_void(request))
+    tasks: set[asyncio.Future[Any]] = {telling, listening, closing, void}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        code, reason = _why(telling, listening, closing)
+        code, reason = (WSCloseCode.POLICY_VIOLATION, access.VOID) if void.done() else _why(telling, listening, closing)
     finally:
         for task in tasks:
             task.cancel()

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from pupload import errors
+from pupload.api import access
 from pupload.api import web as shared
 
 T = TypeVar("T")
@@ -185,14 +186,17 @@ async def _with_heartbeats(
 ) -> AsyncIterator[Sequence[T]]:
     server = request.app[shared.SERVER]
     closing = asyncio.ensure_future(server.closing.wait())
+    void = asyncio.ensure_future(access.until_void(request))
     following: asyncio.Future[Sequence[T] | None] | None = None
     try:
         while True:
             following = following or asyncio.ensure_future(_next(batches))
-            awaited: set[asyncio.Future[Any]] = {following, closing}
+            awaited: set[asyncio.Future[Any]] = {following, closing, void}
             done, _ = await asyncio.wait(awaited, timeout=server.heartbeat_seconds, return_when=asyncio.FIRST_COMPLETED)
             if closing in done:
                 return
+            if void in done:
+                raise errors.Unauthenticated
             if following not in done:
                 await _write(response, alive())
                 continue
@@ -202,6 +206,7 @@ async def _with_heartbeats(
             yield batch
     finally:
         closing.cancel()
+        void.cancel()
         if following is not None:
             following.cancel()
             await asyncio.wait({following})

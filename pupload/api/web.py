@@ -13,11 +13,13 @@ from aiohttp import web
 
 from pupload import errors
 from pupload.api import documents
+from pupload.domain.access import Permission
 from pupload.engine import aside
 from pupload.service import (
     artifacts,
     backfill,
     callbacks,
+    callers,
     dry_runs,
     feed,
     flows,
@@ -55,6 +57,7 @@ LARGE_AT_ONCE = 16
 class Services:
     """What pupload can be asked to do."""
 
+    callers: callers.Callers
     runs: runs.Runs
     uploads: uploads.Uploads
     callbacks: callbacks.Callbacks
@@ -93,6 +96,12 @@ class Server:
     """When the server came up, on the process's own clock."""
     public_url: str = ""
     """How users reach the server, where a proxy stands before it: no slash at its end."""
+    insecure: bool = False
+    """Whether anybody may do everything as long as there are no accounts, wherever they call from."""
+    local_resets: bool = True
+    """Whether who calls from this machine itself counts as somebody who sits at it."""
+    setup_token: str = field(default="", repr=False)
+    """What lets somebody elsewhere make the first account; empty where nothing does."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server goes down: streams end then."""
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))
@@ -134,6 +143,10 @@ class Route:
     deep: str = ""
     """The parameter, at the end of the path, that may have slashes within; the handler takes one off its end."""
     handler: Handler
+    needs: Permission | None
+    """What its caller must be allowed; None: it is open to everybody, and whatever it asks for it asks itself."""
+    token_in_query: bool = False
+    """Whether `?token=` does, for what a browser opens, which sends no headers of ours: sockets, event streams."""
     summary: str
     reads: type | None = None
     """The model of the body."""
@@ -188,6 +201,8 @@ class Surface:
     """Whether every answer tells of a rate, be there none to keep to."""
     also: tuple[type, ...] = ()
     """Models that no route names, such as what is sent in streams."""
+    always_asks: bool = False
+    """Whether a token is needed even while there are no accounts, when others are open to this machine."""
 
 
 # ── Requests ─────────────────────────────────────────────────────────────────────────────────────────────────────

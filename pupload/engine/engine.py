@@ -38,6 +38,7 @@ from pupload.engine.staging import Staging
 from pupload.engine.sweeping import Sweep
 from pupload.engine.uploads import Uploads
 from pupload.ports import (
+    Accounts,
     Clock,
     Controller,
     Disks,
@@ -93,6 +94,8 @@ class World:
     """None: all work is done, whether or not it was done before."""
     tables: Tables | None = None
     """None: no file is shown as a table."""
+    accounts: Accounts | None = None
+    """None: nobody can have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,13 @@ A token is shown once, when it is made, and kept nowhere. Who guesses learns not
 password, a locked second factor and one try too many all are answered alike, and take as long.
 """
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from pupload import errors
 from pupload.domain import access, account, ids, totp
@@ -26,6 +28,9 @@ _GUESSERS = 10_000
 
 _TRIES = 8
 """How often a change of an account is begun anew when somebody else was quicker."""
+
+LOOKED_SECONDS = 10.0
+"""How often it is looked whether what goes on for somebody still may."""
 
 _NOTED = timedelta(minutes=1)
 """How exactly it is known when a key was last shown: not every request is to be a commit."""
@@ -57,6 +62,7 @@ class Callers:
         self._clock = clock
         self._ids = ids
         self._guesses = _Guesses()
+        self._changed = asyncio.Event()
         self._set_up = False
 
     async def are_set_up(self) -> bool:
@@ -79,6 +85,34 @@ class Callers:
             await self._accounts.used([key.id], now)
         return Caller(user=user.id, name=user.name, role=user.role, scopes=key.scopes, key=key.id)
 
+    async def until_void(self, token: str, caller: Caller) -> None:
+        """
+        Returns when the token opens nothing any more, or something else than for this caller.
+
+        For who has none that is when there are accounts. At once for what this server did, within `LOOKED_SECONDS` for
+        what another one did.
+        """
+        while True:
+            changed = self._changed
+            if not await self._is_still(token, caller):
+                return
+            await _first(changed.wait(), self._clock.sleep(LOOKED_SECONDS))
+
+    async def _is_still(self, token: str, caller: Caller) -> bool:
+        try:
+            if caller.user is None:
+                return not await self.are_set_up()
+            return await self.identify(token) == caller
+        except errors.Unauthenticated:
+            return False
+        except errors.TryLater:
+            return True  # nobody can tell just now
+
+    def _tell(self) -> None:
+        """Whoever waits for a change of what opens what looks again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
     # ── Coming in ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def set_up(self, name: str, password: str) -> str:
@@ -92,6 +126,7 @@ class Callers:
         user = await self._new(name, password, role=Role.ADMIN)
         made = self._key(0)
         await self._accounts.create(user, made.key, first=True)
+        self._tell()
         return made.token
 
     async def log_in(self, name: str, password: str, *, address: str) -> Login:
@@ -136,6 +171,7 @@ class Callers:
     async def _begin(self, user: User) -> str:
         made = self._key(user.id)
         await self._accounts.put_key(made.key)
+        self._tell()
         return made.token
 
     # ── One's own account ────────────────────────────────────────────────────────────────────────────────────────
@@ -201,6 +237,7 @@ class Callers:
         for key in await self._accounts.keys(user.id):
             if not key.name and key.revoked_at is None:
                 await self._accounts.revoke(user.id, key.id, now)
+        self._tell()
 
     # ── Keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -236,6 +273,7 @@ class Callers:
     async def revoke_key(self, caller: Caller, key_id: str, *, user_id: int | None = None) -> None:
         """It opens nothing any more. Raises `errors.UnknownKey`, `errors.UnknownAccount`."""
         await self._accounts.revoke((await self._account_of(caller, user_id)).id, key_id, self._clock.now())
+        self._tell()
 
     # ── Everybody's ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -291,6 +329,7 @@ class Callers:
         changed = await self._change(user_id, change)
         if not changed.active:
             await self._accounts.revoke_all(user_id, self._clock.now())
+        self._tell()
         return changed
 
     # ── Parts ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -369,6 +408,16 @@ class Callers:
             expires_at=expires_at,
         )
         return Made(key=key, token=token)
+
+
+async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Returns when one of them does; the others are given up."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _administers(user: User) -> bool:

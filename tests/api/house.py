@@ -9,7 +9,7 @@ Its time passes by itself, and presigned URLs lead to a small store over HTTP.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,18 +18,22 @@ from urllib.parse import quote
 
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
+from argon2 import profiles
 
 from pupload import errors
 from pupload.adapters.folder.tree import FolderSource
+from pupload.adapters.passwords.hasher import Argon2
 from pupload.api.app import make_app
 from pupload.api.flow.sourced import Interpreter
 from pupload.api.web import SERVER, Services
 from pupload.client import Client
+from pupload.domain.access import Role
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.sources import Kind, Source
 from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
+from pupload.service.callers import Callers
 from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
@@ -97,6 +101,21 @@ class House:
     puts: list[str] = field(default_factory=list)
     """The targets of PUTs that were taken."""
 
+    callers: Callers = field(init=False)
+    """Accounts, where a test has some: see `accounts`."""
+
+    async def accounts(self, roles: Mapping[str, str]) -> dict[str, str]:
+        """Sets pupload up with accounts of these names and roles, an administrator first; a token of each."""
+        (first, role), *others = roles.items()
+        assert role == Role.ADMIN, "the first one is an administrator"
+        tokens = {first: await self.callers.set_up(first, f"{first}'s password")}
+        by = await self.callers.identify(tokens[first])
+        for name, role in others:
+            await self.callers.create(name, f"{name}'s password", role=Role(role), by=by)
+            login = await self.callers.log_in(name, f"{name}'s password", address="127.0.0.1")
+            tokens[name] = login.token
+        return tokens
+
     def client(self) -> Client:
         """A client that does not wait long."""
         return Client(self.url, pause_seconds=0.001)
@@ -119,7 +138,11 @@ async def a_house(
         flows = Flows(engine=bench.engine, runs=bench.runs)
         schedules = Schedules(engine=bench.engine, flows=flows)
         outlines = Outlines(bench.engine, OneNode())
+        passwords = Argon2(profiles.CHEAPEST)
+        assert bench.world.accounts is not None
+        callers = Callers(accounts=bench.world.accounts, passwords=passwords, clock=bench.clock, ids=bench.world.ids)
         services = Services(
+            callers=callers,
             runs=bench.runs,
             uploads=bench.uploads,
             callbacks=Callbacks(engine=bench.engine, runs=bench.runs),
@@ -148,6 +171,7 @@ async def a_house(
         )
         settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}
         house = House(bench, "", ClientSession())
+        house.callers = callers
         passing = asyncio.ensure_future(_time_passes(bench))
         made = make_app(services, **settings)
         house.closing = made[SERVER].closing
@@ -161,6 +185,7 @@ async def a_house(
                 yield house
             finally:
                 await schedules.close()
+                await passwords.close()
                 passing.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await passing

@@ -15,10 +15,9 @@ from aiohttp import web
 
 from pupload import errors, ports
 from pupload.adapters.memory.containers import Outcome, Said, Script
-from pupload.api import access, sockets
+from pupload.api import sockets
 from pupload.api.limiting import Limits
 from pupload.api.runs import lines, wire
-from pupload.domain.access import Permission
 from pupload.domain.run import Attempt, NodeRun, NodeStatus
 from pupload.service import feed as feeds
 from tests.api.house import IMAGE, House, a_house
@@ -358,13 +357,14 @@ async def test_all_surfaces_tell_the_same_of_the_same_runs(tmp_path: Path) -> No
 
 
 async def test_who_may_not_purge_is_told_so(tmp_path: Path) -> None:
-    async def nobody(request: web.Request, permission: Permission) -> None:
-        assert permission is Permission.SETTINGS_EDIT
-        raise errors.Forbidden(reason=access.REFUSED)
-
-    async with a_house(tmp_path, allowed=nobody) as house:
-        answer = await house.call("POST", "/api/system/purge", json={"days": 30})
-        assert answer == (403, {"error": "insufficient permissions"})
+    async with a_house(tmp_path) as house:
+        tokens = await house.accounts({"root": "admin", "ed": "editor"})
+        for name, answer in (
+            ("ed", (403, {"error": "insufficient permissions"})),
+            ("root", (200, {"deleted": 0, "days": 30})),
+        ):
+            headers = {"Authorization": f"Bearer {tokens[name]}"}
+            assert await house.call("POST", "/api/system/purge", json={"days": 30}, headers=headers) == answer
 
 
 async def test_a_bug_and_an_outage_have_this_surfaces_shape(tmp_path: Path) -> None:

@@ -613,7 +613,7 @@ async def _nothing(_: Any) -> Any:
 
 
 def _route(path: str, method: str = "GET") -> shared.Route:
-    return shared.Route(method=method, path=path, handler=_nothing, summary="s")
+    return shared.Route(method=method, path=path, handler=_nothing, needs=None, summary="s")
 
 
 def test_two_claims_to_one_path_are_refused() -> None:

@@ -28,6 +28,7 @@ from pupload.adapters.cron.calendar import CronCalendar
 from pupload.adapters.db.database import Database
 from pupload.adapters.memory import containers, inspector, objects, outbox, state
 from pupload.adapters.memory import ids as chance
+from pupload.adapters.passwords.hasher import Argon2
 from pupload.adapters.system.clock import SystemClock
 from pupload.adapters.system.collector import Collector
 from pupload.adapters.system.hands import TwoHands
@@ -46,6 +47,7 @@ from pupload.ports import ContainerOrder, Controller, RunStore
 from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
+from pupload.service.callers import Callers
 from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
@@ -286,6 +288,7 @@ async def an_engine(where: str | Path, root: Path, script: containers.Script) ->
         poster=outbox.MemoryPoster(),
         ownership=database.ownership,
         hands=hands,
+        accounts=database.accounts,
     )
     me = Controller(id="bench", name="bench", engine="memory", store="memory")
     room = replace(ROOM, memory_bytes=1 << 42)
@@ -389,7 +392,10 @@ async def a_server(engine: Engine) -> AsyncIterator[str]:
     spool = Spool(engine.config.attempts_root.parent / "incoming", tokens=engine.world.ids.token)
     flows = Flows(engine=engine, runs=runs)
     outlines = Outlines(engine, NoCatalogue())
+    assert engine.world.accounts is not None
+    world, passwords = engine.world, Argon2()
     services = Services(
+        callers=Callers(accounts=engine.world.accounts, passwords=passwords, clock=world.clock, ids=world.ids),
         runs=runs,
         uploads=Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=1 << 30, spool=spool),
         callbacks=Callbacks(engine=engine, runs=runs),
@@ -418,6 +424,7 @@ async def a_server(engine: Engine) -> AsyncIterator[str]:
         yield str(server.make_url("")).rstrip("/")
     finally:
         await server.close()
+        await passwords.close()
 
 
 def _hangs(order: ContainerOrder) -> containers.Outcome:

@@ -13,6 +13,7 @@ from pupload.api import web as shared
 from pupload.api.flow import answering, dry_run_models, reading, wire
 from pupload.api.flow.dry_run_models import DryInput, DryRun, DryRunFlow, DryRunNode, DryRunSaved
 from pupload.api.web import SERVICES, Route
+from pupload.domain.access import Permission
 from pupload.service.dry_runs import Bytes, DryNode, Earlier, Input
 from pupload.service.views import Order
 
@@ -93,6 +94,7 @@ ROUTES = (
         method="POST",
         path="/api/v1/flow/dry-run",
         handler=try_flow,
+        needs=Permission.RUNS_START,
         summary="Try a flow out on the first rows of what it takes, and answer when it has ended; nothing is kept",
         reads=DryRunFlow,
         answers=DryRun,
@@ -103,6 +105,7 @@ ROUTES = (
         method="POST",
         path="/api/v1/flow/saved/{flow}/dry-run",
         handler=try_saved,
+        needs=Permission.FLOWS_RUN,
         summary="The same of a saved flow",
         reads=DryRunSaved,
         answers=DryRun,

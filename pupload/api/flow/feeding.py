@@ -17,6 +17,7 @@ from pupload.api import web as shared
 from pupload.api.flow import happenings, models, wire
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import events
+from pupload.domain.access import Permission
 from pupload.service.feed import Group, Told, Wanted
 
 PREFIX = "/api/v1"
@@ -137,6 +138,8 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/flow/events",
         handler=all_events,
+        needs=Permission.RUNS_VIEW,
+        token_in_query=True,
         summary="Everything that happens in all runs from now on, as server-sent events named for their kind",
         answers=models.FeedEntry,
         media="text/event-stream",
@@ -156,6 +159,8 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/flow/ws",
         handler=socket,
+        needs=Permission.RUNS_VIEW,
+        token_in_query=True,
         summary="The same as a WebSocket: messages of JSON with `ID`, `Event` and `Data`; lines unless `logs` is false",
         answers=models.FeedLine,
         parameters=(*_WHICH, Parameter(name="logs", type="boolean", about="Whether lines come, too."), _AFTER),

@@ -15,6 +15,7 @@ from pupload.api.flow.models import WorkSource
 from pupload.api.web import SERVER, SERVICES, Parameter, Route
 from pupload.domain import lineage as graphs
 from pupload.domain import tracing
+from pupload.domain.access import Permission
 from pupload.engine import aside
 from pupload.service import lineage, overview
 
@@ -201,6 +202,7 @@ ROUTES = (
         method="GET",
         path=f"{_FLOW}/calendar",
         handler=calendar,
+        needs=Permission.RUNS_VIEW,
         summary="How many runs started on each day, in UTC, and what they came to",
         answers=models.Calendar,
         parameters=(
@@ -215,6 +217,7 @@ ROUTES = (
         method="GET",
         path=f"{_FLOW}/dashboard",
         handler=dashboard,
+        needs=Permission.RUNS_VIEW,
         summary="Everything at a glance: flows, the newest runs, seven days, what fails, what runs",
         answers=models.Dashboard,
     ),
@@ -222,6 +225,7 @@ ROUTES = (
         method="GET",
         path=f"{_FLOW}/search",
         handler=search,
+        needs=Permission.FLOWS_VIEW,
         summary="Saved flows, stores, parameters and names of secrets that have a text in them, in whatever case",
         answers=models.Hits,
         parameters=(
@@ -237,6 +241,7 @@ ROUTES = (
         method="GET",
         path=f"{_FLOW}/system",
         handler=system,
+        needs=Permission.SETTINGS_VIEW,
         summary="The server's version, the size of its database, and how many flows and runs there are",
         answers=models.System,
     ),
@@ -244,6 +249,7 @@ ROUTES = (
         method="POST",
         path=f"{_FLOW}/purge",
         handler=purge_older,
+        needs=Permission.RUNS_PURGE,
         summary="Delete the runs that have ended and started more than so many days ago, with all they own",
         reads=models.PurgeOlder,
         answers=models.Purged,
@@ -253,6 +259,7 @@ ROUTES = (
         method="GET",
         path=f"{_FLOW}/lineage",
         handler=flow_lineage,
+        needs=Permission.FLOWS_VIEW,
         summary="What saved flows read, write and depend on, and where they meet",
         answers=models.Lineage,
         parameters=(
@@ -263,6 +270,7 @@ ROUTES = (
         method="GET",
         path=f"{_FLOW}/lineage/{{flowRunID}}/{{edge}}",
         handler=artifact_lineage,
+        needs=Permission.RUNS_VIEW,
         summary="Where what lies on an edge of a run came from, and what used it",
         answers=models.Trace,
     ),

@@ -9,6 +9,7 @@ from pupload.api import web as shared
 from pupload.api.flow import answering, models, queue_models, reading
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import priority, run
+from pupload.domain.access import Permission
 
 MOST = 1000
 """Runs of each kind in one answer."""
@@ -53,6 +54,7 @@ ROUTES = (
         method="GET",
         path="/api/v1/flow/queue",
         handler=show,
+        needs=Permission.RUNS_VIEW,
         summary="The queue of runs: those with something under way, and those that wait for a slot, in order",
         answers=queue_models.Queue,
         parameters=(
@@ -63,6 +65,7 @@ ROUTES = (
         method="POST",
         path="/api/v1/flow/priority/{flowRunID}",
         handler=prioritize,
+        needs=Permission.FLOWS_RUN,
         summary="Let a run go before others, or after them, from now on",
         reads=queue_models.SetPriority,
         answers=models.FlowRun,

@@ -9,6 +9,7 @@ from pupload.api import web as shared
 from pupload.api.flow import answering, masks, models, reading, saved_models, waiting, wire
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import saved
+from pupload.domain.access import Permission
 from pupload.service import flows
 
 MOST_FLOWS = 1000
@@ -200,6 +201,7 @@ ROUTES = (
         method="GET",
         path=_SAVED,
         handler=list_flows,
+        needs=Permission.FLOWS_VIEW,
         summary="Saved flows, by namespace and name",
         answers=saved_models.SavedFlowList,
         parameters=(
@@ -215,6 +217,7 @@ ROUTES = (
         method="GET",
         path=f"{_SAVED}/{{flow}}",
         handler=get_flow,
+        needs=Permission.FLOWS_VIEW,
         summary="A saved flow, by its id or its name (its slashes as `%2F`), its secrets masked",
         answers=saved_models.SavedFlow,
         parameters=(Parameter(name="version", type="integer", about="This version in place of the latest."),),
@@ -223,6 +226,7 @@ ROUTES = (
         method="PUT",
         path=f"{_SAVED}/{{flow}}",
         handler=save_flow,
+        needs=Permission.FLOWS_EDIT,
         summary="Save a flow: a new one, or a new version where its content is another",
         reads=saved_models.SaveFlow,
         answers=saved_models.SavedFlow,
@@ -232,12 +236,14 @@ ROUTES = (
         method="DELETE",
         path=f"{_SAVED}/{{flow}}",
         handler=remove_flow,
+        needs=Permission.FLOWS_EDIT,
         summary="Remove a saved flow with its versions; runs of it go on",
     ),
     Route(
         method="GET",
         path=f"{_SAVED}/{{flow}}/versions",
         handler=list_versions,
+        needs=Permission.FLOWS_VIEW,
         summary="The versions of a saved flow, the latest first",
         answers=saved_models.FlowVersionList,
         parameters=(_LIMIT, _OFFSET),
@@ -246,6 +252,7 @@ ROUTES = (
         method="GET",
         path=f"{_SAVED}/{{flow}}/diff",
         handler=diff_versions,
+        needs=Permission.FLOWS_VIEW,
         summary="What is otherwise in a version of a saved flow",
         answers=saved_models.FlowDiff,
         parameters=(
@@ -257,6 +264,7 @@ ROUTES = (
         method="POST",
         path=f"{_SAVED}/{{flow}}/rollback",
         handler=roll_back,
+        needs=Permission.FLOWS_EDIT,
         summary="Make the content of an earlier version the latest again, as a version of its own",
         reads=saved_models.RollBack,
         answers=saved_models.SavedFlow,
@@ -266,6 +274,7 @@ ROUTES = (
         method="POST",
         path=f"{_SAVED}/{{flow}}/enable",
         handler=enable_flow,
+        needs=Permission.FLOWS_EDIT,
         summary="Say whether runs of a saved flow may be started",
         reads=saved_models.EnableFlow,
         answers=saved_models.SavedFlowLine,
@@ -274,6 +283,7 @@ ROUTES = (
         method="POST",
         path=f"{_SAVED}/{{flow}}/run",
         handler=start_flow,
+        needs=Permission.FLOWS_RUN,
         summary="Run a saved flow, and answer at once",
         reads=saved_models.StartFlow,
         answers=models.FlowRun,

@@ -11,6 +11,7 @@ from pupload.api import web as shared
 from pupload.api.flow import answering, reading, schedule_models
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import duration, schedule
+from pupload.domain.access import Permission
 from pupload.service import schedules
 
 E = TypeVar("E", bound=StrEnum)
@@ -190,6 +191,7 @@ ROUTES = (
         method="GET",
         path=_SCHEDULES,
         handler=list_schedules,
+        needs=Permission.SCHEDULES_VIEW,
         summary="Schedules: when runs of saved flows are started",
         answers=schedule_models.ScheduleList,
         parameters=(
@@ -203,6 +205,7 @@ ROUTES = (
         method="POST",
         path=_SCHEDULES,
         handler=create_schedule,
+        needs=Permission.SCHEDULES_EDIT,
         summary="Start runs of a saved flow from now on, by a cron expression or at an interval",
         reads=schedule_models.PutSchedule,
         answers=schedule_models.Schedule,
@@ -212,6 +215,7 @@ ROUTES = (
         method="POST",
         path=f"{_SCHEDULES}/preview",
         handler=preview_schedule,
+        needs=Permission.SCHEDULES_VIEW,
         summary="The next moments of a schedule that need not be there",
         reads=schedule_models.PreviewSchedule,
         answers=schedule_models.Fires,
@@ -221,6 +225,7 @@ ROUTES = (
         method="GET",
         path=_ONE,
         handler=get_schedule,
+        needs=Permission.SCHEDULES_VIEW,
         summary="A schedule: when it starts a run next, and what came of the last moment",
         answers=schedule_models.Schedule,
     ),
@@ -228,6 +233,7 @@ ROUTES = (
         method="PUT",
         path=_ONE,
         handler=put_schedule,
+        needs=Permission.SCHEDULES_EDIT,
         summary="Let a schedule be otherwise, from now on",
         reads=schedule_models.PutSchedule,
         answers=schedule_models.Schedule,
@@ -237,12 +243,14 @@ ROUTES = (
         method="DELETE",
         path=_ONE,
         handler=remove_schedule,
+        needs=Permission.SCHEDULES_EDIT,
         summary="Remove a schedule; the runs that it started stay as they are",
     ),
     Route(
         method="POST",
         path=f"{_ONE}/pause",
         handler=pause_schedule,
+        needs=Permission.SCHEDULES_EDIT,
         summary="Start no runs until a time, or until the schedule is resumed; none is caught up",
         reads=schedule_models.PauseSchedule,
         answers=schedule_models.Schedule,
@@ -251,6 +259,7 @@ ROUTES = (
         method="POST",
         path=f"{_ONE}/resume",
         handler=resume_schedule,
+        needs=Permission.SCHEDULES_EDIT,
         summary="Start runs again, from the next moment on",
         answers=schedule_models.Schedule,
     ),
@@ -258,6 +267,7 @@ ROUTES = (
         method="GET",
         path=f"{_ONE}/fires",
         handler=list_fires,
+        needs=Permission.SCHEDULES_VIEW,
         summary="The next moments at which a schedule starts runs",
         answers=schedule_models.Fires,
         parameters=(
@@ -272,6 +282,7 @@ ROUTES = (
         method="POST",
         path="/api/v1/flow/saved/{flow}/backfill",
         handler=start_backfill,
+        needs=Permission.RUNS_BACKFILL,
         summary="Run a saved flow once for each of many dates",
         reads=schedule_models.StartBackfill,
         answers=schedule_models.Backfill,

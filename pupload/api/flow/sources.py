@@ -7,6 +7,7 @@ from aiohttp import web
 from pupload import errors
 from pupload.api.flow import answering, source_models
 from pupload.api.web import SERVICES, Route
+from pupload.domain.access import Permission
 from pupload.domain.sources import Problem
 from pupload.service.sources import SourceView, SyncReport
 
@@ -74,6 +75,7 @@ ROUTES = (
         method="GET",
         path=_SOURCES,
         handler=list_sources,
+        needs=Permission.FLOWS_VIEW,
         summary="The sources of saved flows, and what was found in them",
         answers=source_models.FlowSourceList,
     ),
@@ -81,6 +83,7 @@ ROUTES = (
         method="GET",
         path=f"{_SOURCES}/{{source}}",
         handler=get_source,
+        needs=Permission.FLOWS_VIEW,
         summary="A source of saved flows, and what was found in it",
         answers=source_models.FlowSource,
     ),
@@ -88,6 +91,7 @@ ROUTES = (
         method="POST",
         path=f"{_SOURCES}/{{source}}/sync",
         handler=sync_source,
+        needs=Permission.FLOWS_EDIT,
         summary="Look at a source now, and save what is new in it",
         answers=source_models.SourceSync,
         lasting=True,

@@ -9,6 +9,7 @@ from pupload.api import web as shared
 from pupload.api.flow import models, wire
 from pupload.api.web import SERVICES, Parameter, Route
 from pupload.domain import tables
+from pupload.domain.access import Permission
 from pupload.engine import aside
 from pupload.service.tables import MOST_ROWS, USUAL_ROWS, Told
 
@@ -192,6 +193,7 @@ ROUTES = (
         method="GET",
         path="/api/v1/flow/preview/{flowRunID}",
         handler=preview,
+        needs=Permission.RUNS_VIEW,
         summary="The first rows of a file that a run made or was given; 404 where it is no table and no text",
         answers=Preview,
         parameters=(
@@ -208,6 +210,7 @@ ROUTES = (
         method="GET",
         path="/api/v1/flow/profile/{flowRunID}",
         handler=profile,
+        needs=Permission.RUNS_VIEW,
         summary="What is told of the columns of such a file, and what is otherwise than in the run before",
         answers=Profiled,
         parameters=_PLACE,

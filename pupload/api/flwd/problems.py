@@ -88,7 +88,7 @@ def answer(
         body=msgspec.json.encode(problem),
         status=status,
         content_type=MEDIA,
-        headers={**head, **(headers or {})},
+        headers={**(headers or {}), **head},
     )
 
 

@@ -15,6 +15,7 @@ from pupload.api import web as shared
 from pupload.api.flwd import args, downloads, jobs, models, problems, stream, wire
 from pupload.api.web import REQUEST_ID, SERVER, SERVICES, Parameter, Route
 from pupload.domain import run, saved, tables
+from pupload.domain.access import Permission
 
 PREFIX = "/api/v1"
 
@@ -268,6 +269,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/jobs",
         handler=list_jobs,
+        needs=Permission.FLOWS_VIEW,
         summary="All jobs of all sources: the saved flows",
         answers=models.JobList,
         parameters=(
@@ -280,6 +282,7 @@ ROUTES = (
         path=f"{PREFIX}/jobs/{{job_id}}",
         deep="job_id",
         handler=get_job,
+        needs=Permission.FLOWS_VIEW,
         summary="A job, and what a run of it takes; `namespace/name` with its slash as it is, or as `%2F`",
         answers=models.JobDetails,
     ),
@@ -287,6 +290,7 @@ ROUTES = (
         method="POST",
         path=f"{PREFIX}/runs",
         handler=create_run,
+        needs=Permission.FLOWS_RUN,
         summary="Run a job; with `async` false the answer comes when the run is over",
         reads=models.NewRun,
         answers=models.StartedRun,
@@ -305,6 +309,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/runs",
         handler=list_runs,
+        needs=Permission.RUNS_VIEW,
         summary="Runs, newest first",
         answers=models.RunList,
         parameters=(
@@ -318,6 +323,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/runs/{{run_id}}",
         handler=get_run,
+        needs=Permission.RUNS_VIEW,
         summary="A run as it stands, with what it was given and what came of it",
         answers=models.RunDetails,
     ),
@@ -325,6 +331,8 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/runs/{{run_id}}/logs",
         handler=run_logs,
+        needs=Permission.RUNS_VIEW,
+        token_in_query=True,
         summary="The lines that a run's steps wrote: a list, or live as server-sent events named `log`",
         answers=models.LogList,
         parameters=(
@@ -338,6 +346,7 @@ ROUTES = (
         method="POST",
         path=f"{PREFIX}/runs/{{run_id}}/cancel",
         handler=cancel_run,
+        needs=Permission.RUNS_CANCEL,
         summary="Stop a run at once; one that is over is answered as it is",
         answers=models.CancelledRun,
     ),
@@ -345,6 +354,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/artifacts",
         handler=list_artifacts,
+        needs=Permission.RUNS_VIEW,
         summary="What steps made and is still kept, the newest run's first",
         answers=models.ArtifactList,
         parameters=(Parameter(name="run_id", about="Only of this run."), _LIMIT, _OFFSET),
@@ -353,6 +363,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/artifacts/{{artifact_id}}",
         handler=get_artifact,
+        needs=Permission.RUNS_VIEW,
         summary="An artifact's bytes, or a range of them; of a collection the list of its items as JSON",
         media="application/octet-stream",
         lasting=True,
@@ -361,6 +372,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/health",
         handler=health,
+        needs=None,
         summary="Whether all that the server needs answers; 503 where something does not",
         answers=models.Health,
         uncounted=True,
@@ -369,6 +381,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/system/info",
         handler=system_info,
+        needs=Permission.SETTINGS_VIEW,
         summary="What this server is, and where its jobs come from",
         answers=models.SystemInfo,
     ),
@@ -376,6 +389,8 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/events/runs",
         handler=stream.run_events,
+        needs=Permission.RUNS_VIEW,
+        token_in_query=True,
         summary="What happens in runs, as server-sent events: in one from its beginning, in all from now on",
         answers=models.Event,
         media="text/event-stream",

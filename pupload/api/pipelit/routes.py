@@ -15,5 +15,6 @@ SURFACE = shared.Surface(
     routes=ROUTES,
     problem=problems.write,
     problem_model=models.Problem,
+    always_asks=True,
 )
 """What nobody else has under `/api/v1` is its to refuse."""

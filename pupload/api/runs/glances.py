@@ -7,7 +7,6 @@ import msgspec
 from aiohttp import web
 
 from pupload import errors
-from pupload.api import access
 from pupload.api import web as shared
 from pupload.api.runs import bodies, models, wire
 from pupload.api.web import SERVER, SERVICES, Parameter, Route, Services
@@ -95,7 +94,6 @@ async def system_info(request: web.Request) -> web.Response:
 
 
 async def purge(request: web.Request) -> web.Response:
-    await access.check(request, Permission.SETTINGS_EDIT)
     days = bodies.days(await bodies.read_patiently(request))
     deleted = await request.app[SERVICES].overview.purge(days=min(days, overview.MOST_PURGE_DAYS))
     return shared.json_bytes(wire.encode(models.Purged(deleted=deleted, days=days)))
@@ -235,6 +233,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/runs/calendar",
         handler=calendar,
+        needs=Permission.RUNS_VIEW,
         summary="How many runs started on each day, in UTC, and what became of them; the last day is today",
         answers=list[models.Day],
         parameters=(
@@ -247,6 +246,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/lineage",
         handler=lineage,
+        needs=Permission.FLOWS_VIEW,
         summary="Where data comes from and who uses it, across all pipelines",
         answers=models.Lineage,
     ),
@@ -254,6 +254,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/scheduler/status",
         handler=scheduler_status,
+        needs=Permission.SCHEDULES_VIEW,
         summary="All schedules: when each starts a run next, and when it last did",
         answers=list[models.ScheduleEntry],
     ),
@@ -261,6 +262,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/dashboard",
         handler=dashboard,
+        needs=Permission.RUNS_VIEW,
         summary="Everything at a glance",
         answers=models.Dashboard,
     ),
@@ -268,6 +270,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/search",
         handler=search,
+        needs=Permission.FLOWS_VIEW,
         summary="Pipelines, connections and variables with a text in their name or description, in whatever case",
         answers=list[models.Hit],
         parameters=(
@@ -281,6 +284,7 @@ ROUTES = (
         method="GET",
         path=f"{PREFIX}/system/info",
         handler=system_info,
+        needs=Permission.SETTINGS_VIEW,
         summary="How much there is, and how many runs go on",
         answers=models.SystemInfo,
     ),
@@ -288,6 +292,7 @@ ROUTES = (
         method="POST",
         path=f"{PREFIX}/system/purge",
         handler=purge,
+        needs=Permission.SETTINGS_EDIT,
         summary="Delete runs that are over and started more than so many days ago, and all that is theirs",
         reads=models.PurgeRuns,
         answers=models.Purged,

@@ -17,6 +17,9 @@ _WORDS: Mapping[type[errors.PuploadError], str] = {
     errors.UnknownRun: "run not found",
     errors.UnknownSavedFlow: "pipeline not found",
     errors.NoPreview: "no preview available",
+    errors.TokenMissing: "authentication required",
+    errors.Unauthenticated: "invalid API key",
+    errors.NotAllowed: "insufficient permissions",
 }
 
 
