@@ -21,6 +21,11 @@ def nothing() -> web.Response:
     return web.Response(status=204)
 
 
-def moment(at: datetime | None) -> str | None:
+def moment(at: datetime) -> str:
     """ISO 8601 in UTC, without a zone."""
-    return None if at is None else at.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat()
+
+
+def maybe_moment(at: datetime | None) -> str | None:
+    """The same; None for what has not happened."""
+    return None if at is None else moment(at)
