@@ -125,10 +125,23 @@ def ordered(components: Iterable[Component]) -> tuple[Component, ...]:
     return tuple(sorted(components, key=lambda one: (one.name, one.sha256)))
 
 
-def key(components: Iterable[Component]) -> str:
-    """What the work is known by, lower-case hex: the same whatever order the components come in."""
+def key(components: Iterable[Component], *, account: int | None = None) -> str:
+    """
+    What the work is known by, lower-case hex: the same whatever order the components come in.
+
+    Behind that of an account stands its number, for nobody uses what was done for another.
+    """
     named = [[one.name, one.sha256] for one in ordered(components)]
-    return hashlib.sha256(_canonical(named).encode()).hexdigest()
+    digest = hashlib.sha256(_canonical(named).encode()).hexdigest()
+    return digest if account is None else f"{digest}{_OF}{account}"
+
+
+def scope(key: str) -> str:
+    """In which scope the work of this key is remembered (`ports.Memo`): its account's; empty where it is nobody's."""
+    return key.partition(_OF)[2]
+
+
+_OF = "@"
 
 
 def differences(now: Iterable[Component], was: Iterable[Component]) -> tuple[Difference, ...]:

@@ -60,6 +60,10 @@ class SavedFlow:
     """The number of the latest version."""
     label: str = FIRST_LABEL
     """What that is called."""
+    account: int | None = None
+    """The number of the account whose it is; None: nobody's."""
+    public: bool = False
+    """Whether everybody may see and run it; only its owner changes it."""
     created_at: datetime
     updated_at: datetime
 
@@ -150,15 +154,16 @@ class SavedFlows(Protocol):
         Saves the flow: a new one where `revision` is 1, else in place of the one of the revision before. With it, in
         one commit, the version that it says is its latest, where there is a new one, and its content.
 
-        Nothing is saved where it raises: `errors.NameTaken` when a new one's name is another's, `errors.FlowChanged`
-        when somebody else changed it since, `errors.UnknownSavedFlow` when it is not there any more.
+        Nothing is saved where it raises: `errors.NameTaken` when a new one's name is that of another of its account,
+        `errors.FlowChanged` when somebody else changed it since, `errors.UnknownSavedFlow` when it is not there any
+        more.
         """
 
     async def get(self, flow_id: str) -> SavedFlow:
         """Raises `errors.UnknownSavedFlow`."""
 
-    async def find(self, namespace: str, name: str) -> SavedFlow:
-        """Raises `errors.UnknownSavedFlow`."""
+    async def called(self, namespace: str, name: str) -> Sequence[SavedFlow]:
+        """All of this name, nobody's first, then by their accounts' numbers; one of an account at most."""
 
     async def list(
         self,
@@ -167,6 +172,7 @@ class SavedFlows(Protocol):
         source: str | None = None,
         text: str = "",
         enabled: bool | None = None,
+        account: int | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> Page:

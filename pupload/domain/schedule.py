@@ -82,6 +82,8 @@ class Schedule:
     params: Mapping[str, str] = field(default_factory=dict)
     priority: int | None = None
     """Of its runs; None: their flow's."""
+    account: int | None = None
+    """The number of the account whose it is, and its runs are; None: nobody's."""
     created_at: datetime
     next_at: datetime | None = None
     """The next fire; None where there is none (any more)."""
@@ -161,8 +163,10 @@ class Schedules(Protocol):
     async def get(self, schedule_id: str) -> Schedule:
         """Raises `errors.UnknownSchedule`."""
 
-    async def list(self, *, flow_id: str | None = None, enabled: bool | None = None) -> Sequence[Schedule]:
-        """All of them, or those of a flow, or those that are enabled or not, in the order of their ids."""
+    async def list(
+        self, *, flow_id: str | None = None, enabled: bool | None = None, account: int | None = None
+    ) -> Sequence[Schedule]:
+        """All of them, or those of a flow, of an account, or that are enabled or not, in the order of their ids."""
 
     async def remove(self, schedule_id: str) -> None:
         """Raises `errors.UnknownSchedule`."""

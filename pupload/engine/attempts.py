@@ -306,7 +306,9 @@ class Attempts:
         work.phase = Phase.EXECUTING
         if work.stopped:
             self._tasks.start(self._stop_container(ref), name=f"stop {ref.id}")
-        pump = self._pump(node, work, await self._patiently(lambda: self._handout.masker(node, ref)))
+        account = run.plan.account
+        masker = await self._patiently(lambda: self._handout.masker(node, ref, account=account))
+        pump = self._pump(node, work, masker)
         pumping = asyncio.ensure_future(self._patiently(pump.run))
         footprint = self._footprint(work, tier)
         watching = self._lookout.begin(footprint, partial(self._stop_container, ref, grace_seconds=0.0))
@@ -357,7 +359,8 @@ class Attempts:
             await self._patiently(lambda: self._staging.prepare(run))
         urls, secrets = self._staging.urls(run, node, ref), None
         if node.secrets:
-            secrets = await self._patiently(lambda: self._handout.give(node, ref, owner=self._owner_of(node)))
+            give = partial(self._handout.give, node, ref, owner=self._owner_of(node), account=run.plan.account)
+            secrets = await self._patiently(give)
         order = orders.container(
             run, node, ref, tier, folder, paths, image=work.image, limits=self._limits, urls=urls, secrets=secrets
         )

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from pupload import errors
 from pupload.domain import callbacks, delivery, signing
@@ -36,8 +37,12 @@ AGAIN_SECONDS = 5.0
 """After an outbox that could not be asked, or not about all."""
 
 Look = Callable[[str], Awaitable[Run]]
-Reveal = Callable[[str], Awaitable[str | None]]
-"""The secret of this name; None where there is none."""
+
+
+class Reveal(Protocol):
+    """The secret of this name that is the account's, or nobody's; None where there is none."""
+
+    async def __call__(self, name: str, *, account: int | None) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,14 +179,15 @@ class Callbacks:
         """As they are now: an exchanged one signs from the next try on."""
         if this.place is None:
             return self._operator.secrets
-        given = (await self._look(this.run)).plan.flow.callbacks[this.place].secrets
-        return [await self._revealed(one) for one in given]
+        plan = (await self._look(this.run)).plan
+        given = plan.flow.callbacks[this.place].secrets
+        return [await self._revealed(one, plan.account) for one in given]
 
-    async def _revealed(self, secret: str) -> str:
+    async def _revealed(self, secret: str, account: int | None) -> str:
         name = secrets.named(secret)
         if name is None:
             return secret
-        value = await self._reveal(name)
+        value = await self._reveal(name, account=account)
         if value is None:
             raise ValueError(f"there is no secret {name}")
         return value

@@ -38,18 +38,21 @@ class Handout:
         self._root = root
         self._maskers: dict[str, Masker] = {}
 
-    async def give(self, node: NodePlan, ref: AttemptRef, *, owner: tuple[int, int]) -> Path | None:
+    async def give(
+        self, node: NodePlan, ref: AttemptRef, *, owner: tuple[int, int], account: int | None = None
+    ) -> Path | None:
         """
         The directory with the node's secrets, made where it is missing; None for a node that names none.
 
-        `owner` is the uid and gid that may read them. Raises `errors.SecretMissing`, `errors.SecretsUnusable`,
+        `owner` is the uid and gid that may read them; `account` whose secrets they are, nobody's where that is None.
+        Raises `errors.SecretMissing`, `errors.SecretsUnusable`,
         `errors.DiskFull`.
         """
         if not node.secrets:
             return None
         folder = self._folder(ref)
         if not await asyncio.to_thread(folder.is_dir):
-            values = await self._values(node)
+            values = await self._values(node, account)
             try:
                 await asyncio.to_thread(_make, folder, values, owner)
             except OSError as error:
@@ -58,10 +61,10 @@ class Handout:
                 raise errors.SecretsUnusable(reason=f"{folder.parent} cannot be used: {error.strerror}") from error
         return folder
 
-    async def masker(self, node: NodePlan, ref: AttemptRef) -> Masker:
+    async def masker(self, node: NodePlan, ref: AttemptRef, *, account: int | None = None) -> Masker:
         """What the attempt prints goes through this: it knows the secrets that it was given."""
         if node.secrets and ref.id not in self._maskers:
-            self._maskers[ref.id] = Masker(await self._given(node, ref))
+            self._maskers[ref.id] = Masker(await self._given(node, ref, account))
         return self._maskers.get(ref.id, _PLAIN)
 
     def masked(self, ref: AttemptRef, end: End) -> End:
@@ -93,22 +96,22 @@ class Handout:
             raise errors.SecretsUnusable(reason=reason)
         return self._root / ref.id
 
-    async def _values(self, node: NodePlan) -> dict[str, str]:
+    async def _values(self, node: NodePlan, account: int | None) -> dict[str, str]:
         values: dict[str, str] = {}
         for name in node.secrets:
-            value = await self._secrets.reveal(name)
+            value = await self._secrets.reveal(name, account=account)
             if value is None:
                 raise errors.SecretMissing(name=name)
             values[name] = value
         return values
 
-    async def _given(self, node: NodePlan, ref: AttemptRef) -> list[str]:
+    async def _given(self, node: NodePlan, ref: AttemptRef, account: int | None) -> list[str]:
         """The values in the attempt's files; where those are gone (the machine was restarted), as they are set now."""
         if self._root is not None:
             given = await asyncio.to_thread(_read, self._root / ref.id)
             if given:
                 return given
-        found = [await self._secrets.reveal(name) for name in node.secrets]
+        found = [await self._secrets.reveal(name, account=account) for name in node.secrets]
         return [value for value in found if value is not None]
 
 

@@ -19,7 +19,7 @@ MOST = 8
 """Works of each type that are compared."""
 
 TYPES = 32
-"""Types of nodes whose works are held."""
+"""Types of nodes whose works are held, of all scopes together."""
 
 
 @dataclass(slots=True)
@@ -31,32 +31,35 @@ class _Kin:
 
 
 class Kin:
-    """Work of the same type, of one scope."""
+    """Work of the same type, and of one scope."""
 
-    def __init__(self, memo_: Memo, *, clock: Clock, scope: str) -> None:
+    def __init__(self, memo_: Memo, *, clock: Clock) -> None:
         self._memo = memo_
         self._clock = clock
-        self._scope = scope
-        self._found: OrderedDict[str, _Kin] = OrderedDict()
+        self._found: OrderedDict[tuple[str, str], _Kin] = OrderedDict()
 
-    async def latest(self, uses: str) -> Sequence[memo.Entry]:
+    async def latest(self, scope: str, uses: str) -> Sequence[memo.Entry]:
         """What was remembered of the type, latest first. Raises what `ports.Memo.kin` raises."""
-        now = self._clock.monotonic()
-        found = self._found.get(uses)
+        now, where = self._clock.monotonic(), (scope, uses)
+        found = self._found.get(where)
         if found is None or found.until <= now:
-            read = await self._memo.kin(self._scope, uses, limit=MOST)
-            found = self._found[uses] = _Kin(now + MOMENT_SECONDS, list(read))
+            read = await self._memo.kin(scope, uses, limit=MOST)
+            found = self._found[where] = _Kin(now + MOMENT_SECONDS, list(read))
             while len(self._found) > TYPES:
                 self._found.popitem(last=False)
-        self._found.move_to_end(uses)
+        self._found.move_to_end(where)
         return found.latest
 
     def kept(self, entries: Iterable[memo.Entry]) -> None:
         """These were remembered now, the latest last."""
         for entry in entries:
-            if (found := self._found.get(entry.uses)) is not None:
+            if (found := self._found.get(_where(entry))) is not None:
                 found.latest = [entry, *(one for one in found.latest if one.key != entry.key)][:MOST]
 
     def forget(self, entry: memo.Entry) -> None:
         """It is not remembered any more."""
-        self._found.pop(entry.uses, None)
+        self._found.pop(_where(entry), None)
+
+
+def _where(entry: memo.Entry) -> tuple[str, str]:
+    return memo.scope(entry.key), entry.uses

@@ -97,12 +97,11 @@ class Memory:
         limits: orders.Limits,
         caps: facts.Limits = facts.UNLIMITED,
         lease: Lease | None = None,
-        scope: str = "",
         seconds: float = USUAL_SECONDS,
     ) -> None:
         """
-        Without a `memo_` nothing is remembered. `caps` are what any file may hold at most; in one `scope` nothing of
-        another is used; what was not used for so many `seconds` is forgotten.
+        Without a `memo_` nothing is remembered. `caps` are what any file may hold at most; what was not used for so
+        many `seconds` is forgotten.
         """
         self._memo = memo_
         self._staging = staging
@@ -111,7 +110,6 @@ class Memory:
         self._limits = limits
         self._server = f"{limits.policy.max_artifact_bytes} {limits.output_files} {caps!r}"
         self._lease = lease or for_ever(clock)
-        self._scope = scope
         self._seconds = seconds
         self._learning: dict[str, _Learning] = {}
         self._unkept: dict[str, memo.Entry] = {}
@@ -119,7 +117,7 @@ class Memory:
         self._wanted = asyncio.Event()
         """Somebody waits for what is to be remembered."""
         self._tasks = Tasks()
-        self._kin = Kin(memo_, clock=clock, scope=scope) if memo_ is not None else None
+        self._kin = Kin(memo_, clock=clock) if memo_ is not None else None
         self._recent: OrderedDict[str, float] = OrderedDict()
         """Keys of what was remembered here not long ago, the latest last, and when, by the monotonic clock."""
 
@@ -189,11 +187,11 @@ class Memory:
             at = self._clock.monotonic()
             image = await self._executor.resolve_image(node.image)
             components = self.components(run, node, ref, image=image)
-            key = memo.key(components)
+            key = memo.key(components, account=run.plan.account)
             while (learning := self._learning.get(key)) is not None:
                 self._wanted.set()
                 await asyncio.wait({learning.over})
-            found = await self._memo.find(self._scope, key)
+            found = await self._memo.find(memo.scope(key), key)
             return Asked(key=key, components=components, image=image, at=at, found=found)
         except errors.PuploadError as error:
             log.info("whether the work of %s was done before cannot be told: %s", ref.id, error)
@@ -206,8 +204,10 @@ class Memory:
         if asked.found is not None:
             return memo.Missed(nearest=asked.found.source)
         try:
-            latest = await self._kin.latest(node.uses)
-            soon = (entry for entry in reversed(self._unkept.values()) if entry.uses == node.uses)
+            scope = memo.scope(asked.key)
+            latest = await self._kin.latest(scope, node.uses)
+            unkept = (entry for entry in reversed(self._unkept.values()) if memo.scope(entry.key) == scope)
+            soon = (entry for entry in unkept if entry.uses == node.uses)
             return memo.missed(asked.components, [*islice(chain(soon, latest), MOST)])
         except errors.PuploadError as error:
             log.info("what came nearest to the work of %s cannot be told: %s", node.id, error)
@@ -272,7 +272,8 @@ class Memory:
         try:
             if self._memo is not None and self._kin is not None and entries:
                 self._note(entries)
-                await self._memo.keep(self._scope, list(entries.values()))
+                for scope in {memo.scope(key) for key in entries}:
+                    await self._memo.keep(scope, [entry for key, entry in entries.items() if memo.scope(key) == scope])
                 self._kin.kept(entries.values())
         except errors.PuploadError as error:
             log.info("the work of %d nodes is not remembered: %s", len(entries), error)
@@ -393,7 +394,7 @@ class Memory:
         try:
             if self._memo is not None and self._kin is not None:
                 self._kin.forget(entry)
-                await self._memo.forget(self._scope, entry)
+                await self._memo.forget(memo.scope(entry.key), entry)
         except errors.PuploadError as error:
             log.info("it is forgotten another time: %s", error)
 

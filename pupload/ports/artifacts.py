@@ -23,9 +23,12 @@ class Kept:
 class ArtifactIndex(Protocol):
     """The artifacts of all runs that are not doomed, those that were uploaded and items of collections included."""
 
-    async def artifacts(self, *, after: tuple[str, str] | None = None, limit: int = 100) -> Sequence[Kept]:
+    async def artifacts(
+        self, *, after: tuple[str, str] | None = None, account: int | None = None, limit: int = 100
+    ) -> Sequence[Kept]:
         """
         Those behind the one of this run on this edge: the newest run's first (by its id), of one run by their edges.
+        Where an `account` is given, those of its runs.
 
         Fewer than `limit` are given only at the end. Of one that does not read back nothing is told but its place.
         """

@@ -19,6 +19,8 @@ class News:
     flow_id: str
     """The saved flow's; empty where it is none."""
     what: Entry | LogRecord
+    account: int | None = None
+    """Whose run it is; None: nobody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,16 +17,18 @@ class Project:
     flows: tuple[flow.Flow, ...] = ()
     definitions: tuple[nodedef.NodeDef, ...] = ()
     stores: tuple[flow.Store, ...] = ()
+    account: int | None = None
+    """Whose it is; None: nobody's."""
 
 
 class FlowStore(Protocol):
     """Projects, durably."""
 
     async def put_project(self, project: Project) -> None:
-        """Saves it, in place of an earlier one of the same id."""
+        """Saves it, in place of an earlier one of the same id and account."""
 
-    async def get_project(self, project_id: str) -> Project:
-        """Raises `errors.UnknownProject`."""
+    async def projects(self, project_id: str) -> Sequence[Project]:
+        """All of this id, nobody's first, then by their accounts' numbers; one of an account at most."""
 
 
 SavedFlows = saved.SavedFlows

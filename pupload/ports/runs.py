@@ -36,6 +36,8 @@ class RunSummary:
     error: str
     flow_id: str = ""
     """The saved flow that it is of; empty where it is of none."""
+    account: int | None = None
+    """Whose it is; None: nobody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +153,12 @@ class RunStore(Retention, Overview, ArtifactIndex, Protocol):
         flow: str | None = None,
         flow_id: str | None = None,
         started: bool | None = None,
+        account: int | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> RunPage:
         """
-        Newest first; `flow` is the name that the flow itself has, `flow_id` a saved flow.
+        Newest first; `flow` is the name that the flow itself has, `flow_id` a saved flow, `account` whose they are.
 
         Where `started` is said, only runs that are not over: those that have started, or those that have not.
         """

@@ -34,22 +34,28 @@ class SecretInfo:
 
     name: str
     changed_at: datetime
+    account: int | None = None
+    """Whose it is; None: nobody's."""
 
 
 class SecretStore(Protocol):
-    """Values that flows name and nobody reads, durably and sealed."""
+    """
+    Values that flows name and nobody reads, durably and sealed.
 
-    async def put(self, name: str, value: str, *, at: datetime) -> None:
-        """Saves it, in place of an earlier one of the name. What it may be is told by `pupload.domain.secret`."""
+    Each is an account's, or nobody's; what has the same name there is another secret.
+    """
 
-    async def reveal(self, name: str) -> str | None:
-        """The value; None when there is no such secret."""
+    async def put(self, name: str, value: str, *, account: int | None = None, at: datetime) -> None:
+        """Saves it, in place of the owner's earlier one of the name. What it may be: `pupload.domain.secret`."""
+
+    async def reveal(self, name: str, *, account: int | None = None) -> str | None:
+        """The value of the account's own, or nobody's where none is given; None when there is no such secret."""
 
     async def list(self) -> Sequence[SecretInfo]:
-        """All of them, by name, without their values."""
+        """Everybody's, by name, without their values; of one name nobody's first, then by their accounts' numbers."""
 
-    async def remove(self, name: str) -> None:
-        """Raises `errors.UnknownSecret`."""
+    async def remove(self, name: str, *, account: int | None = None) -> None:
+        """Of the account, or of nobody. Raises `errors.UnknownSecret`."""
 
     async def reseal(self, *, new_key: bool) -> str:
         """

@@ -16,6 +16,7 @@ from pupload.domain import collection, ids
 from pupload.domain.artifact import Artifact
 from pupload.domain.run import Run
 from pupload.engine.engine import Engine
+from pupload.service import owned
 from pupload.service.runs import Runs
 
 MAX_PAGE = 1000
@@ -68,7 +69,7 @@ class Artifacts:
     """What can be asked about artifacts."""
 
     def __init__(self, *, engine: Engine, runs: Runs) -> None:
-        self._index = engine.world.runs
+        self._index = owned.Runs(engine)
         self._staging = engine.staging
         self._runs = runs
 

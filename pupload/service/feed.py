@@ -19,6 +19,7 @@ from pupload import errors, ports
 from pupload.domain import places
 from pupload.engine.tasks import Tasks
 from pupload.ports import LogRecord, News
+from pupload.service import asking
 from pupload.service.runs import Runs
 
 log = logging.getLogger(__name__)
@@ -91,10 +92,13 @@ class Feed:
         """
         What happens from now on, or behind the cursor `after`; the first group is told at once, be it empty.
 
+        Of runs that are not there for whoever asks at the first step, nothing is told.
+
         Never ends. Raises `errors.Malformed` for what is no cursor and `errors.CursorExpired` for one that is too old,
         at the first step; that one later, too, for a follower that takes far too long. Who is not `patient` would
         rather have `errors.FellBehind` than read for itself what was not kept for it.
         """
+        wanted = _for_the_caller(wanted)
         place = places.read(after) if after else None
         if after and place is None:
             raise errors.Malformed(reason=f"{after[:64]!r} is no place to go on from")
@@ -144,6 +148,16 @@ class Feed:
     async def _read(self, place: places.Place, *, logs: bool) -> ports.NewsPage:
         async with self._catching_up:
             return await self._source.read(place, logs=logs)
+
+
+def _for_the_caller(wanted: Wanted | None) -> Wanted | None:
+    """What of the news is wanted that are there for whoever asks; None: everything."""
+    who = asking.caller()
+    if who.sees_all:
+        return wanted
+    if wanted is None:
+        return lambda news: who.sees(news.account)
+    return lambda news: who.sees(news.account) and wanted(news)
 
 
 def _of(told: Sequence[Told], wanted: Wanted | None) -> Sequence[Told]:

@@ -12,6 +12,7 @@ from pupload.domain import priority as priorities
 from pupload.domain.plan import Provenance
 from pupload.engine.engine import Engine
 from pupload.ports import SavedPage
+from pupload.service import owned
 from pupload.service.runs import Runs
 from pupload.service.views import Order, RunView
 
@@ -35,6 +36,8 @@ class Draft:
     description: str | None = None
     tags: tuple[str, ...] | None = None
     enabled: bool | None = None
+    public: bool | None = None
+    """Whether everybody may see and run it."""
     label: str | None = None
     """Of the version, where this is a new one."""
     message: str = ""
@@ -67,12 +70,13 @@ class Flows:
     """
     What can be asked about saved flows.
 
-    Wherever a flow is asked for, its id does, `namespace/name`, or the name alone of one in the default namespace;
-    every such method raises `errors.UnknownSavedFlow`.
+    Wherever a flow is asked for, its id does, `namespace/name`, or the name alone of one in the default namespace: the
+    caller's own of that name, else one that is public. Every such method raises `errors.UnknownSavedFlow`; one that
+    changes a flow `errors.Forbidden`, where it is public and somebody else's.
     """
 
     def __init__(self, *, engine: Engine, runs: Runs) -> None:
-        self._flows = engine.world.saved
+        self._flows = owned.SavedFlows(engine)
         self._runs = runs
         self._clock = engine.world.clock
         self._ids = engine.world.ids
@@ -90,7 +94,7 @@ class Flows:
     async def get(self, flow: str, *, version: int | None = None) -> FlowView:
         """The flow with one of its versions, else the latest. Raises `errors.UnknownVersion`."""
         found = await self.find(flow)
-        about, content = await self._flows.version(found.id, found.version if version is None else version)
+        about, content = await self._flows.version(found, found.version if version is None else version)
         return FlowView(flow=found, version=about, content=content)
 
     async def list(
@@ -124,13 +128,13 @@ class Flows:
     async def versions(self, flow: str, *, limit: int = 100, offset: int = 0) -> Sequence[saved.FlowVersion]:
         """The latest first; `limit` is at most 1 000."""
         found = await self.find(flow)
-        return await self._flows.versions(found.id, limit=min(max(limit, 0), MAX_PAGE), offset=max(offset, 0))
+        return await self._flows.versions(found, limit=min(max(limit, 0), MAX_PAGE), offset=max(offset, 0))
 
     async def diff(self, flow: str, old: int, new: int) -> Sequence[saved.Change]:
         """What is otherwise in the version `new`. Raises `errors.UnknownVersion`."""
         found = await self.find(flow)
-        _, before = await self._flows.version(found.id, old)
-        _, after = await self._flows.version(found.id, new)
+        _, before = await self._flows.version(found, old)
+        _, after = await self._flows.version(found, new)
         return saved.diff(before, after)
 
     # ── Changing ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -144,7 +148,8 @@ class Flows:
         `errors.FlowChanged` where somebody else was quicker. Nothing is saved then.
         """
         _check_words(draft)
-        before = await self._before(flow)
+        account = owned.mine() if source == saved.API else None
+        before = await self._before(flow, account)
         if before is not None:
             _check_source(before, source)
         there = 0 if before is None else before.version
@@ -152,7 +157,7 @@ class Flows:
             raise errors.Conflict(reason=f"flow {flow} is at version {there}, not {draft.if_version}")
         warnings = await self._judge(draft)
         if before is None:
-            return replace(await self._create(flow, draft, source), warnings=warnings)
+            return replace(await self._create(flow, draft, source, account), warnings=warnings)
         return replace(await self._change(before, draft), warnings=warnings)
 
     async def rollback(self, flow: str, version: int, *, message: str = "") -> FlowView:
@@ -162,13 +167,15 @@ class Flows:
         It is judged as it would be now: what is not allowed any more does not come back.
         """
         found = await self.find(flow)
-        about, content = await self._flows.version(found.id, version)
+        self._flows.check_change(found)
+        about, content = await self._flows.version(found, version)
         said = message or f"back to version {about.number}"
         return await self.save(found.id, Draft(content=content, message=said, origin=f"version {about.number}"))
 
     async def enable(self, flow: str, *, enabled: bool = True) -> saved.SavedFlow:
         """Runs of it may be started, or not. Raises `errors.Conflict` where the flow is another source's."""
         found = await self.find(flow)
+        self._flows.check_change(found)
         _check_source(found, saved.API)
         if found.enabled == enabled:
             return found
@@ -183,9 +190,10 @@ class Flows:
         Raises `errors.Conflict` where the flow is another source's, which has it still.
         """
         found = await self.find(flow)
+        self._flows.check_change(found)
         if not found.gone:
             _check_source(found, saved.API)
-        await self._flows.remove(found.id)
+        await self._flows.remove(found)
 
     async def retire(self, this: saved.SavedFlow) -> saved.SavedFlow:
         """
@@ -240,17 +248,16 @@ class Flows:
 
     # ── Parts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _before(self, flow: str) -> saved.SavedFlow | None:
-        """The flow as it is, None where there is none and it may be called so."""
+    async def _before(self, flow: str, account: int | None) -> saved.SavedFlow | None:
+        """The account's flow as it is, None where there is none and it may be called so."""
         if saved.canonical_id(flow) is not None:
-            return await self.find(flow)  # an id is given by us: there is none to be made up
+            found = await self.find(flow)  # an id is given by us: there is none to be made up
+            self._flows.check_change(found)
+            return found
         namespace, name = saved.split(flow)
         if objection := saved.objection(namespace, name):
             raise errors.Malformed(reason=objection)
-        try:
-            return await self._flows.find(namespace, name)
-        except errors.UnknownSavedFlow:
-            return None
+        return await self._flows.kept(namespace, name, account)
 
     async def _judge(self, draft: Draft) -> tuple[str, ...]:
         """What is remarkable about the content. Raises `errors.Invalid` with all findings."""
@@ -260,7 +267,7 @@ class Flows:
             raise errors.Invalid(what="flow", findings=tuple(found))
         return (*draft.warnings, *(f"{finding.code} {finding.description}" for finding in found))
 
-    async def _create(self, flow: str, draft: Draft, source: str) -> FlowView:
+    async def _create(self, flow: str, draft: Draft, source: str, account: int | None) -> FlowView:
         namespace, name = saved.split(flow)
         now = self._clock.now()
         new = saved.SavedFlow(
@@ -272,6 +279,8 @@ class Flows:
             source=source,
             enabled=draft.enabled is not False,
             label=draft.label or saved.FIRST_LABEL,
+            account=account,
+            public=bool(draft.public),
             created_at=now,
             updated_at=now,
         )
@@ -281,12 +290,13 @@ class Flows:
 
     async def _change(self, before: saved.SavedFlow, draft: Draft) -> FlowView:
         """The flow with what the draft says; it is left alone where that is how it is."""
-        version, content = await self._flows.version(before.id, before.version)
+        version, content = await self._flows.version(before, before.version)
         said = replace(
             before,
             description=before.description if draft.description is None else draft.description,
             tags=before.tags if draft.tags is None else draft.tags,
             enabled=before.enabled if draft.enabled is None else draft.enabled,
+            public=before.public if draft.public is None else draft.public,
             gone=False,
         )
         same = content == draft.content and draft.label in (None, before.label)

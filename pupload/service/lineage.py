@@ -12,6 +12,7 @@ from pupload.domain.lineage import Graph
 from pupload.domain.run import Run
 from pupload.engine import aside
 from pupload.engine.engine import Engine
+from pupload.service import owned
 from pupload.service.flows import Flows
 from pupload.service.outlines import Outlines
 from pupload.service.runs import Runs
@@ -57,7 +58,7 @@ class Lineage:
     """What can be asked about where data comes from."""
 
     def __init__(self, *, engine: Engine, runs: Runs, flows: Flows, outlines: Outlines) -> None:
-        self._kin = engine.world.runs
+        self._kin = owned.Runs(engine)
         self._runs = runs
         self._flows = flows
         self._outlines = outlines

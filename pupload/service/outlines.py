@@ -16,6 +16,7 @@ from pupload.domain.nodedef import NodeDef
 from pupload.engine import aside
 from pupload.engine.engine import Engine
 from pupload.ports import Catalogue
+from pupload.service import owned
 
 _FEW = 20
 """So many changed flows are read one by one; of more, all are gone through."""
@@ -29,7 +30,7 @@ class Outlines:
     """The outlines of all saved flows."""
 
     def __init__(self, engine: Engine, catalogue: Catalogue) -> None:
-        self._flows = engine.world.saved
+        self._flows = owned.SavedFlows(engine).everybodys
         self._catalogue = catalogue
         self._default = engine.config.me.store
         self._known: dict[str, outline.Outline] = {}
@@ -39,7 +40,17 @@ class Outlines:
         """Grows whenever anything is otherwise."""
 
     async def all(self) -> Mapping[str, outline.Outline]:
-        """All outlines as they are now, by the flows' ids; in the order of their full names."""
+        """
+        The outlines as they are now of the flows that are there for the caller, by the flows' ids; in the order of
+        their full names.
+        """
+        known = await self.everybodys()
+        if owned.shown() is None:
+            return known
+        return {flow_id: each for flow_id, each in known.items() if owned.sees(each.flow)}
+
+    async def everybodys(self) -> Mapping[str, outline.Outline]:
+        """Those of all flows."""
         async with self._lock:
             revisions = await self._flows.revisions()
             if revisions != self._revisions:

@@ -14,6 +14,7 @@ from pupload.domain.run import Status
 from pupload.engine import aside
 from pupload.engine.engine import Engine
 from pupload.ports import RunSummary
+from pupload.service import owned
 from pupload.service.outlines import Outlines
 
 MOST_DAYS = 365
@@ -129,9 +130,9 @@ class Overview:
 
     def __init__(self, *, engine: Engine, outlines: Outlines) -> None:
         self._engine = engine
-        self._runs = engine.world.runs
+        self._runs = owned.Runs(engine)
         self._clock = engine.world.clock
-        self._secrets = engine.world.secrets
+        self._secrets = owned.Secrets(engine.world.secrets)
         self._outlines = outlines
 
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pupload import errors
 from pupload.domain.flow import with_stores
 from pupload.ports import FlowStore, Project
+from pupload.service import owned
 from pupload.service.runs import Runs
 from pupload.service.views import Order, RunView
 
@@ -13,16 +14,16 @@ class Projects:
     """What can be asked about projects."""
 
     def __init__(self, *, flows: FlowStore, runs: Runs) -> None:
-        self._flows = flows
+        self._projects = owned.Projects(flows)
         self._runs = runs
 
     async def get(self, project_id: str) -> Project:
         """Raises `errors.UnknownProject`."""
-        return await self._flows.get_project(project_id.lower())
+        return await self._projects.get(project_id.lower())
 
     async def put(self, project: Project) -> None:
         """Saves it, in place of an earlier one of the same id."""
-        await self._flows.put_project(project)
+        await self._projects.put(project)
 
     async def start(
         self,

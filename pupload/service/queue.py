@@ -7,6 +7,7 @@ from pupload import errors
 from pupload.domain import events, priority
 from pupload.domain.run import Run, Status
 from pupload.engine.engine import Engine
+from pupload.service import owned
 from pupload.service.runs import Runs
 from pupload.service.views import RunView
 
@@ -45,10 +46,16 @@ class Queue:
         return self._slots.waiting
 
     def standing(self, *, most: int) -> Standing:
-        """The queue now, with `most` runs of each kind at most. Dry runs stand in it, and are not shown."""
+        """
+        The queue now, with `most` runs of each kind at most.
+
+        Dry runs stand in it, and are not shown; nor are runs, or counted, that are not there for the caller.
+        """
         live = self._engine.driver.live
-        running = sorted((live[run] for run in self._running() if run in live), key=_rank)
-        queued = [run for run in self._slots.queued if run in live and not live[run].plan.ephemeral]
+        running = sorted(
+            (live[run] for run in self._running() if run in live and owned.sees(live[run].plan)), key=_rank
+        )
+        queued = [run for run in self._slots.queued if run in live and _is_shown(live[run])]
         return Standing(
             limit=self.limit,
             running=running[:most],
@@ -75,6 +82,10 @@ class Queue:
         if self.limit is not None:
             return sorted(run for run in self._slots.running if run not in live or not live[run].plan.ephemeral)
         return [run.id for run in live.values() if run.status is Status.RUNNING and not run.plan.ephemeral]
+
+
+def _is_shown(run: Run) -> bool:
+    return not run.plan.ephemeral and owned.sees(run.plan)
 
 
 def _rank(run: Run) -> tuple[int, object, str]:

@@ -11,7 +11,7 @@ from pupload.domain import plan as plan_of
 from pupload.domain.artifact import Artifact
 from pupload.domain.decide import begin
 from pupload.domain.events import CancelRequested
-from pupload.domain.run import Run, Status
+from pupload.domain.run import Decision, Run, Status
 from pupload.domain.validation import findings
 from pupload.domain.validation.findings import Finding, in_order
 from pupload.domain.validation.limits import Limits
@@ -19,6 +19,7 @@ from pupload.engine import aside
 from pupload.engine.engine import Engine
 from pupload.engine.tasks import each_of
 from pupload.ports import Catalogue, Entry, LogRecord, RunPage
+from pupload.service import owned
 from pupload.service.following import Follower
 from pupload.service.presenting import Presenter
 from pupload.service.views import Items, Order, RunView
@@ -57,6 +58,8 @@ class Runs:
         self._presenter = presenter
         self._terms = terms
         self._follower = Follower(engine.world.journal)
+        self._owned = owned.Runs(engine)
+        self._known_secrets = owned.Secrets(engine.world.secrets)
 
     async def validate(self, order: Order, *, given: bool = True) -> Sequence[Finding]:
         """
@@ -64,6 +67,7 @@ class Runs:
 
         Its parameters are judged too, unless none are `given` yet: then no value that one stands for is.
         """
+        order = replace(order, account=owned.mine())
         order = _filled(order) if given else order
         return await self._validate(order, await self._definitions(order.flow, order.definitions), given=given)
 
@@ -71,21 +75,27 @@ class Runs:
         """
         A new run of the flow, saved; or the run that was started with this key before.
 
-        Raises `errors.Invalid` with all findings, and nothing is stored then; `errors.DiskFull` when there is no room.
+        It is the caller's. Raises `errors.Invalid` with all findings, and nothing is stored then; `errors.DiskFull`
+        when there is no room.
         """
         self._engine.disks.check()
-        order = _filled(order)
+        order = _filled(replace(order, account=owned.mine()))
         definitions = await self._definitions(order.flow, order.definitions)
         world = self._engine.world
         run_id, now = world.ids.new_run_id(), world.clock.now()
         plan = await self._plan(order, definitions, run_id, now)
         decision = await aside.aside(partial(begin, run_id, plan, now=now), large=_is_large(order))
-        run = await self._engine.driver.begin(decision, idempotency_key=idempotency_key)
+        run = await self._begin(decision, idempotency_key)
         return await self._presenter.view(run, new=run.id == run_id)
 
+    async def _begin(self, decision: Decision, idempotency_key: str | None) -> Run:
+        """The new run, or that which its account began with this key before."""
+        key = owned.key(idempotency_key, decision.run.plan.account)
+        return await self._engine.driver.begin(decision, idempotency_key=key)
+
     async def plan(self, order: Order, run_id: str, now: datetime) -> plan_of.Plan:
-        """What would run; its stores are not made ready. Raises `errors.Invalid` with all findings."""
-        order = _filled(order)
+        """What would run for the caller; its stores are not made ready. Raises `errors.Invalid` with all findings."""
+        order = _filled(replace(order, account=owned.mine()))
         return await self._planned(order, await self._definitions(order.flow, order.definitions), run_id, now)
 
     async def _plan(
@@ -123,6 +133,7 @@ class Runs:
             provenance=order.provenance,
             labels=order.labels,
             priority=order.priority,
+            account=order.account,
         )
         plan = await aside.aside(make_plan, large=_is_large(order))
         return plan if order.memoize else memo.forgetful(plan)
@@ -136,14 +147,8 @@ class Runs:
         return await self._presenter.view(await self.find(run_id), items)
 
     async def find(self, run_id: str) -> Run:
-        """The run of this id, in whatever spelling. Raises `errors.UnknownRun`."""
-        canonical = ids.canonical_run_id(run_id)
-        if canonical is None:
-            raise errors.UnknownRun(run=run_id[:64])
-        found = await self._engine.driver.look(canonical)
-        if found.plan.ephemeral:
-            raise errors.UnknownRun(run=run_id[:64])  # whoever began it looks at it, and nobody else
-        return found
+        """The run of this id, in whatever spelling. Raises `errors.UnknownRun`, also where it is somebody else's."""
+        return await self._owned.find(run_id)
 
     async def of_no_flow(self, flow_id: str) -> Run | None:
         """The run of no saved flow that surfaces give this id for a flow of its own; None where there is none."""
@@ -169,8 +174,9 @@ class Runs:
         Where `started` is said, only runs that are not over: those that have started, or those that have not.
         """
         limit, offset = min(max(limit, 0), MAX_PAGE), max(offset, 0)
-        runs = self._engine.world.runs
-        return await runs.list(status=status, flow=flow, flow_id=flow_id, started=started, limit=limit, offset=offset)
+        return await self._owned.list(
+            status=status, flow=flow, flow_id=flow_id, started=started, limit=limit, offset=offset
+        )
 
     async def cancel(self, run_id: str, *, mode: str = "kill") -> RunView:
         """
@@ -195,11 +201,13 @@ class Runs:
         canonical = ids.canonical_run_id(run_id)
         if canonical is None:
             raise errors.UnknownRun(run=run_id[:64])
+        if owned.shown() is not None:
+            await self.find(canonical)  # who sees everything can purge what nobody can read back, too
         await self._engine.retention.purge(canonical)
 
     async def resume(self, run_id: str, *, from_node: str | None = None, idempotency_key: str | None = None) -> RunView:
         """
-        A new run that does what the failed or stopped one left undone.
+        A new run that does what the failed or stopped one left undone, of the same account.
 
         Artifacts of nodes that succeeded, and of items that did of nodes that did not, are linked after a check that
         they still exist; with `from_node` that node and all behind it run again. A second call for the run with the
@@ -231,7 +239,7 @@ class Runs:
         )
         # A key of its own for each run that is resumed: the one with which that was started is no other's.
         key = None if idempotency_key is None else f"resume {old.id} {idempotency_key}"
-        return await self._presenter.view(await self._engine.driver.begin(decision, idempotency_key=key))
+        return await self._presenter.view(await self._begin(decision, key))
 
     async def replay(self, run_id: str, edits: replaying.Edits, *, idempotency_key: str | None = None) -> RunView:
         """
@@ -254,6 +262,7 @@ class Runs:
                 provenance=old.plan.provenance,
                 labels=old.plan.labels,
                 priority=priority.of(old),
+                account=old.plan.account,
             )
         )
         world = self._engine.world
@@ -271,7 +280,7 @@ class Runs:
             new_id, plan, now=now, reused=kept.nodes, inputs=kept.inputs, sources=sources, resumed_from=old.id
         )
         key = None if idempotency_key is None else f"replay {old.id} {idempotency_key}"
-        return await self._presenter.view(await self._engine.driver.begin(decision, idempotency_key=key))
+        return await self._presenter.view(await self._begin(decision, key))
 
     async def why(self, run_id: str, node: str) -> Why:
         """
@@ -349,7 +358,7 @@ class Runs:
         look = partial(validation.names_secrets, order.flow, definitions)
         if not await aside.aside(look, large=_is_large(order)):
             return None
-        return frozenset(info.name for info in await self._engine.world.secrets.list())
+        return await self._known_secrets.names(order.account)
 
     def _stores_that_cannot_be_used(self, wanted: flow.Flow, found: Sequence[Finding]) -> Iterator[Finding]:
         """What only those who would open the store can tell, such as an address that flows may not reach."""

@@ -9,6 +9,7 @@ from pupload.domain import schedule
 from pupload.domain.schedule import CatchUp, Overlap, Schedule
 from pupload.engine.engine import Engine
 from pupload.engine.schedules import Scheduler, following
+from pupload.service import owned
 from pupload.service.flows import Flows
 
 MOST_FIRES = 100
@@ -49,10 +50,10 @@ class Schedules:
     def __init__(self, *, engine: Engine, flows: Flows) -> None:
         self._engine = engine
         self._flows = flows
-        self._schedules = engine.world.schedules
+        self._schedules = owned.Schedules(engine)
         self._calendar = engine.world.calendar
         self.scheduler = Scheduler(
-            schedules=self._schedules,
+            schedules=self._schedules.everybodys,
             calendar=self._calendar,
             clock=engine.world.clock,
             start=self._start,
@@ -81,6 +82,7 @@ class Schedules:
         this = Schedule(
             id=schedule.schedule_id(self._engine.world.ids.new_run_id()),
             flow_id=(await self._flows.find(draft.flow)).id,
+            account=owned.mine(),
             created_at=self.scheduler.now(),
         )
         saved = await self._schedules.put(self._set_going(_with(this, draft)))

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pupload import errors
 from pupload.domain import secret
 from pupload.ports import Clock, SecretInfo, SecretStore
+from pupload.service import owned
 
 
 class Secrets:
     """What can be asked about secrets."""
 
     def __init__(self, *, secrets: SecretStore, clock: Clock) -> None:
-        self._secrets = secrets
+        self._secrets = owned.Secrets(secrets)
         self._clock = clock
 
     async def put(self, name: str, value: str) -> SecretInfo:
@@ -23,7 +24,7 @@ class Secrets:
             raise errors.Malformed(reason=f"secret {name} cannot have this value: {objection}")
         at = self._clock.now()
         await self._secrets.put(name, value, at=at)
-        return SecretInfo(name=name, changed_at=at)
+        return SecretInfo(name=name, changed_at=at, account=owned.mine())
 
     async def list(self) -> Sequence[SecretInfo]:
         """All of them, by name."""

@@ -24,6 +24,7 @@ from pupload.domain.tables import Drift, Kind, Profile, Table
 from pupload.engine.engine import Engine
 from pupload.ports import Lends, ObjectStore, RunSummary, TableFile
 from pupload.ports import Tables as Reader
+from pupload.service import owned
 from pupload.service.runs import Runs
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Tables:
         """`scratch` is a folder on the store's file system; of no file are more than `most_bytes` read."""
         self._engine = engine
         self._runs = runs
+        self._owned = owned.Runs(engine)
         self._scratch = scratch
         self._most_bytes = most_bytes
         self._locks = WeakValueDictionary[str, asyncio.Lock]()
@@ -255,7 +257,7 @@ class Tables:
         name, flow_id = (run.plan.flow.name, None) if of is None else (None, of.flow)
         found, offset = list[RunSummary](), 0
         while (name or flow_id) and len(found) < EARLIER_RUNS:
-            page = await self._engine.world.runs.list(flow=name, flow_id=flow_id, limit=_PAGE, offset=offset)
+            page = await self._owned.list(flow=name, flow_id=flow_id, limit=_PAGE, offset=offset)
             found += [one for one in page.runs if one.created_at < run.created_at]
             offset += _PAGE
             if len(page.runs) < _PAGE:

@@ -8,12 +8,12 @@ from functools import partial
 from hashlib import sha256
 
 from pupload import errors
-from pupload.domain import deadlines, secret, signing
+from pupload.domain import access, deadlines, secret, signing
 from pupload.domain.plan import Origin
 from pupload.domain.run import Run
 from pupload.engine.engine import Engine
 from pupload.ports import ObjectStore, Part
-from pupload.service import spooling
+from pupload.service import asking, owned, spooling
 from pupload.service.presenting import URL_SECONDS, Presenter
 from pupload.service.runs import Runs
 from pupload.service.views import PartTicket, RunView, UploadTicket
@@ -61,6 +61,7 @@ class Uploads:
         self._presenter = presenter
         self._max_bytes = max_bytes
         self._spool = spool
+        self._secrets = owned.Secrets(engine.world.secrets)
 
     async def renew(self, run_id: str, edge: str, *, size: int | None = None) -> UploadTicket:
         """
@@ -141,6 +142,12 @@ class Uploads:
         `token` is the one in the URL; where the well has a secret, the body must be `signed`. Raises
         `errors.UnknownRun`, `errors.NotAwaited`, `errors.Forbidden`, `errors.TooLarge`, `errors.TryLater`.
         """
+        with asking.asked_by(access.ANYBODY):  # the token says who may, and has no account
+            return await self._received(run_id, edge, body, size=size, signed=signed, token=token)
+
+    async def _received(
+        self, run_id: str, edge: str, body: AsyncIterator[bytes], *, size: int | None, signed: Signed, token: str
+    ) -> RunView:
         run = await self._runs.find(run_id)
         plan = run.plan.edges.get(edge)
         if plan is None or plan.origin is not Origin.WEBHOOK:
@@ -153,7 +160,7 @@ class Uploads:
         limit = min(MAX_WEBHOOK_BYTES, self._max_bytes)
         async with self._spool.taken(body, what=f"edge {edge} of run {run.id}", size=size, limit=limit) as path:
             if plan.secret:
-                check = partial(self._check_signature, await self._secret(plan.secret), signed)
+                check = partial(self._check_signature, await self._secret(plan.secret, run.plan.account), signed)
                 await spooling.read(path, check)
             if edge in (await self._runs.find(run_id)).artifacts:
                 return await self._runs.status(run.id)  # whoever sends it again did not hear that it came
@@ -191,10 +198,10 @@ class Uploads:
         if reason is not None:
             raise errors.Forbidden(reason=reason)
 
-    async def _secret(self, given: str) -> str:
+    async def _secret(self, given: str, account: int | None) -> str:
         """What a webhook's bodies are signed with. Raises `errors.Forbidden` where that is a secret that is not set."""
         name = secret.named(given)
-        value = given if name is None else await self._engine.world.secrets.reveal(name)
+        value = given if name is None else await self._secrets.reveal(name, account=account)
         if value is None:
             raise errors.Forbidden(reason=f"secret {name}, which the body must be signed with, is not set")
         return value

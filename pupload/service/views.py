@@ -28,6 +28,8 @@ class Order:
     """Whether work that was done before may be used again; else every node does its own."""
     priority: int | None = None
     """None: the flow's."""
+    account: int | None = None
+    """Whose run it becomes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

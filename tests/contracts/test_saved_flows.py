@@ -44,7 +44,7 @@ async def test_a_flow_reads_back_after_a_restart(state: Bench) -> None:
     await state.saved.put(DAILY, FIRST, CONTENT)
     await state.again()
     assert await state.saved.get(DAILY.id) == DAILY
-    assert await state.saved.find("backup", "daily") == DAILY
+    assert await state.saved.called("backup", "daily") == [DAILY]
     assert await state.saved.version(DAILY.id, 1) == (FIRST, CONTENT)
     assert await state.saved.versions(DAILY.id) == [FIRST]
 
@@ -52,8 +52,7 @@ async def test_a_flow_reads_back_after_a_restart(state: Bench) -> None:
 async def test_what_is_not_there_is_told(state: Bench) -> None:
     with pytest.raises(errors.UnknownSavedFlow):
         await state.saved.get(DAILY.id)
-    with pytest.raises(errors.UnknownSavedFlow):
-        await state.saved.find("backup", "daily")
+    assert await state.saved.called("backup", "daily") == []
     with pytest.raises(errors.UnknownSavedFlow):
         await state.saved.remove(DAILY.id)
     with pytest.raises(errors.UnknownSavedFlow):
@@ -176,3 +175,41 @@ async def test_all_flows_are_gone_through_with_their_latest_contents(state: Benc
     assert await state.saved.latest() == [(each.id, each, content) for each, content in found]
     assert [flow_id for flow_id, _, _ in await state.saved.latest(limit=2)] == [each.id for each in flows[:2]]
     assert [flow_id for flow_id, _, _ in await state.saved.latest(after=changed.id)] == [told.id]
+
+
+# ── Whose they are ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_each_account_has_names_of_its_own(state: Bench) -> None:
+    nobodys, second, tenth = (another(number, name="same", account=account) for number, account in THREE.items())
+    for flow_ in (tenth, nobodys, second):
+        await state.saved.put(flow_)
+    await state.again()
+    assert await state.saved.called("backup", "same") == [nobodys, second, tenth]
+    for number, account in enumerate(THREE.values(), start=7):
+        with pytest.raises(errors.NameTaken):
+            await state.saved.put(another(number, name="same", account=account))
+    await state.saved.put(replace(second, revision=2, public=True))
+    assert [each.public for each in await state.saved.called("backup", "same")] == [False, True, False]
+
+
+async def test_an_account_is_listed_its_own_and_public_ones(state: Bench) -> None:
+    for number, account in THREE.items():
+        await state.saved.put(another(number, name="same", account=account))
+        await state.saved.put(another(number + 3, name="open", account=account, public=True))
+    every = await state.saved.list()
+    assert [(each.name, each.account) for each in every.flows] == [
+        *(("open", account) for account in THREE.values()),
+        *(("same", account) for account in THREE.values()),
+    ]
+    seconds = await state.saved.list(account=2, limit=2, offset=2)
+    assert ([(each.name, each.account) for each in seconds.flows], seconds.total) == (
+        [("open", 10), ("same", 2)],
+        4,
+    )
+    found = await state.saved.list(account=99, text="open", namespace="backup")
+    assert (len(found.flows), found.total) == (3, 3)
+
+
+THREE = {1: None, 2: 2, 3: 10}
+"""Accounts, by the numbers of flows of theirs."""

@@ -58,3 +58,22 @@ async def test_a_new_key_changes_nothing_that_can_be_read(state: Bench) -> None:
         "value 449",
     ]
     assert len(await state.secrets.list()) == 450
+
+
+async def test_secrets_of_one_name_are_each_their_accounts(state: Bench) -> None:
+    for account in (10, None, 2):
+        await state.secrets.put("KEY", f"of {account}", account=account, at=NOON)
+    await state.secrets.reseal(new_key=True)
+    await state.again()
+    assert [await state.secrets.reveal("KEY", account=account) for account in (None, 2, 10, 1)] == [
+        "of None",
+        "of 2",
+        "of 10",
+        None,
+    ]
+    assert [info.account for info in await state.secrets.list()] == [None, 2, 10]
+    await state.secrets.remove("KEY", account=2)
+    assert await state.secrets.reveal("KEY", account=2) is None
+    assert [info.account for info in await state.secrets.list()] == [None, 10]
+    with pytest.raises(errors.UnknownSecret):
+        await state.secrets.remove("KEY", account=2)

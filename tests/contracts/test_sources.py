@@ -71,7 +71,7 @@ async def test_two_servers_save_each_content_once(two: Two, state: Bench) -> Non
 async def test_what_is_gone_reads_back_and_comes_back(two: Two, state: Bench) -> None:
     two.write(1)
     await two.look()
-    before = await state.saved.find("default", "f0")
+    before = (await state.saved.called("default", "f0"))[0]
     (two.folder / "f0.yaml").unlink()
     reports = await two.look()
     assert [name for report in reports for name in report.gone] == ["default/f0"]

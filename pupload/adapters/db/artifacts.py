@@ -19,10 +19,9 @@ _run: Any = bindparam("run")
 _edge: Any = bindparam("edge")
 _there = artifacts.join(runs, runs.c.id == artifacts.c.run_id)
 
+_row = select(artifacts.c.run_id, artifacts.c.edge, artifacts.c.blob, artifacts.c.gone_at).select_from(_there)
 PAGE = (
-    select(artifacts.c.run_id, artifacts.c.edge, artifacts.c.blob, artifacts.c.gone_at)
-    .select_from(_there)
-    .where(
+    _row.where(
         artifacts.c.run_id <= _run,
         or_(artifacts.c.run_id < _run, artifacts.c.edge > _edge),
         runs.c.doomed_at.is_(None),
@@ -31,6 +30,18 @@ PAGE = (
     .limit(bindparam("limit"))
     .offset(NOUGHT)
 )
+PAGE_OF_ACCOUNT = (
+    _row.where(
+        runs.c.account_id == bindparam("account"),
+        runs.c.id <= _run,
+        or_(runs.c.id < _run, artifacts.c.edge > _edge),
+        runs.c.doomed_at.is_(None),
+    )
+    .order_by(runs.c.id.desc(), artifacts.c.edge)
+    .limit(bindparam("limit"))
+    .offset(NOUGHT)
+)
+"""Written so that the runs are gone through in their order, and the artifacts of each looked up."""
 EDGES = (
     select(artifacts.c.run_id, artifacts.c.edge)
     .select_from(_there)
@@ -50,11 +61,14 @@ class Artifacts:
 
     _readers: Readers
 
-    async def artifacts(self, *, after: tuple[str, str] | None = None, limit: int = 100) -> Sequence[ports.Kept]:
+    async def artifacts(
+        self, *, after: tuple[str, str] | None = None, account: int | None = None, limit: int = 100
+    ) -> Sequence[ports.Kept]:
         """See `ports.ArtifactIndex.artifacts`."""
         run, edge = after or (_BEHIND_ALL, "")
-        wanted = {"run": run, "edge": edge, "limit": limit}
-        return await self._readers.do(lambda session: [_kept(row) for row in session.run(PAGE, wanted)])
+        wanted: dict[str, Any] = {"run": run, "edge": edge, "limit": limit, "account": account}
+        page = PAGE if account is None else PAGE_OF_ACCOUNT
+        return await self._readers.do(lambda session: [_kept(row) for row in session.run(page, wanted)])
 
     async def edges(self, first: str, last: str) -> Sequence[tuple[str, str]]:
         """See `ports.ArtifactIndex.edges`."""

@@ -76,8 +76,9 @@ END = (
 _range = and_(_AT >= _FROM, _AT <= _UPTO)
 _there = feed.join(runs, and_(runs.c.id == _c.run_id, runs.c.doomed_at.is_(None)))
 _first = _c.upto - _c.count
+_run = (runs.c.flow, runs.c.flow_id, runs.c.account_id)
 EVENTS = (
-    select(_c.id, runs.c.flow, runs.c.flow_id, journal.c.seq, journal.c.at, journal.c.kind, journal.c.blob)
+    select(_c.id, *_run, journal.c.seq, journal.c.at, journal.c.kind, journal.c.blob)
     .select_from(
         _there.join(journal, and_(journal.c.run_id == _c.run_id, journal.c.seq > _first, journal.c.seq <= _c.upto))
     )
@@ -87,7 +88,7 @@ EVENTS = (
 _logs = log_batches.c
 LINES = (
     select(
-        *(_c.id, runs.c.flow, runs.c.flow_id),
+        *(_c.id, *_run),
         *(_logs.last_cursor, _logs.count, _logs.node, _logs.attempt, _logs.last_number, _logs.blob),
     )
     .select_from(_there.join(log_batches, and_(_logs.run_id == _c.run_id, _logs.last_cursor == _c.upto)))
@@ -141,13 +142,13 @@ def _read(session: Session, after: Place, *, logs: bool, limit: int) -> ports.Ne
     values = {"group": rows[0].txid, "row": rows[0].id, "to_group": rows[-1].txid, "to_row": rows[-1].id}
     kinds = {row.kind for row in rows}
     if saves.EVENTS in kinds:
-        for row_id, flow, flow_id, *event in session.run(EVENTS, values | {"of_kind": saves.EVENTS}):
+        for row_id, flow, flow_id, account, *event in session.run(EVENTS, values | {"of_kind": saves.EVENTS}):
             entry = journals.entry(named[row_id].run, event)
-            news[row_id].append(named[row_id].news(flow, flow_id, entry, entry.seq))
+            news[row_id].append(named[row_id].news((flow, flow_id, account), entry, entry.seq))
     if logs and saves.LINES in kinds:
-        for row_id, flow, flow_id, *batch in session.run(LINES, values | {"of_kind": saves.LINES}):
+        for row_id, flow, flow_id, account, *batch in session.run(LINES, values | {"of_kind": saves.LINES}):
             for record in next(journals.batches(named[row_id].run, [batch])):
-                news[row_id].append(named[row_id].news(flow, flow_id, record, record.cursor))
+                news[row_id].append(named[row_id].news((flow, flow_id, account), record, record.cursor))
     told = [each for some in news.values() for each in some if each.place > after]
     return ports.NewsPage(news=told, place=rows[-1].end, held=held)
 
@@ -166,9 +167,13 @@ class _Row(NamedTuple):
     def end(self) -> Place:
         return Place(self.txid, self.id, self.size)
 
-    def news(self, flow: str, flow_id: str | None, what: ports.Entry | ports.LogRecord, number: int) -> ports.News:
+    def news(
+        self, run: tuple[str, str | None, int | None], what: ports.Entry | ports.LogRecord, number: int
+    ) -> ports.News:
+        """What is told; `run` is the name of its flow, its saved flow and its account."""
         place = Place(self.txid, self.id, number - self.upto + self.size)
-        return ports.News(place=place, flow=flow, flow_id=flow_id or "", what=what)
+        flow, flow_id, account = run
+        return ports.News(place=place, flow=flow, flow_id=flow_id or "", what=what, account=account)
 
 
 def _some_of(found: Sequence[Any], after: Place, limit: int) -> tuple[list[_Row], bool]:

@@ -1,6 +1,8 @@
 """Projects in the database."""
 
-from pupload import errors, ports
+from collections.abc import Sequence
+
+from pupload import ports
 from pupload.adapters.db import codec, sealed, statements
 from pupload.adapters.db.session import Readers, Session, Writer
 
@@ -17,19 +19,22 @@ class Projects:
         """See `ports.FlowStore.put_project`."""
 
         def put(session: Session) -> None:
-            blob = self._seal.close(codec.PROJECT.encode(project), sealed.project(project.id))
-            session.run(statements.PUT_PROJECT, {"id": project.id, "name": project.name, "blob": blob})
+            row = sealed.owned(project.id, project.account)
+            blob = self._seal.close(codec.PROJECT.encode(project), sealed.project(row))
+            session.run(statements.PUT_PROJECT, {"id": row, "name": project.name, "blob": blob})
 
         await self._writer.do(put)
 
-    async def get_project(self, project_id: str) -> ports.Project:
-        """See `ports.FlowStore.get_project`. Raises `errors.Damaged`."""
+    async def projects(self, project_id: str) -> Sequence[ports.Project]:
+        """See `ports.FlowStore.projects`. Raises `errors.Damaged`."""
 
-        def get(session: Session) -> ports.Project:
-            row = session.run(statements.PROJECT, {"project": project_id}).fetchone()
-            if row is None:
-                raise errors.UnknownProject(name=project_id)
-            what = sealed.project(project_id)
-            return codec.PROJECT.decode(self._seal.open(row[0], what), what)
+        def find(session: Session) -> Sequence[ports.Project]:
+            wanted = {"project": project_id, "behind": sealed.behind_owned(project_id)}
+            rows = [row for row in session.run(statements.PROJECTS, wanted) if sealed.name(row[0]) == project_id]
+            return [self._project(*row) for row in rows]
 
-        return await self._readers.do(get)
+        return sorted(await self._readers.do(find), key=lambda project: project.account or 0)
+
+    def _project(self, row: str, blob: object) -> ports.Project:
+        what = sealed.project(row)
+        return codec.PROJECT.decode(self._seal.open(blob, what), what)

@@ -56,12 +56,15 @@ class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
         flow: str | None = None,
         flow_id: str | None = None,
         started: bool | None = None,
+        account: int | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> ports.RunPage:
         """See `ports.RunStore.list`."""
-        given = status is not None, flow is not None, flow_id is not None, started is True, started is False
+        sought = (account, status, flow, flow_id)
+        given = *(each is not None for each in sought), started is True, started is False
         wanted: dict[str, Any] = {"status": status and status.value, "flow": flow, "flow_id": flow_id}
+        wanted["account"] = account
         wanted |= {"limit": max(limit, 0), "offset": max(offset, 0), **({} if started is None else _GOING)}
 
         def page(session: Session) -> ports.RunPage:
@@ -143,6 +146,7 @@ def _create(session: Session, seal: sealed.Seal, decision: run.Decision, key: st
             "owner": new.owner,
             "fence": new.fence,
             "flow_id": new.plan.provenance and new.plan.provenance.flow,
+            "account_id": new.plan.account,
         },
     ).fetchall()
     if not inserted:
@@ -170,7 +174,7 @@ def _earlier(session: Session, seal: sealed.Seal, run_id: str, key: str | None) 
 
 
 def _summary(row: Sequence[Any]) -> ports.RunSummary:
-    run_id, flow, status, created_at, started_at, finished_at, error, flow_id = row
+    run_id, flow, status, created_at, started_at, finished_at, error, flow_id, account = row
     return ports.RunSummary(
         id=run_id,
         flow=flow,
@@ -180,4 +184,5 @@ def _summary(row: Sequence[Any]) -> ports.RunSummary:
         finished_at=codec.maybe_moment(finished_at),
         error=error,
         flow_id=flow_id or "",
+        account=account,
     )

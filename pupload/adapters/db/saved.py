@@ -51,14 +51,12 @@ class SavedFlows:
 
         return await self._readers.do(get)
 
-    async def find(self, namespace: str, name: str) -> saved.SavedFlow:
-        """See `ports.SavedFlows.find`. Raises `errors.Damaged`."""
+    async def called(self, namespace: str, name: str) -> Sequence[saved.SavedFlow]:
+        """See `ports.SavedFlows.called`. Raises `errors.Damaged`."""
 
-        def find(session: Session) -> saved.SavedFlow:
-            row = session.run(saved_statements.BY_NAME, {"namespace": namespace, "name": name}).fetchone()
-            if row is None:
-                raise errors.UnknownSavedFlow(flow=f"{namespace}/{name}")
-            return codec.SAVED_FLOW.decode(row[0], f"flow {namespace}/{name}")
+        def find(session: Session) -> Sequence[saved.SavedFlow]:
+            rows = session.run(saved_statements.BY_NAME, {"namespace": namespace, "name": name}).fetchall()
+            return [codec.SAVED_FLOW.decode(row[0], f"flow {namespace}/{name}") for row in rows]
 
         return await self._readers.do(find)
 
@@ -69,13 +67,14 @@ class SavedFlows:
         source: str | None = None,
         text: str = "",
         enabled: bool | None = None,
+        account: int | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> ports.SavedPage:
         """See `ports.SavedFlows.list`. Raises `errors.Damaged`."""
-        given = namespace is not None, source is not None, bool(text), enabled is not None
+        given = namespace is not None, source is not None, bool(text), enabled is not None, account is not None
         wanted = {"namespace": namespace, "source": source, "text": _like(text), "enabled": int(bool(enabled))}
-        wanted |= {"limit": max(limit, 0), "offset": max(offset, 0)}
+        wanted |= {"account": account, "limit": max(limit, 0), "offset": max(offset, 0)}
 
         def page(session: Session) -> ports.SavedPage:
             rows = session.run(saved_statements.PAGES[given], wanted).fetchall()
@@ -167,6 +166,8 @@ def _row(this: saved.SavedFlow) -> dict[str, Any]:
         "revision": this.revision,
         "words": saved.words(this),
         "blob": codec.SAVED_FLOW.encode(this),
+        "account_id": this.account or 0,
+        "public": int(this.public),
     }
 
 

@@ -3,10 +3,10 @@
 from itertools import product
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Executable, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql
 
-from pupload.adapters.db.statements import NOUGHT, all_of
+from pupload.adapters.db.statements import NOUGHT, ONE, all_of
 from pupload.adapters.db.tables import saved_flows, saved_versions
 
 _FLOW = saved_flows.c.id == bindparam("flow")
@@ -29,8 +29,10 @@ INSERT_VERSION = insert(saved_versions)
 REMOVE = delete(saved_flows).where(_FLOW).returning(saved_flows.c.id)
 
 BY_ID = select(saved_flows.c.blob).where(_FLOW)
-BY_NAME = select(saved_flows.c.blob).where(
-    saved_flows.c.namespace == bindparam("namespace"), saved_flows.c.name == bindparam("name")
+BY_NAME = (
+    select(saved_flows.c.blob)
+    .where(saved_flows.c.namespace == bindparam("namespace"), saved_flows.c.name == bindparam("name"))
+    .order_by(saved_flows.c.account_id)
 )
 
 _CONDITIONS: tuple[ColumnElement[bool], ...] = (
@@ -38,11 +40,13 @@ _CONDITIONS: tuple[ColumnElement[bool], ...] = (
     saved_flows.c.source == bindparam("source"),
     saved_flows.c.words.like(bindparam("text"), escape="\\"),
     saved_flows.c.enabled == bindparam("enabled"),
+    or_(saved_flows.c.account_id == bindparam("account"), saved_flows.c.public == ONE),
 )
 
 
 def _page(condition: ColumnElement[bool] | None) -> Executable:
-    page = select(saved_flows.c.id, saved_flows.c.blob).order_by(saved_flows.c.namespace, saved_flows.c.name)
+    order = saved_flows.c.namespace, saved_flows.c.name, saved_flows.c.account_id
+    page = select(saved_flows.c.id, saved_flows.c.blob).order_by(*order)
     page = page.limit(bindparam("limit")).offset(bindparam("offset"))
     return page if condition is None else page.where(condition)
 
@@ -56,7 +60,7 @@ _FILTERS: dict[tuple[bool, ...], Any] = {
     given: all_of(*zip(given, _CONDITIONS, strict=True)) for given in product((False, True), repeat=len(_CONDITIONS))
 }
 PAGES = {given: _page(condition) for given, condition in _FILTERS.items()}
-"""By whether a namespace, a source, a text and whether they are enabled is asked for."""
+"""By whether a namespace, a source, a text, whether they are enabled, and an account is asked for."""
 COUNTS = {given: _count(condition) for given, condition in _FILTERS.items()}
 
 _OF_FLOW = saved_versions.c.flow_id == bindparam("flow")

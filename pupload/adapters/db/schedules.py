@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
@@ -33,12 +34,19 @@ _PUT = (
         enabled=bindparam("new_enabled"),
         look_at=bindparam("new_look_at"),
         blob=bindparam("new_blob"),
+        account_id=bindparam("new_account_id"),
     )
     .returning(schedules.c.version)
 )
 _GET = select(*_ROW).where(_ID)
 _ALL = select(*_ROW).order_by(schedules.c.id)
-_OF_FLOW = _ALL.where(schedules.c.flow_id == bindparam("flow"))
+_CONDITIONS = schedules.c.flow_id == bindparam("flow"), schedules.c.account_id == bindparam("account")
+_SOME = {
+    (of_flow, of_account): _ALL if condition is None else _ALL.where(condition)
+    for of_flow, of_account in product((False, True), repeat=2)
+    for condition in [statements.all_of((of_flow, _CONDITIONS[0]), (of_account, _CONDITIONS[1]))]
+}
+"""By whether a flow, and an account is asked for."""
 _REMOVE = delete(schedules).where(_ID).returning(schedules.c.id)
 _DUE = (
     select(*_ROW)
@@ -75,7 +83,7 @@ class Schedules:
             if session.run(_GET, {"schedule": this.id}).fetchone() is not None:
                 return is_saved(session)
             row = {"id": this.id, "flow_id": this.flow_id, "enabled": int(this.enabled), "look_at": look_at}
-            session.run(_ADD, {**row, "version": saved.version, "blob": blob})
+            session.run(_ADD, {**row, "version": saved.version, "blob": blob, "account_id": this.account})
             return True
 
         def put(session: Session) -> bool:
@@ -86,6 +94,7 @@ class Schedules:
                 "new_enabled": int(this.enabled),
                 "new_look_at": look_at,
                 "new_blob": blob,
+                "new_account_id": this.account,
             }
             return bool(session.run(_PUT, values).fetchall()) or is_saved(session)
 
@@ -102,10 +111,12 @@ class Schedules:
 
         return await self._readers.do(get)
 
-    async def list(self, *, flow_id: str | None = None, enabled: bool | None = None) -> Sequence[Schedule]:
+    async def list(
+        self, *, flow_id: str | None = None, enabled: bool | None = None, account: int | None = None
+    ) -> Sequence[Schedule]:
         """See `schedule.Schedules.list`. One that cannot be read is left out, and told of in the log."""
-        statement, values = (_ALL, {}) if flow_id is None else (_OF_FLOW, {"flow": flow_id})
-        found = await self._read(statement, values)
+        statement = _SOME[flow_id is not None, account is not None]
+        found = await self._read(statement, {"flow": flow_id, "account": account})
         return [this for this in found if enabled is None or this.enabled is enabled]
 
     async def remove(self, schedule_id: str) -> None:

@@ -87,3 +87,30 @@ def account(name: str) -> str:
 def secret(name: str) -> str:
     """What a secret's blob is for."""
     return f"secret {name}"
+
+
+# ── Whose it is ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+_OF = "/"
+"""Between what a thing is called and the number of its account; in no name."""
+
+
+def owned(name: str, account: int | None) -> str:
+    """The key of the row of what is called so, and is this account's, or nobody's."""
+    return name if account is None else f"{name}{_OF}{account}"
+
+
+def behind_owned(name: str) -> str:
+    """Greater than the keys of all that is called so, whoever's it is."""
+    return f"{name}{chr(ord(_OF) + 1)}"
+
+
+def name(key: str) -> str:
+    """What that is called whose row has this key."""
+    return key.partition(_OF)[0]
+
+
+def account_of(key: str) -> int | None:
+    """Whose it is; None: nobody's."""
+    account = key.partition(_OF)[2]
+    return int(account) if account else None

@@ -15,7 +15,7 @@ _SEALED = (
     (statements.Blobs(plans, plans.c.run_id), sealed.plan),
     (statements.Blobs(projects, projects.c.id), sealed.project),
     (statements.Blobs(schedules, schedules.c.id), sealed.schedule),
-    (statements.Blobs(secrets, secrets.c.name), sealed.secret),
+    (statements.Blobs(secrets, secrets.c.id), sealed.secret),
     (statements.Blobs(saved_versions, saved_versions.c.id), sealed.flow_version),
     (statements.Blobs(deliveries, deliveries.c.id), sealed.delivery),
     (statements.Blobs(accounts, accounts.c.name), sealed.account),
@@ -31,25 +31,27 @@ class Secrets:
         self._readers = readers
         self._seal = seal
 
-    async def put(self, name: str, value: str, *, at: datetime) -> None:
+    async def put(self, name: str, value: str, *, account: int | None = None, at: datetime) -> None:
         """See `ports.SecretStore.put`. Raises `errors.Misconfigured` where there is no key."""
         self._sealer()
-        blob = self._seal.close(value.encode(), sealed.secret(name))
-        row = {"name": name, "changed_at": codec.micros(at), "blob": blob}
+        this = sealed.owned(name, account)
+        blob = self._seal.close(value.encode(), sealed.secret(this))
+        row = {"id": this, "changed_at": codec.micros(at), "blob": blob}
 
         def put(session: Session) -> None:
             session.run(statements.PUT_SECRET, row)
 
         await self._writer.do(put)
 
-    async def reveal(self, name: str) -> str | None:
+    async def reveal(self, name: str, *, account: int | None = None) -> str | None:
         """See `ports.SecretStore.reveal`. Raises `errors.Damaged`, `errors.Misconfigured`."""
+        this = sealed.owned(name, account)
 
         def find(session: Session) -> object:
-            row = session.run(statements.SECRET, {"name": name}).fetchone()
+            row = session.run(statements.SECRET, {"secret": this}).fetchone()
             return None if row is None else row[0]
 
-        what = sealed.secret(name)
+        what = sealed.secret(this)
         blob = await self._readers.do(find)
         if blob is None:
             return None
@@ -63,15 +65,18 @@ class Secrets:
 
         def find(session: Session) -> Sequence[ports.SecretInfo]:
             rows = session.run(statements.SECRETS, {}).fetchall()
-            return [ports.SecretInfo(name=name, changed_at=codec.moment(at)) for name, at in rows]
+            return [
+                ports.SecretInfo(name=sealed.name(row), changed_at=codec.moment(at), account=sealed.account_of(row))
+                for row, at in rows
+            ]
 
-        return await self._readers.do(find)
+        return sorted(await self._readers.do(find), key=lambda info: (info.name, info.account or 0))
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, *, account: int | None = None) -> None:
         """See `ports.SecretStore.remove`."""
 
         def remove(session: Session) -> None:
-            if session.run(statements.DELETE_SECRET, {"name": name}).fetchone() is None:
+            if session.run(statements.DELETE_SECRET, {"secret": sealed.owned(name, account)}).fetchone() is None:
                 raise errors.UnknownSecret(name=name)
 
         await self._writer.do(remove)

@@ -204,6 +204,7 @@ UNFINISHED = select(runs.c.id).where(_GOING).order_by(runs.c.created_at, runs.c.
 _STATUS = runs.c.status == bindparam("status")
 _FLOW = runs.c.flow == bindparam("flow")
 _SAVED_FLOW = runs.c.flow_id == bindparam("flow_id")
+_ACCOUNT = runs.c.account_id == bindparam("account")
 
 
 def all_of(*conditions: tuple[bool, ColumnElement[bool]]) -> ColumnElement[bool] | None:
@@ -215,15 +216,15 @@ def all_of(*conditions: tuple[bool, ColumnElement[bool]]) -> ColumnElement[bool]
 _STARTED = and_(_GOING, runs.c.started_at.is_not(None))
 _UNSTARTED = and_(_GOING, runs.c.started_at.is_(None))
 _FILTERS = {
-    given: all_of(*zip(given, (_STATUS, _FLOW, _SAVED_FLOW, _STARTED, _UNSTARTED), strict=True))
-    for given in product((False, True), repeat=5)
-    if not all(given[3:])
+    given: all_of(*zip(given, (_ACCOUNT, _STATUS, _FLOW, _SAVED_FLOW, _STARTED, _UNSTARTED), strict=True))
+    for given in product((False, True), repeat=6)
+    if not all(given[4:])
 }
 
 
 def _page(condition: Any) -> Executable:
     c = runs.c
-    page = select(c.id, c.flow, c.status, c.created_at, c.started_at, c.finished_at, c.error, c.flow_id)
+    page = select(c.id, c.flow, c.status, c.created_at, c.started_at, c.finished_at, c.error, c.flow_id, c.account_id)
     page = page.where(c.doomed_at.is_(None))
     page = page.order_by(c.created_at.desc(), c.id.desc()).limit(bindparam("limit")).offset(bindparam("offset"))
     return page if condition is None else page.where(condition)
@@ -238,7 +239,7 @@ def _count(condition: Any) -> Executable:
 
 
 PAGES = {given: _page(condition) for given, condition in _FILTERS.items()}
-"""By whether a status, a flow by its name, a saved flow, what has started or what has not are asked for."""
+"""By whether an account, a status, a flow by its name, a saved flow, what has started or what has not are asked for."""
 COUNTS = {given: _count(condition) for given, condition in _FILTERS.items()}
 
 # ── Journal and logs ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -286,7 +287,9 @@ INSERT_FEED = insert(feed).values(
 # ── Projects, and the whole ──────────────────────────────────────────────────────────────────────────────────────
 
 PUT_PROJECT = _put(projects)
-PROJECT = select(projects.c.blob).where(projects.c.id == bindparam("project"))
+PROJECTS = select(projects.c.id, projects.c.blob).where(
+    projects.c.id >= bindparam("project"), projects.c.id < bindparam("behind")
+)
 INSERT_META = postgresql.insert(meta).on_conflict_do_nothing()
 DELETE_META = delete(meta).where(meta.c.key.like(bindparam("beginning")))
 META = select(meta.c.value).where(meta.c.key == bindparam("name"))
@@ -294,9 +297,9 @@ META = select(meta.c.value).where(meta.c.key == bindparam("name"))
 # ── Secrets, and what is sealed ──────────────────────────────────────────────────────────────────────────────────
 
 PUT_SECRET = _put(secrets)
-SECRET = select(secrets.c.blob).where(secrets.c.name == bindparam("name"))
-SECRETS = select(secrets.c.name, secrets.c.changed_at).order_by(secrets.c.name)
-DELETE_SECRET = delete(secrets).where(secrets.c.name == bindparam("name")).returning(secrets.c.name)
+SECRET = select(secrets.c.blob).where(secrets.c.id == bindparam("secret"))
+SECRETS = select(secrets.c.id, secrets.c.changed_at)
+DELETE_SECRET = delete(secrets).where(secrets.c.id == bindparam("secret")).returning(secrets.c.id)
 
 
 class Blobs:

@@ -58,6 +58,7 @@ runs = Table(
     Column("doomed_at", BigInteger),
     Column("family", TEXT),
     Column("flow_id", TEXT),
+    Column("account_id", BigInteger),
     Index("runs_unclosed", "owner", "created_at", **_where("closed_at IS NULL")),
     Index("runs_to_tidy", "tidy_at"),
     Index("runs_untidied", "finished_at", **_where("tidy_at IS NULL AND finished_at IS NOT NULL")),
@@ -71,13 +72,20 @@ runs = Table(
     Index("runs_by_status", "status", "created_at", "id"),
     Index("runs_by_flow", "flow", "created_at", "id"),
     Index("runs_by_saved_flow", "flow_id", "created_at", "id", **_where("flow_id IS NOT NULL")),
+    Index("runs_by_account", "account_id", "created_at", "id", **_where("account_id IS NOT NULL")),
+    Index("runs_of_account", "account_id", "id", **_where("account_id IS NOT NULL")),
+    Index(
+        *("runs_ended_by_account", "account_id", "started_at", "status", "flow_id", "finished_at", "doomed_at"),
+        **_where("account_id IS NOT NULL AND finished_at IS NOT NULL AND doomed_at IS NULL"),
+    ),
 )
 """
 One row per run. `last_seq` counts its journal: it grows in the statement that moves the version.
 
 `owner` and `fence` say which controller may write (`ports.Ownership`); `closed_at` when the run, being over, had given
 up all it held. `tidy_at` is when something of it is to be deleted next, `doomed_at` since when all of it is. `family`
-is the first of the runs that it goes back to by being resumed, `flow_id` the saved flow that it is of.
+is the first of the runs that it goes back to by being resumed, `flow_id` the saved flow that it is of, `account_id`
+whose it is. The indexes of accounts hold no run that is nobody's.
 """
 
 plans = Table(
@@ -142,6 +150,7 @@ projects = Table(
     Column("name", TEXT, nullable=False),
     Column("blob", LargeBinary, nullable=False),
 )
+"""Named by their ids, those of accounts with a slash and the account's number behind."""
 
 meta = Table("meta", metadata, Column("key", TEXT, primary_key=True), Column("value", TEXT, nullable=False))
 """What is true of the whole database, such as the name of this instance."""
@@ -172,11 +181,11 @@ letters = Table(
 secrets = Table(
     "secrets",
     metadata,
-    Column("name", TEXT, primary_key=True),
+    Column("id", TEXT, primary_key=True),
     Column("changed_at", BigInteger, nullable=False),
     Column("blob", LargeBinary, nullable=False),
 )
-"""Sealed values by their names."""
+"""Sealed values by their names, those of accounts with a slash and the account's number behind."""
 
 schedules = Table(
     "schedules",
@@ -187,6 +196,8 @@ schedules = Table(
     Column("look_at", BigInteger),
     Column("version", BigInteger, nullable=False),
     Column("blob", LargeBinary, nullable=False),
+    Column("account_id", BigInteger),
+    Index("schedules_by_account", "account_id", "id"),
     Index("schedules_by_flow", "flow_id", "id"),
     Index("schedules_due", "look_at", **_where("look_at IS NOT NULL")),
 )
@@ -219,9 +230,15 @@ saved_flows = Table(
     Column("revision", BigInteger, nullable=False),
     Column("words", TEXT, nullable=False),
     Column("blob", LargeBinary, nullable=False),
-    Index("saved_flows_by_name", "namespace", "name", unique=True),
+    Column("account_id", BigInteger, nullable=False, server_default="0"),
+    Column("public", Integer, nullable=False, server_default="0"),
+    Index("saved_flows_by_name", "namespace", "name", "account_id", unique=True),
 )
-"""Flows under their names; `words` are what a search looks in, in small letters."""
+"""
+Flows under their names; `words` are what a search looks in, in small letters.
+
+Those of account 0 are nobody's, for a unique index tells no nothing from another.
+"""
 
 saved_versions = Table(
     "saved_versions",

@@ -12,13 +12,17 @@ class Artifacts:
 
     _shelf: Shelf
 
-    async def artifacts(self, *, after: tuple[str, str] | None = None, limit: int = 100) -> Sequence[ports.Kept]:
+    async def artifacts(
+        self, *, after: tuple[str, str] | None = None, account: int | None = None, limit: int = 100
+    ) -> Sequence[ports.Kept]:
         """See `ports.ArtifactIndex.artifacts`."""
         await asyncio.sleep(0)
         found: list[ports.Kept] = []
         for run in sorted(self._shelf.books, reverse=True):
             book = self._shelf.books[run]
             if book.doomed_at is not None or (after is not None and run > after[0]):
+                continue
+            if account not in (None, book.head.plan.account):
                 continue
             found += [
                 ports.Kept(run=run, edge=edge, artifact=book.artifacts[edge], gone_at=book.gone.get(edge))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from pupload import errors, ports
-from pupload.adapters.memory.books import Book, Fed, Shelf, Subscription
+from pupload.adapters.memory.books import Fed, Shelf, Subscription
 from pupload.domain.places import Place
 
 _GROUP = 0
@@ -58,10 +58,6 @@ class Feed:
             return
         written: Sequence[ports.Entry | ports.LogRecord] = book.logs if row.lines else book.entries
         for told, what in enumerate(written[row.upto - row.count : row.upto], start=1):
-            yield ports.News(
-                place=Place(_GROUP, number, told), flow=_flow(book), flow_id=book.head.plan.flow_id, what=what
-            )
-
-
-def _flow(book: Book) -> str:
-    return book.head.plan.flow.name
+            plan = book.head.plan
+            place = Place(_GROUP, number, told)
+            yield ports.News(place=place, flow=plan.flow.name, flow_id=plan.flow_id, what=what, account=plan.account)

@@ -14,41 +14,47 @@ class Overview:
 
     _shelf: Shelf
 
-    async def days(self, since: datetime) -> Mapping[date, Mapping[run.Status, int]]:
+    async def days(self, since: datetime, *, account: int | None = None) -> Mapping[date, Mapping[run.Status, int]]:
         """See `ports.Overview.days`."""
         await asyncio.sleep(0)
         found: dict[date, Counter[run.Status]] = defaultdict(Counter)
-        for at, book in self._started(since):
+        for at, book in self._started(since, account):
             found[at.astimezone(UTC).date()][book.head.status] += 1
         return found
 
-    async def statuses(self, since: datetime) -> Mapping[run.Status, int]:
+    async def statuses(self, since: datetime, *, account: int | None = None) -> Mapping[run.Status, int]:
         """See `ports.Overview.statuses`."""
         await asyncio.sleep(0)
-        return Counter(book.head.status for _, book in self._started(since))
+        return Counter(book.head.status for _, book in self._started(since, account))
 
-    async def failing(self, since: datetime, *, limit: int = 100) -> Sequence[tuple[str, int]]:
+    async def failing(
+        self, since: datetime, *, account: int | None = None, limit: int = 100
+    ) -> Sequence[tuple[str, int]]:
         """See `ports.Overview.failing`."""
         await asyncio.sleep(0)
-        failed = (book.head.plan.provenance for _, book in self._started(since) if book.head.status is run.Status.ERROR)
+        failed = (
+            book.head.plan.provenance
+            for _, book in self._started(since, account)
+            if book.head.status is run.Status.ERROR
+        )
         counts = Counter(provenance.flow for provenance in failed if provenance is not None)
         return sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:limit]
 
-    async def under_way(self, *, limit: int = 1000) -> Sequence[str]:
+    async def under_way(self, *, account: int | None = None, limit: int = 1000) -> Sequence[str]:
         """See `ports.Overview.under_way`."""
         await asyncio.sleep(0)
         going = [
             book.head.id
             for book in reversed(self._shelf.in_order())
-            if book.started_at is not None and not book.head.status.terminal and book.doomed_at is None
+            if book.started_at is not None and not book.head.status.terminal and _counts(book, account)
         ]
         return going[:limit]
 
-    async def active(self) -> int:
+    async def active(self, *, account: int | None = None) -> int:
         """See `ports.Overview.active`."""
         await asyncio.sleep(0)
         return sum(
-            book.head.status is run.Status.RUNNING and book.started_at is not None and book.doomed_at is None
+            book.head.status is run.Status.RUNNING and book.started_at is not None and _counts(book, account)
             for book in self._shelf.books.values()
         )
 
@@ -56,7 +62,7 @@ class Overview:
         """See `ports.Overview.size`."""
         return 0
 
-    async def kin(self, run_id: str, *, limit: int = 100) -> Sequence[str]:
+    async def kin(self, run_id: str, *, account: int | None = None, limit: int = 100) -> Sequence[str]:
         """See `ports.Overview.kin`."""
         await asyncio.sleep(0)
         own = self._shelf.books.get(run_id)
@@ -66,11 +72,15 @@ class Overview:
         kin = [
             book.head.id
             for book in self._shelf.in_order()
-            if book.doomed_at is None and first in (book.family, book.head.id) and book.head.id != run_id
+            if _counts(book, account) and first in (book.family, book.head.id) and book.head.id != run_id
         ]
         return kin[:limit]
 
-    def _started(self, since: datetime) -> Iterator[tuple[datetime, Book]]:
+    def _started(self, since: datetime, account: int | None) -> Iterator[tuple[datetime, Book]]:
         for book in self._shelf.books.values():
-            if book.started_at is not None and book.started_at >= since and book.doomed_at is None:
+            if book.started_at is not None and book.started_at >= since and _counts(book, account):
                 yield book.started_at, book
+
+
+def _counts(book: Book, account: int | None) -> bool:
+    return book.doomed_at is None and account in (None, book.head.plan.account)

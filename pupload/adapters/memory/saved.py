@@ -21,7 +21,7 @@ class SavedFlows:
         await asyncio.sleep(0)
         before = self._flows.get(this.id)
         if this.revision == 1:
-            if any(each.full_name == this.full_name for each in self._flows.values()):
+            if any((each.full_name, each.account) == (this.full_name, this.account) for each in self._flows.values()):
                 raise errors.NameTaken(flow=this.full_name)
         elif before is None:
             raise errors.UnknownSavedFlow(flow=this.id)
@@ -39,13 +39,11 @@ class SavedFlows:
         except KeyError:
             raise errors.UnknownSavedFlow(flow=flow_id) from None
 
-    async def find(self, namespace: str, name: str) -> saved.SavedFlow:
-        """See `ports.SavedFlows.find`."""
+    async def called(self, namespace: str, name: str) -> Sequence[saved.SavedFlow]:
+        """See `ports.SavedFlows.called`."""
         await asyncio.sleep(0)
-        for each in self._flows.values():
-            if (each.namespace, each.name) == (namespace, name):
-                return each
-        raise errors.UnknownSavedFlow(flow=f"{namespace}/{name}")
+        found = [each for each in self._flows.values() if (each.namespace, each.name) == (namespace, name)]
+        return sorted(found, key=lambda each: each.account or 0)
 
     async def list(
         self,
@@ -54,6 +52,7 @@ class SavedFlows:
         source: str | None = None,
         text: str = "",
         enabled: bool | None = None,
+        account: int | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> ports.SavedPage:
@@ -66,8 +65,9 @@ class SavedFlows:
             and source in (None, each.source)
             and enabled in (None, each.enabled)
             and text.casefold() in saved.words(each)
+            and (each.public or account in (None, each.account))
         ]
-        found.sort(key=lambda each: (each.namespace, each.name))
+        found.sort(key=lambda each: (each.namespace, each.name, each.account or 0))
         return ports.SavedPage(flows=found[offset : offset + limit], total=len(found))
 
     async def versions(self, flow_id: str, *, limit: int = 100, offset: int = 0) -> Sequence[saved.FlowVersion]:

@@ -31,13 +31,15 @@ class Schedules:
             raise errors.UnknownSchedule(name=schedule_id[:64])
         return self._kept[schedule_id]
 
-    async def list(self, *, flow_id: str | None = None, enabled: bool | None = None) -> Sequence[Schedule]:
+    async def list(
+        self, *, flow_id: str | None = None, enabled: bool | None = None, account: int | None = None
+    ) -> Sequence[Schedule]:
         """See `schedule.Schedules.list`."""
         await asyncio.sleep(0)
         return [
             this
             for _, this in sorted(self._kept.items())
-            if flow_id in (None, this.flow_id) and enabled in (None, this.enabled)
+            if flow_id in (None, this.flow_id) and enabled in (None, this.enabled) and account in (None, this.account)
         ]
 
     async def remove(self, schedule_id: str) -> None:

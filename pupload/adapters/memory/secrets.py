@@ -11,28 +11,33 @@ class Secrets:
     """Lasts as long as the process."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[str, datetime]] = {}
+        self._kept: dict[tuple[str, int], tuple[str, datetime]] = {}
+        """By name and account, 0 where it is nobody's."""
         self._keys = 1
 
-    async def put(self, name: str, value: str, *, at: datetime) -> None:
+    async def put(self, name: str, value: str, *, account: int | None = None, at: datetime) -> None:
         """See `ports.SecretStore`."""
         await asyncio.sleep(0)
-        self._kept[name] = value, at
+        self._kept[name, account or 0] = value, at
 
-    async def reveal(self, name: str) -> str | None:
+    async def reveal(self, name: str, *, account: int | None = None) -> str | None:
         """See `ports.SecretStore`."""
         await asyncio.sleep(0)
-        return self._kept[name][0] if name in self._kept else None
+        value, _ = self._kept.get((name, account or 0), (None, None))
+        return value
 
     async def list(self) -> Sequence[ports.SecretInfo]:
         """See `ports.SecretStore`."""
         await asyncio.sleep(0)
-        return [ports.SecretInfo(name=name, changed_at=at) for name, (_, at) in sorted(self._kept.items())]
+        return [
+            ports.SecretInfo(name=name, changed_at=at, account=account or None)
+            for (name, account), (_, at) in sorted(self._kept.items())
+        ]
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, *, account: int | None = None) -> None:
         """See `ports.SecretStore`."""
         await asyncio.sleep(0)
-        if self._kept.pop(name, None) is None:
+        if self._kept.pop((name, account or 0), None) is None:
             raise errors.UnknownSecret(name=name)
 
     async def reseal(self, *, new_key: bool) -> str:

@@ -103,6 +103,7 @@ class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
         flow: str | None = None,
         flow_id: str | None = None,
         started: bool | None = None,
+        account: int | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> ports.RunPage:
@@ -115,6 +116,7 @@ class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
             and (status is None or book.head.status is status)
             and (flow is None or book.head.plan.flow.name == flow)
             and (flow_id is None or book.head.plan.flow_id == flow_id)
+            and account in (None, book.head.plan.account)
             and (started is None or not book.head.status.terminal)
             and started in (None, book.started_at is not None)
         ]
@@ -232,20 +234,22 @@ class Flows:
     """`ports.FlowStore` in memory."""
 
     def __init__(self) -> None:
-        self._projects: dict[str, ports.Project] = {}
+        self._projects: dict[tuple[str, int], ports.Project] = {}
+        """By id and account, 0 where it is nobody's."""
 
     async def put_project(self, project: ports.Project) -> None:
         """See `ports.FlowStore.put_project`."""
         await asyncio.sleep(0)
-        self._projects[project.id] = project
+        self._projects[project.id, project.account or 0] = project
 
-    async def get_project(self, project_id: str) -> ports.Project:
-        """See `ports.FlowStore.get_project`."""
+    async def projects(self, project_id: str) -> Sequence[ports.Project]:
+        """See `ports.FlowStore.projects`."""
         await asyncio.sleep(0)
-        try:
-            return self._projects[project_id]
-        except KeyError:
-            raise errors.UnknownProject(name=project_id) from None
+        return [project for (name, _), project in sorted(self._projects.items(), key=_place) if name == project_id]
+
+
+def _place(item: tuple[tuple[str, int], ports.Project]) -> tuple[str, int]:
+    return item[0]
 
 
 def _bare(whole: run.Run) -> run.Run:
@@ -262,4 +266,5 @@ def _summary(book: Book) -> ports.RunSummary:
         finished_at=book.head.finished_at,
         error=book.head.error,
         flow_id=book.head.plan.flow_id,
+        account=book.head.plan.account,
     )

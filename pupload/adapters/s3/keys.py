@@ -1,5 +1,6 @@
 """The keys a store signs with: given once, named as secrets, or found by somebody who knows how (`admin.ChainKeys`)."""
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from pupload import errors, ports
@@ -8,6 +9,10 @@ from pupload.domain import secret
 
 _FRESH_SECONDS = 5.0
 """How soon a secret that was changed is noticed."""
+
+
+Reveal = Callable[[str], Awaitable[str | None]]
+"""The value of a secret; None where it is not set."""
 
 
 class Keys(Protocol):
@@ -43,13 +48,13 @@ class SecretKeys:
     """Keys that are named `${secret.NAME}`: looked up when they are needed, and again now and then."""
 
     def __init__(
-        self, store: str, endpoint: str, names: signing.Credentials, secrets: ports.SecretStore, clock: ports.Clock
+        self, store: str, endpoint: str, names: signing.Credentials, reveal: Reveal, clock: ports.Clock
     ) -> None:
-        """`names` are the keys as the flow gives them; some may be values after all."""
+        """`names` are the keys as the flow gives them; some may be values after all. `reveal` gives secrets."""
         self._store = store
         self._endpoint = endpoint
         self._names = names
-        self._secrets = secrets
+        self._reveal = reveal
         self._clock = clock
         self._known: signing.Credentials | None = None
         self._trouble = "its keys were not looked up yet"
@@ -91,7 +96,7 @@ class SecretKeys:
         name = secret.named(given)
         if name is None:
             return given
-        value = await self._secrets.reveal(name)
+        value = await self._reveal(name)
         if value is None:
             raise _NotSet(name)
         return value.strip()

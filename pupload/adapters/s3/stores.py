@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -55,7 +56,7 @@ class S3Stores:
         return self._default
 
     def open(self, store: flow.Store) -> ports.ObjectStore:
-        described = (store.name, store.type.lower(), frozenset(store.params.items()))
+        described = (store.name, store.type.lower(), frozenset(store.params.items()), store.account)
         found = self._open.get(described)
         if found is None:
             found = self._open[described] = self._make(store, self._guard, lends_own_keys=self._lends_own_keys)
@@ -125,7 +126,8 @@ class S3Stores:
             return keys.FixedKeys(credentials)
         if self._secrets is None:
             raise params.refused("there are no secrets here that its keys could be")
-        return keys.SecretKeys(params.store, str(endpoint), credentials, self._secrets, self._clock)
+        reveal = partial(self._secrets.reveal, account=params.account)
+        return keys.SecretKeys(params.store, str(endpoint), credentials, reveal, self._clock)
 
 
 def _check(params: "_Params", bucket: places.Bucket, guard: reach.Guard) -> None:
@@ -140,6 +142,7 @@ class _Params:
 
     def __init__(self, store: flow.Store) -> None:
         self.store = store.name
+        self.account = store.account
         self._params: Mapping[str, str | bool] = {name.lower(): value for name, value in store.params.items()}
 
     def refused(self, reason: str) -> errors.Refused:

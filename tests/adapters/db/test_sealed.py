@@ -58,7 +58,7 @@ async def holds_all(database: Database) -> bool:
     found = await database.runs.load("run_a")
     return (
         found.plan == a_secretive_run().plan
-        and await database.flows.get_project(PROJECT.id) == PROJECT
+        and await database.flows.projects(PROJECT.id) == [PROJECT]
         and await database.secrets.reveal("KEY") == f"{MARKER}3"
         and await database.outbox.of_run("run_a") == [CALLBACK]
         and await database.schedules.list() == [replace(SCHEDULE, version=1)]
@@ -158,7 +158,7 @@ async def test_a_sealed_row_in_the_place_of_another_is_damaged(tmp_path: Path) -
     await database.secrets.put("YOURS", "your value", at=NOON)
     await database.close()
     with closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE secrets SET blob = (SELECT blob FROM secrets WHERE name = 'YOURS') WHERE name = 'MINE'")
+        db.execute("UPDATE secrets SET blob = (SELECT blob FROM secrets WHERE id = 'YOURS') WHERE id = 'MINE'")
     database = await Database.open(path, sealer=FileSealer(key))
     with pytest.raises(errors.Damaged, match="secret MINE"):
         await database.secrets.reveal("MINE")
