@@ -51,12 +51,14 @@ from pupload.domain.flow import Store
 from pupload.domain.reach import Policy as ReachPolicy
 from pupload.engine.contents import SCRATCH
 from pupload.engine.engine import Engine, World
+from pupload.engine.revealing import Revealing
 from pupload.engine.tasks import ended
 from pupload.service import spooling
 from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
 from pupload.service.callers import Callers
+from pupload.service.credentials import Credentials
 from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
@@ -186,7 +188,8 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         for left in (_incoming(data), _tables(data), data / SCRATCH):  # no other server is here: the database said so
             await asyncio.to_thread(spooling.empty, left)
         clock = await stack.enter_async_context(_steady_clock(data))
-        opened = await stack.enter_async_context(opened_stores(settings, data, wall, state.secrets))
+        secrets = Revealing(state.secrets, state.credentials)
+        opened = await stack.enter_async_context(opened_stores(settings, data, wall, secrets))
         secrets_root = _secrets_root(settings, state.instance)
         bounds = Bounds(policy=offline.policy(settings), attempts=data / "attempts", secrets=secrets_root)
         executor = DockerExecutor(instance=state.instance, clock=wall, host=settings.docker_host or None, bounds=bounds)
@@ -208,7 +211,8 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             saved=state.saved,
             schedules=state.schedules,
             calendar=CronCalendar(),
-            secrets=state.secrets,
+            secrets=secrets,
+            credentials=state.credentials,
             stores=opened,
             executor=executor,
             teller=teller,
@@ -217,6 +221,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             ids=SystemIds(),
             outbox=state.outbox,
             poster=poster,
+            fetcher=poster,
             ownership=state.ownership,
             disks=await _disks(data, executor),
             hands=hands,
@@ -275,6 +280,7 @@ def make_services(
         projects=Projects(flows=engine.world.flows, runs=runs),
         nodes=Nodes(catalogue),
         secrets=Secrets(secrets=engine.world.secrets, clock=engine.world.clock),
+        credentials=Credentials(engine=engine),
         health=Health(engine, pulse=pulse),
         tables=Tables(
             engine=engine,

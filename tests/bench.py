@@ -21,6 +21,7 @@ from pathlib import Path
 from pupload import ports
 from pupload.adapters.cron.calendar import CronCalendar
 from pupload.adapters.memory import accounts, clock, containers, ids, inspector, objects, outbox, secrets, state
+from pupload.adapters.memory.credentials import MemoryFetcher
 from pupload.adapters.tables.reader import TableReader
 from pupload.domain import flow, nodedef
 from pupload.domain.run import Run
@@ -30,6 +31,7 @@ from pupload.engine.arming import Budget
 from pupload.engine.contents import Contents
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.orders import Limits
+from pupload.engine.revealing import Revealing
 from pupload.service.presenting import Presenter
 from pupload.service.runs import Runs, Terms
 from pupload.service.spooling import Spool
@@ -222,7 +224,9 @@ async def a_bench(
         saved=kept.saved,
         schedules=kept.schedules,
         calendar=CronCalendar(),
-        secrets=secrets.Secrets(),
+        secrets=Revealing(secrets.Secrets(), kept.credentials),
+        credentials=kept.credentials,
+        fetcher=MemoryFetcher(),
         stores=objects.ObjectStores(clock=turned, default=parts.store),
         executor=parts.executor,
         teller=PlainTeller(),

@@ -20,6 +20,7 @@ from pupload.service import (
     backfill,
     callbacks,
     callers,
+    credentials,
     dry_runs,
     feed,
     flows,
@@ -68,6 +69,7 @@ class Services:
     projects: projects.Projects
     nodes: nodes.Nodes
     secrets: secrets.Secrets
+    credentials: credentials.Credentials
     health: health.Health
     tables: tables.Tables
     sources: sources.Sources

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pupload.cli import dry_running, glancing, ranking, sourcing, tabling, timing
+from pupload.cli import dry_running, glancing, opening, ranking, sourcing, tabling, timing
 from pupload.cli.words import Json, Url
 from pupload.cli.words import out as _out
 from pupload.cli.words import url as _url
@@ -36,6 +36,7 @@ app.add_typer(secrets, name="secret")
 app.add_typer(callbacks, name="callback")
 app.add_typer(sourcing.flows, name="flow")
 app.add_typer(timing.schedules, name="schedule")
+app.add_typer(opening.credentials, name="credential")
 app.command()(timing.backfill)
 app.command()(ranking.queue)
 app.command(context_settings={"ignore_unknown_options": True})(ranking.priority)  # -5 is a number

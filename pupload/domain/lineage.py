@@ -221,7 +221,7 @@ class _Reading:
             self._link(self._secret(used), target, USES)
 
     def _secret(self, name: str) -> str:
-        return self._asset(Asset(f"secret:{name}", VARIABLE, f"secret.{name}"))
+        return self._asset(Asset(f"secret:{name}", VARIABLE, secret.label(name)))
 
     def _proc(self, node: str) -> str:
         return f"proc:{self.id}:{node}"

@@ -41,9 +41,11 @@ from pupload.ports import (
     Accounts,
     Clock,
     Controller,
+    Credentials,
     Disks,
     Executor,
     Feed,
+    Fetcher,
     FlowStore,
     Hands,
     Ids,
@@ -92,6 +94,10 @@ class World:
     """None: what may block is done in the event loop's own threads."""
     memo: Memo | None = None
     """None: all work is done, whether or not it was done before."""
+    credentials: Credentials | None = None
+    """None: nobody can keep one."""
+    fetcher: Fetcher | None = None
+    """None: no credential can be tried out."""
     tables: Tables | None = None
     """None: no file is shown as a table."""
     accounts: Accounts | None = None

@@ -10,13 +10,14 @@ import asyncio
 import errno
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from pupload import errors
+from pupload.domain import credential, secret
 from pupload.domain.events import AttemptFailed
 from pupload.domain.masking import Masker
 from pupload.domain.plan import NodePlan
@@ -45,8 +46,7 @@ class Handout:
         The directory with the node's secrets, made where it is missing; None for a node that names none.
 
         `owner` is the uid and gid that may read them; `account` whose secrets they are, nobody's where that is None.
-        Raises `errors.SecretMissing`, `errors.SecretsUnusable`,
-        `errors.DiskFull`.
+        Raises `errors.SecretMissing`, `errors.CredentialMissing`, `errors.SecretsUnusable`, `errors.DiskFull`.
         """
         if not node.secrets:
             return None
@@ -101,7 +101,7 @@ class Handout:
         for name in node.secrets:
             value = await self._secrets.reveal(name, account=account)
             if value is None:
-                raise errors.SecretMissing(name=name)
+                raise _missing(name)
             values[name] = value
         return values
 
@@ -112,11 +112,24 @@ class Handout:
             if given:
                 return given
         found = [await self._secrets.reveal(name, account=account) for name in node.secrets]
-        return [value for value in found if value is not None]
+        given = zip(node.secrets, found, strict=True)
+        return [text for name, value in given if value is not None for text in _to_mask(name, value)]
 
 
 _PLAIN = Masker()
 """Knows no secrets."""
+
+
+def _missing(name: str) -> errors.AttemptFailed:
+    of = secret.credential_of(name)
+    return errors.SecretMissing(name=name) if of is None else errors.CredentialMissing(name=of[0], key=of[1])
+
+
+def _to_mask(name: str, value: str) -> Iterator[str]:
+    """The value, and where it is a credential's, each text in it: a node may print one of many headers."""
+    yield value
+    if secret.credential_of(name) is not None:
+        yield from credential.texts_in(value)
 
 
 def _make(folder: Path, values: Mapping[str, str], owner: tuple[int, int]) -> None:
@@ -155,7 +168,8 @@ def _write(path: Path, data: bytes, owner: tuple[int, int], *, mode: int) -> Non
 
 def _read(folder: Path) -> list[str]:
     try:
-        return [path.read_bytes().decode(errors="replace") for path in sorted(folder.iterdir())]
+        found = ((path.name, path.read_bytes().decode(errors="replace")) for path in sorted(folder.iterdir()))
+        return [text for name, value in found for text in _to_mask(name, value)]
     except OSError:
         return []
 

@@ -11,6 +11,7 @@ from pupload.ports.artifacts import ArtifactIndex, Kept
 from pupload.ports.callbacks import Outbox, Outlook, Poster
 from pupload.ports.containers import Capacity, ContainerOrder, Executor, Exit, LiveContainer, Report
 from pupload.ports.contents import Content, Inspected, Inspector, TableFile, Tables, TypeTeller
+from pupload.ports.credentials import CredentialPage, Credentials, Fetched, Fetcher
 from pupload.ports.feed import Feed, News, NewsPage
 from pupload.ports.flows import Catalogue, FlowStore, Project, SavedFlows, SavedPage
 from pupload.ports.memory import Memo
@@ -60,11 +61,15 @@ __all__ = [
     "ContainerOrder",
     "Content",
     "Controller",
+    "CredentialPage",
+    "Credentials",
     "Disks",
     "Entry",
     "Executor",
     "Exit",
     "Feed",
+    "Fetched",
+    "Fetcher",
     "FlowStore",
     "Given",
     "GivesMany",

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Literal
 
 from pupload import errors
-from pupload.domain import outline, saved
+from pupload.domain import outline, saved, secret
 from pupload.domain.flow import DEFAULT_STORE
 from pupload.domain.run import Status
 from pupload.engine import aside
@@ -296,4 +296,4 @@ def _variables(outlines: Mapping[str, outline.Outline], secrets: Sequence[str]) 
     for name, flows in sorted(params.items()):
         yield Hit(kind="variable", id=f"param.{name}", name=name, description=about[name], flows=flows)
     for name, flows in sorted(named.items()):
-        yield Hit(kind="variable", id=f"secret.{name}", name=name, flows=flows)
+        yield Hit(kind="variable", id=secret.label(name), name=name, flows=flows)

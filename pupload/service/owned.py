@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 
 from pupload import errors, ports
-from pupload.domain import ids, saved, schedule
+from pupload.domain import credential, ids, saved, schedule
 from pupload.domain.run import Run, Status
 from pupload.engine.engine import Engine
 from pupload.service import asking
@@ -233,8 +233,10 @@ class Schedules:
 class Secrets:
     """The secrets that are there for the caller, and those that runs are given."""
 
-    def __init__(self, store: ports.SecretStore) -> None:
+    def __init__(self, store: ports.SecretStore, credentials: ports.Credentials | None = None) -> None:
+        """With `credentials`, what runs can name of those is known, too."""
         self._secrets = store
+        self._credentials = credentials
 
     async def put(self, name: str, value: str, *, at: datetime) -> None:
         """The caller's own of this name. See `ports.SecretStore.put`."""
@@ -257,7 +259,9 @@ class Secrets:
 
     async def names(self, account: int | None) -> frozenset[str]:
         """What a run of this account can name."""
-        return frozenset(info.name for info in await self._secrets.list() if info.account == account)
+        names = frozenset(info.name for info in await self._secrets.list() if info.account == account)
+        of = await self._credentials.owned(account) if self._credentials is not None else ()
+        return names | credential.names(of)
 
     async def reseal(self, *, new_key: bool) -> str:
         """See `ports.SecretStore.reseal`: everybody's."""

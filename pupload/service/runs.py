@@ -59,7 +59,7 @@ class Runs:
         self._terms = terms
         self._follower = Follower(engine.world.journal)
         self._owned = owned.Runs(engine)
-        self._known_secrets = owned.Secrets(engine.world.secrets)
+        self._known_secrets = owned.Secrets(engine.world.secrets, engine.world.credentials)
 
     async def validate(self, order: Order, *, given: bool = True) -> Sequence[Finding]:
         """

@@ -34,6 +34,7 @@ from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
 from pupload.service.callers import Callers
+from pupload.service.credentials import Credentials
 from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
@@ -147,6 +148,7 @@ async def a_house(
             uploads=bench.uploads,
             callbacks=Callbacks(engine=bench.engine, runs=bench.runs),
             secrets=Secrets(secrets=bench.world.secrets, clock=bench.world.clock),
+            credentials=Credentials(engine=bench.engine),
             flows=flows,
             schedules=schedules,
             backfill=Backfill(flows=flows, ids=bench.world.ids),

@@ -42,6 +42,7 @@ class Ports:
     schedules: schedule.Schedules
     saved: ports.SavedFlows
     accounts: ports.Accounts
+    credentials: ports.Credentials
     lasts: bool
     """Whether what was saved outlives the process."""
     close: Callable[[], Awaitable[None]]
@@ -66,6 +67,7 @@ async def _open_memory(folder: Path) -> Ports:
         state.schedules,
         state.saved,
         state.accounts,
+        state.credentials,
         lasts=False,
         close=_stay_open,
         reopen=reopen,
@@ -110,6 +112,7 @@ def _ports(database: Database, reopen: Callable[[], Awaitable[Ports]]) -> Ports:
         database.schedules,
         database.saved,
         database.accounts,
+        database.credentials,
         lasts=True,
         close=database.close,
         reopen=reopen,
@@ -148,6 +151,10 @@ class Bench:
     @property
     def accounts(self) -> ports.Accounts:
         return self._now.accounts
+
+    @property
+    def credentials(self) -> ports.Credentials:
+        return self._now.credentials
 
     @property
     def secrets(self) -> ports.SecretStore:

@@ -16,6 +16,7 @@ import msgspec
 
 from pupload import errors, ports
 from pupload.domain import account, artifact, delivery, events, flow, memo, plan, run, saved, schedule, shares
+from pupload.domain.credential import Credential
 
 SHAPE = 1
 """Of every blob written now."""
@@ -107,6 +108,7 @@ MEMO: Record[memo.Entry] = Record(memo.Entry)
 SCHEDULE: Record[schedule.Schedule] = Record(schedule.Schedule)
 USER: Record[account.User] = Record(account.User)
 KEY: Record[account.Key] = Record(account.Key)
+CREDENTIAL: Record[Credential] = Record(Credential)
 
 _EVENTS: Mapping[str, Record[events.Event]] = {name: Record(kind) for name, kind in events.KINDS.items()}
 

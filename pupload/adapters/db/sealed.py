@@ -79,6 +79,11 @@ def flow_version(version_id: str) -> str:
     return f"version {version_id}"
 
 
+def credential(key: str) -> str:
+    """What a credential's blob is for."""
+    return f"credential {key}"
+
+
 def account(name: str) -> str:
     """What an account's blob is for."""
     return f"account {name}"

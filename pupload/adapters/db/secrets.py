@@ -6,7 +6,16 @@ from datetime import datetime
 from pupload import errors, ports
 from pupload.adapters.db import codec, sealed, statements
 from pupload.adapters.db.session import Readers, Session, Writer
-from pupload.adapters.db.tables import accounts, deliveries, plans, projects, saved_versions, schedules, secrets
+from pupload.adapters.db.tables import (
+    accounts,
+    credentials,
+    deliveries,
+    plans,
+    projects,
+    saved_versions,
+    schedules,
+    secrets,
+)
 
 _AT_ONCE = 200
 """Rows sealed anew in one transaction: others write in between."""
@@ -19,6 +28,7 @@ _SEALED = (
     (statements.Blobs(saved_versions, saved_versions.c.id), sealed.flow_version),
     (statements.Blobs(deliveries, deliveries.c.id), sealed.delivery),
     (statements.Blobs(accounts, accounts.c.name), sealed.account),
+    (statements.Blobs(credentials, credentials.c.key), sealed.credential),
 )
 """Every table whose blobs are sealed, and what they are for."""
 

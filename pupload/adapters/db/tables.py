@@ -278,6 +278,21 @@ api_keys = Table(
 )
 """Their keys, by digests."""
 
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("key", TEXT, nullable=False, unique=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("type", TEXT, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("credentials_of_account", "account_id", "name", "id"),
+    sqlite_autoincrement=True,
+)
+"""What opens something elsewhere, sealed; those of account 0 are nobody's. A number is never given twice."""
+
 deliveries = Table(
     "deliveries",
     metadata,

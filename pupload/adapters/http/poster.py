@@ -1,5 +1,5 @@
 """
-POSTs a message to a receiver whose URL a stranger may have written.
+POSTs a message to a receiver whose URL a stranger may have written, or GETs what one has to say.
 
 A receiver gets one connection, one request and a few seconds; of its answer the status counts. No redirect is followed
 and no proxy of the environment asked, so that the address that was judged is the one that gets the message.
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from pupload.domain.delivery import Reply
+from pupload.ports import Fetched
 
 ANSWER_BYTES = 64 * 1024
 """So much of an answer is read, so that a receiver need not notice that nobody wants it; what follows is cut off."""
@@ -31,7 +32,7 @@ class Guard(Protocol):
 
 
 class HttpPoster:
-    """`ports.Poster` by HTTP. Made and used on one event loop."""
+    """`ports.Poster` and `ports.Fetcher` by HTTP. Made and used on one event loop."""
 
     def __init__(self, *, guard: Guard, trusted: Guard) -> None:
         """`guard` is for receivers that flows name, `trusted` for the operator's own."""
@@ -49,6 +50,18 @@ class HttpPoster:
             return Reply(error=f"there was no whole answer within {timeout_seconds:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Reply(error=_reason(error))
+
+    async def fetch(
+        self, url: str, *, headers: Mapping[str, str], timeout_seconds: float, most_bytes: int
+    ) -> Fetched:
+        """See `ports.Fetcher.fetch`."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await _fetch(self._session(trusted=False), url, headers, most_bytes)
+        except TimeoutError:
+            return Fetched(error=f"there was no whole answer within {timeout_seconds:g} s")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Fetched(error=_reason(error))
 
     async def close(self) -> None:
         """See `ports.Poster.close`."""
@@ -79,6 +92,16 @@ class HttpPoster:
                 max_field_size=_LINE_BYTES,
             )
         return self._sessions[trusted]
+
+
+async def _fetch(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], most_bytes: int) -> Fetched:
+    async with session.get(url, headers=headers, allow_redirects=False) as response:
+        body = bytearray()
+        async for piece in response.content.iter_any():
+            body += piece
+            if len(body) > most_bytes:
+                return Fetched(error=f"its answer is longer than {most_bytes} bytes")
+        return Fetched(status=response.status, body=bytes(body))
 
 
 async def _read_some(response: aiohttp.ClientResponse) -> None:

@@ -18,6 +18,7 @@ from typing import Self
 from pupload import errors, ports
 from pupload.adapters.memory import accounts, artifacts, feed, memos, outbox, overview, retention, saved, schedules
 from pupload.adapters.memory.books import Book, Me, Shelf, Subscription
+from pupload.adapters.memory.credentials import Credentials
 from pupload.adapters.memory.ownership import Ownership
 from pupload.domain import events, queueing, run, values
 
@@ -36,6 +37,7 @@ class State:
         self.memo = memos.Memos(lambda run_id: run_id in self.shelf.books)
         self.schedules = schedules.Schedules()
         self.accounts = accounts.Accounts()
+        self.credentials = Credentials()
         self._be(Me())
 
     def as_controller(self, controller_id: str) -> Self:

@@ -10,6 +10,7 @@ from pupload.api import exporting, streams
 from pupload.api import web as shared
 from pupload.api.flow import (
     answering,
+    credentials,
     dry_runs,
     feeding,
     happenings,
@@ -394,6 +395,7 @@ ROUTES = (
     ),
     *saved.ROUTES,
     *schedules.ROUTES,
+    *credentials.ROUTES,
     *sources.ROUTES,
     Route(
         method="GET",

@@ -664,6 +664,14 @@ _SECRETS = (
         "of a longer value, or where values are shown, it would not stay secret.",
         "Write `${secret.NAME}` and nothing else, where a secret may be.",
     ),
+    _error(
+        "SECRET_003",
+        "CredentialNotFound",
+        "Credential {credential} not found, or it has no {key} to give ({where})",
+        "The flow names a value of a credential that is not there, that another account has, that is empty, or too "
+        "short to be masked in logs.",
+        "See `pup credential list`; correct the name, the number or the key, or save the value.",
+    ),
 )
 
 _POLICY = (

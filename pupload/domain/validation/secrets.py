@@ -1,4 +1,4 @@
-"""Rules about secrets: that those which a flow and its definitions name are there, and named where they can be."""
+"""Rules about secrets and credentials: that those which a flow names are there, and named where they can be."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -9,7 +9,7 @@ from pupload.domain.nodedef import NodeDef
 from pupload.domain.validation.findings import Finding, found, pointer
 from pupload.domain.validation.subject import FLOW, Subject, shown
 
-_WHOLE = "it must be the whole value, and its name of letters, digits and . _ -"
+_WHOLE = "it must be the whole value, and its name (and its key) of letters, digits and . _ -"
 
 
 def in_stores(subject: Subject) -> Iterator[Finding]:
@@ -77,4 +77,8 @@ def _judged(subject: Subject, path: str, value: object, where: str) -> Iterable[
     if name is None:
         yield found("SECRET_002", path, where=where, reason=_WHOLE)
     elif known is not None and name not in known:
-        yield found("SECRET_001", path, secret=name, where=where)
+        of = secret.credential_of(name)
+        if of is None:
+            yield found("SECRET_001", path, secret=name, where=where)
+        else:
+            yield found("SECRET_003", path, credential=of[0], key=of[1], where=where)
