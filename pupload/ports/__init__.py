@@ -12,6 +12,7 @@ from pupload.ports.callbacks import Outbox, Outlook, Poster
 from pupload.ports.containers import Capacity, ContainerOrder, Executor, Exit, LiveContainer, Report
 from pupload.ports.contents import Content, Inspected, Inspector, TableFile, Tables, TypeTeller
 from pupload.ports.credentials import CredentialPage, Credentials, Fetched, Fetcher
+from pupload.ports.drawings import DrawingLine, DrawingPage, Drawings
 from pupload.ports.feed import Feed, News, NewsPage
 from pupload.ports.flows import Catalogue, FlowStore, Project, SavedFlows, SavedPage
 from pupload.ports.memory import Memo
@@ -64,6 +65,9 @@ __all__ = [
     "CredentialPage",
     "Credentials",
     "Disks",
+    "DrawingLine",
+    "DrawingPage",
+    "Drawings",
     "Entry",
     "Executor",
     "Exit",

@@ -42,6 +42,7 @@ class Ports:
     schedules: schedule.Schedules
     saved: ports.SavedFlows
     accounts: ports.Accounts
+    drawings: ports.Drawings
     credentials: ports.Credentials
     lasts: bool
     """Whether what was saved outlives the process."""
@@ -67,6 +68,7 @@ async def _open_memory(folder: Path) -> Ports:
         state.schedules,
         state.saved,
         state.accounts,
+        state.drawings,
         state.credentials,
         lasts=False,
         close=_stay_open,
@@ -112,6 +114,7 @@ def _ports(database: Database, reopen: Callable[[], Awaitable[Ports]]) -> Ports:
         database.schedules,
         database.saved,
         database.accounts,
+        database.drawings,
         database.credentials,
         lasts=True,
         close=database.close,
@@ -155,6 +158,10 @@ class Bench:
     @property
     def credentials(self) -> ports.Credentials:
         return self._now.credentials
+
+    @property
+    def drawings(self) -> ports.Drawings:
+        return self._now.drawings
 
     @property
     def secrets(self) -> ports.SecretStore:

@@ -17,6 +17,7 @@ import msgspec
 from pupload import errors, ports
 from pupload.domain import account, artifact, delivery, events, flow, memo, plan, run, saved, schedule, shares
 from pupload.domain.credential import Credential
+from pupload.domain.drawing import model as drawn
 
 SHAPE = 1
 """Of every blob written now."""
@@ -109,6 +110,11 @@ SCHEDULE: Record[schedule.Schedule] = Record(schedule.Schedule)
 USER: Record[account.User] = Record(account.User)
 KEY: Record[account.Key] = Record(account.Key)
 CREDENTIAL: Record[Credential] = Record(Credential)
+DRAWING: Record[drawn.Drawing] = Record(drawn.Drawing)
+PARTS: Record[tuple[tuple[drawn.DrawnNode, ...], tuple[drawn.DrawnEdge, ...]]] = Record(
+    tuple[tuple[drawn.DrawnNode, ...], tuple[drawn.DrawnEdge, ...]]
+)
+"""Of a drawing."""
 
 _EVENTS: Mapping[str, Record[events.Event]] = {name: Record(kind) for name, kind in events.KINDS.items()}
 

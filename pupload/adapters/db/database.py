@@ -15,6 +15,7 @@ from pupload import errors, ports
 from pupload.adapters.db import schemes, session, sqlite, sqlite_home
 from pupload.adapters.db.accounts import Accounts
 from pupload.adapters.db.credentials import Credentials
+from pupload.adapters.db.drawings import Drawings
 from pupload.adapters.db.feed import Feed
 from pupload.adapters.db.hub import Hub
 from pupload.adapters.db.journal import Journal
@@ -83,6 +84,7 @@ class Database:
         self.saved = SavedFlows(home.writer, home.readers, seal)
         self.schedules = Schedules(home.writer, home.readers, seal)
         self.accounts = Accounts(home.writer, home.readers, seal)
+        self.drawings = Drawings(home.writer, home.readers, seal)
         self.credentials = Credentials(home.writer, home.readers, seal)
 
     @classmethod

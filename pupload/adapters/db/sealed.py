@@ -84,6 +84,11 @@ def credential(key: str) -> str:
     return f"credential {key}"
 
 
+def drawing(drawing_id: object) -> str:
+    """What a drawing's blob is for."""
+    return f"drawing {drawing_id}"
+
+
 def account(name: str) -> str:
     """What an account's blob is for."""
     return f"account {name}"

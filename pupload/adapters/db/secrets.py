@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from pupload import errors, ports
 from pupload.adapters.db import codec, sealed, statements
@@ -10,6 +11,7 @@ from pupload.adapters.db.tables import (
     accounts,
     credentials,
     deliveries,
+    drawings,
     plans,
     projects,
     saved_versions,
@@ -29,6 +31,7 @@ _SEALED = (
     (statements.Blobs(deliveries, deliveries.c.id), sealed.delivery),
     (statements.Blobs(accounts, accounts.c.name), sealed.account),
     (statements.Blobs(credentials, credentials.c.key), sealed.credential),
+    (statements.Blobs(drawings, drawings.c.id), sealed.drawing),
 )
 """Every table whose blobs are sealed, and what they are for."""
 
@@ -95,7 +98,7 @@ class Secrets:
         """See `ports.SecretStore.reseal`. What was never sealed is, too."""
         key = self._sealer().renew(new_key=new_key)
         for blobs, about in _SEALED:
-            after: str | None = ""
+            after: Any = blobs.before
             while after is not None:
                 after = await self._writer.do(self._some(blobs, about, after))
         await self._writer.do(self._seal.check_anew)
@@ -106,12 +109,10 @@ class Secrets:
             raise errors.Misconfigured(reason="this database has no key, so it can keep no secrets")
         return self._seal.sealer
 
-    def _some(
-        self, blobs: statements.Blobs, about: Callable[[str], str], after: str
-    ) -> Callable[[Session], str | None]:
+    def _some(self, blobs: statements.Blobs, about: Callable[[Any], str], after: Any) -> Callable[[Session], Any]:
         """Seals some rows behind the key `after` anew. Returns the last one's, None when there are no more."""
 
-        def do(session: Session) -> str | None:
+        def do(session: Session) -> Any:
             rows = session.run(blobs.some, {"after": after, "limit": _AT_ONCE}).fetchall()
             for key, blob in rows:
                 opened = self._seal.open(blob, about(key))

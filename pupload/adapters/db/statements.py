@@ -305,8 +305,10 @@ DELETE_SECRET = delete(secrets).where(secrets.c.id == bindparam("secret")).retur
 class Blobs:
     """The blobs of a table, some at a time, in the order of their key."""
 
-    def __init__(self, table: Table, key: Column[str]) -> None:
+    def __init__(self, table: Table, key: Column[Any]) -> None:
         blob = table.c.blob
+        self.before: Any = 0 if isinstance(key.type, BigInteger) else ""
+        """What every key is behind."""
         self.some = (
             select(key, blob).where(key > bindparam("after")).order_by(key).limit(bindparam("limit")).offset(NOUGHT)
         )

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Self
 
 from pupload import errors, ports
-from pupload.adapters.memory import accounts, artifacts, feed, memos, outbox, overview, retention, saved, schedules
+from pupload.adapters.memory import accounts, artifacts, drawings, feed, memos, outbox, overview, retention, saved, schedules
 from pupload.adapters.memory.books import Book, Me, Shelf, Subscription
 from pupload.adapters.memory.credentials import Credentials
 from pupload.adapters.memory.ownership import Ownership
@@ -37,6 +37,7 @@ class State:
         self.memo = memos.Memos(lambda run_id: run_id in self.shelf.books)
         self.schedules = schedules.Schedules()
         self.accounts = accounts.Accounts()
+        self.drawings = drawings.Drawings()
         self.credentials = Credentials()
         self._be(Me())
 

@@ -42,15 +42,15 @@ def slug_objection(slug: str) -> str:
 def checked(this: Drawing) -> Drawing:
     """The drawing. Raises `errors.Malformed` where its own words are none or too many."""
     if objection := slug_objection(this.slug):
-        raise errors.Malformed(reason=f"slug: {objection}")
+        raise errors.Malformed(reason=f"the slug cannot be so: {objection}")
     if not this.name.strip() or len(this.name) > MOST_NAME:
-        raise errors.Malformed(reason=f"name: it has 1 to {MOST_NAME} letters")
+        raise errors.Malformed(reason=f"a name has 1 to {MOST_NAME} letters")
     if len(this.description) > MOST_WORDS:
-        raise errors.Malformed(reason=f"description: it has {MOST_WORDS} letters at most")
+        raise errors.Malformed(reason=f"a description has {MOST_WORDS} letters at most")
     if len(this.tags) > MOST_TAGS or any(len(tag) > MOST_NAME for tag in this.tags):
-        raise errors.Malformed(reason=f"tags: there are {MOST_TAGS} at most, of {MOST_NAME} letters at most")
+        raise errors.Malformed(reason=f"there are {MOST_TAGS} tags at most, of {MOST_NAME} letters at most")
     if not 0 < this.max_seconds <= MOST_SECONDS:
-        raise errors.Malformed(reason=f"max_execution_seconds: a run may take 1 to {MOST_SECONDS} s")
+        raise errors.Malformed(reason=f"a run may take 1 to {MOST_SECONDS} s")
     for schema in (this.input_schema, this.output_schema):
         if schema is not None and _size(schema) > MOST_CONFIG_BYTES:
             raise errors.Malformed(reason=f"a schema has {MOST_CONFIG_BYTES} bytes at most")
@@ -114,10 +114,10 @@ def _judged(node: DrawnNode) -> DrawnNode:
     """The node as it can be kept. Raises `errors.Malformed`."""
     if not _NODE_ID.fullmatch(node.node_id) or len(node.node_id) > MOST_NODE_ID:
         raise errors.Malformed(
-            reason=f"node_id: it has letters, digits, '_' and '-', {MOST_NODE_ID} of them at most",
+            reason=f"the name of a node has letters, digits, '_' and '-', {MOST_NODE_ID} of them at most",
         )
     if len(node.label) > MOST_NAME:
-        raise errors.Malformed(reason=f"label: it has {MOST_NAME} letters at most")
+        raise errors.Malformed(reason=f"a label has {MOST_NAME} letters at most")
     # A person is asked before what they are asked about goes on: otherwise nobody would be.
     return replace(node, interrupt_before=True) if node.component == _PERSON else node
 
@@ -125,7 +125,7 @@ def _judged(node: DrawnNode) -> DrawnNode:
 def _fitting(this: Drawing, node: DrawnNode) -> Drawing:
     """The drawing. Raises `errors.Malformed` where the node, or all of them, are set to more than is kept."""
     if _size(node.config) > MOST_CONFIG_BYTES:
-        raise errors.Malformed(reason=f"config: it has {MOST_CONFIG_BYTES} bytes at most, written as JSON")
+        raise errors.Malformed(reason=f"a node is set to {MOST_CONFIG_BYTES} bytes at most, written as JSON")
     if sum(_size(each.config) for each in this.nodes if each.config) > MOST_BYTES:
         raise errors.Malformed(reason=f"the nodes of a drawing are set to {MOST_BYTES} bytes at most, written as JSON")
     return this
