@@ -45,8 +45,6 @@ def overdue(edge: EdgePlan, seconds: float) -> str:
 
 
 def _awaited(run: Run, origin: Origin) -> list[str]:
-    if all(edge.origin is not origin for edge in run.plan.edges.values()):
-        return []
     return [edge for edge in deadlines.awaited(run) if run.plan.edges[edge].origin is origin]
 
 

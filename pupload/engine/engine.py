@@ -19,6 +19,7 @@ from pupload.engine.arming import Arming, Budget
 from pupload.engine.attempts import Attempts
 from pupload.engine.callbacks import NOBODY, Callbacks, Operator
 from pupload.engine.collecting import MOST_ITEMS
+from pupload.engine.consequences import Consequences
 from pupload.engine.contents import SCRATCH, Contents
 from pupload.engine.cutting import Cutting
 from pupload.engine.disks import DiskRoom
@@ -268,6 +269,7 @@ class Engine:
         self.ephemeral = Ephemeral(
             driver=self.driver, journal=world.journal, retention=self.retention, clock=world.clock
         )
+        self.consequences = Consequences(runs=world.runs, driver=self.driver, clock=world.clock)
         self._effects = Effects(
             runs=world.runs,
             attempts=self.attempts,
@@ -319,6 +321,7 @@ class Engine:
     async def close(self) -> None:
         """Stops accepting and deciding; containers go on, and the next start takes them up."""
         self._closing = True
+        await self.consequences.close()
         await self.leases.close()
         await self.ephemeral.close()
         await self.sweep.close()
@@ -349,10 +352,12 @@ class Engine:
             self.uploads.watch(run, edge, look=True)  # what came while nobody listened is there already
         self.arming.moved(run)
         self.ephemeral.taken_up(run)
+        self.consequences.taken_up(run)
 
     def _settled(self, run: Run, decision: Decision) -> None:
         if any(not isinstance(event, events.NodeProgressed) for event in decision.events):
             self.arming.moved(run, decision.changed_nodes)
+        self.consequences.moved(run, decision)
 
     def _reserve(self, run: Run, node: NodeRun, over: Collection[str]) -> bool:
         return self.attempts.reservations.reserve(run, node, over)

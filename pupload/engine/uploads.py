@@ -166,6 +166,19 @@ class Uploads:
             self._look_at(watch, FIRST_LOOK_SECONDS)  # it is being put anew at this moment
             return False
 
+    async def refuse(self, run_id: str, edge: str, reason: str) -> None:
+        """
+        The run goes without what it waits for on this edge; whoever owns it is told.
+
+        Nothing happens where it does not wait for that (any more). Raises `errors.DatabaseUnavailable`.
+        """
+        report = events.UploadRefused(edge=edge, reason=reason)
+        if run_id in self._driver.live:
+            await self._driver.report(run_id, report)
+            self.unwatch_run(run_id, [edge])
+        elif self._post is not None and await self._goes_on(run_id):
+            await self._post.deliver(run_id, report)
+
     # ── Noticing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _listen(self, store: ObjectStore) -> None:

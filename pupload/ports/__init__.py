@@ -15,6 +15,8 @@ from pupload.ports.credentials import CredentialPage, Credentials, Fetched, Fetc
 from pupload.ports.drawings import DrawingLine, DrawingPage, Drawings
 from pupload.ports.feed import Feed, News, NewsPage
 from pupload.ports.flows import Catalogue, FlowStore, Project, SavedFlows, SavedPage
+from pupload.ports.following import Following
+from pupload.ports.knowledge import FactPage, Knowledge
 from pupload.ports.memory import Memo
 from pupload.ports.objects import (
     Audience,
@@ -75,6 +77,7 @@ __all__ = [
     "Fetched",
     "Fetcher",
     "FlowStore",
+    "Following",
     "Given",
     "GivesMany",
     "Hands",

@@ -7,6 +7,7 @@ from typing import Literal, Protocol, Self
 
 from pupload.domain import events, run, values
 from pupload.ports.artifacts import ArtifactIndex
+from pupload.ports.following import Following
 from pupload.ports.overview import Overview
 
 
@@ -116,7 +117,7 @@ class Retention(Protocol):
         """
 
 
-class RunStore(Retention, Overview, ArtifactIndex, Protocol):
+class RunStore(Retention, Overview, ArtifactIndex, Following, Protocol):
     """Runs, durably. What was saved is there after a crash; what was not is as if it never happened."""
 
     async def create(self, decision: run.Decision, *, idempotency_key: str | None = None) -> run.Run:

@@ -219,6 +219,8 @@ class Flows:
         memoize: bool = True,
         idempotency_key: str | None = None,
         key_of: str = "",
+        parent: Parent | None = None,
+        followed: bool = False,
     ) -> RunView:
         """
         A new run of the flow, of that version or the latest; or the run of it that was started with this key before.
@@ -226,7 +228,8 @@ class Flows:
         The key is one of those of `key_of`, be it for runs of whatever flow; where that is empty, for runs of this one.
 
         Without a `priority` it has the flow's, less what it is to be `below`. Unless it is to `memoize`, every node
-        does its work, whoever did the same before.
+        does its work, whoever did the same before. It may be on behalf of a `parent`; something may be `followed` up
+        when it is over.
 
         Raises `errors.Conflict` where the flow is not enabled, `errors.UnknownVersion`, and as `Runs.start` does.
         """
@@ -242,6 +245,8 @@ class Flows:
             labels=labels or {},
             memoize=memoize,
             priority=priorities.below(view.content.flow.priority, below) if priority is None else priority,
+            parent=parent,
+            followed=followed,
         )
         key = None if idempotency_key is None else f"{key_of or f'flow {view.flow.id}'} {idempotency_key}"
         return await self._runs.start(order, idempotency_key=key)

@@ -7,12 +7,12 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from pupload import errors
-from pupload.domain import collection, deadlines, mime
+from pupload.domain import awaiting, collection, deadlines, mime
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import EdgePlan, Origin
 from pupload.domain.run import Run
 from pupload.engine.engine import Engine
-from pupload.service.views import ArtifactView, Items, Page, RunView, WaitingUpload
+from pupload.service.views import ArtifactView, AwaitedApproval, AwaitedRun, Items, Page, RunView, WaitingUpload
 
 URL_SECONDS = 3600
 """How long a presigned URL works; a new one is had by asking again."""
@@ -36,6 +36,7 @@ class Presenter:
         self._journal = engine.world.journal
         self._clock = engine.world.clock
         self._slots = engine.admission.slots
+        self._consequences = engine.consequences
 
     async def view(self, run: Run, items: Items | None = None, *, new: bool = False) -> RunView:
         """
@@ -49,16 +50,29 @@ class Presenter:
         edges = run.plan.edges if items is None else _names(items.edge, page)
         # Of many nodes without items those that wrote something are found faster than looked for one by one.
         of_nodes = None if items is None and len(run.nodes) == len(run.plan.nodes) else frozenset(nodes)
+        awaited = deadlines.awaited(run)
+        origins = {run.plan.edges[edge].origin for edge in awaited}
         return RunView(
             run=run,
             nodes=nodes,
             logs={} if new else await self._journal.log_tails(run.id, lines=TAIL, nodes=of_nodes),
-            waiting=[self.waiting(run, edge) for edge in deadlines.awaited(run) if _is_given(run.plan.edges[edge])],
+            waiting=[self.waiting(run, edge) for edge in awaited if _is_given(run.plan.edges[edge])],
             artifacts=await self._artifacts(run, edges),
             warnings=run.plan.warnings,
             position=self._slots.position(run.id),
             page=page,
+            approvals=[_approval(run, edge) for edge in awaiting.approvals(run)] if Origin.APPROVAL in origins else (),
+            children=await self._children(run) if Origin.RUN in origins else (),
         )
+
+    async def _children(self, run: Run) -> list[AwaitedRun]:
+        edges = awaiting.runs(run)
+        started = await self._consequences.children(run.id)
+        deadline = deadlines.of_uploads(run)
+        return [
+            AwaitedRun(edge=edge.name, flow=edge.flow, run=started.get(edge.name, ""), deadline=deadline)
+            for edge in edges
+        ]
 
     def waiting(self, run: Run, edge: str) -> WaitingUpload:
         """The edge, with a URL that takes its object."""
@@ -131,6 +145,11 @@ def _names(whole: str, page: Page | None) -> list[str]:
     return [collection.item(whole, place) for place in range(page.offset, min(page.offset + page.limit, page.total))]
 
 
+def _approval(run: Run, edge: str) -> AwaitedApproval:
+    nodes = [node for node in run.plan.edges[edge].consumers if not run.nodes[node].status.terminal]
+    return AwaitedApproval(edge=edge, nodes=nodes, deadline=deadlines.of_uploads(run))
+
+
 def _is_given(edge: EdgePlan) -> bool:
-    """Whether somebody is to bring the object; a static one is there or not."""
-    return edge.origin is not Origin.STATIC
+    """Whether somebody is to bring the object."""
+    return edge.origin in (Origin.UPLOAD, Origin.WEBHOOK)

@@ -134,6 +134,8 @@ class Runs:
             labels=order.labels,
             priority=order.priority,
             account=order.account,
+            parent=order.parent,
+            followed=order.followed,
         )
         plan = await aside.aside(make_plan, large=_is_large(order))
         return plan if order.memoize else memo.forgetful(plan)

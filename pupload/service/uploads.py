@@ -34,6 +34,9 @@ _OTHERWISE = {
     Origin.UPLOAD: ": it takes an upload, not a webhook's body",
     Origin.WEBHOOK: ": it takes the body of a webhook's POST",
     Origin.STATIC: ": its object lies in the store, or does not",
+    Origin.APPROVAL: ": it takes a yes or no, by POST /api/v1/flow/approve",
+    Origin.RUN: ": it takes the result of another flow's run",
+    Origin.FACTS: ": it takes what is remembered",
 }
 """How the object of a waiting edge comes, for whoever brings it the wrong way."""
 

@@ -30,6 +30,10 @@ class Order:
     """None: the flow's."""
     account: int | None = None
     """Whose run it becomes."""
+    parent: plan.Parent | None = None
+    """On whose behalf the run is."""
+    followed: bool = False
+    """Whether something may follow from what becomes of the run, beside what its flow says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,28 @@ class WaitingUpload:
     deadline: datetime
     """When the run gives up waiting."""
     method: str = "PUT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitedApproval:
+    """An edge on which a person is asked to say yes or no."""
+
+    edge: str
+    nodes: Sequence[str]
+    """Those that wait for it."""
+    deadline: datetime
+    """When the run goes on without."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitedRun:
+    """An edge that waits for the result of another flow's run."""
+
+    edge: str
+    flow: str
+    run: str
+    """Its id; empty where it was not started yet."""
+    deadline: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +140,8 @@ class RunView:
     nodes: Sequence[str]
     """Those to be shown: the flow's own, or those for some items."""
     warnings: Sequence[str] = ()
+    approvals: Sequence[AwaitedApproval] = ()
+    children: Sequence[AwaitedRun] = ()
     position: int | None = None
     """Which of those that wait for a slot it is, from 1; None where it is none, or another server's."""
     page: Page | None = None

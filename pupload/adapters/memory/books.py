@@ -37,6 +37,8 @@ class Book:
     """Whether `tidy_at` was said, be it never."""
     tidy_at: datetime | None = None
     doomed_at: datetime | None = None
+    followed: bool = False
+    """Whether something may follow from it that was not done yet."""
 
     @property
     def unclosed(self) -> bool:

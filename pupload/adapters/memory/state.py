@@ -52,7 +52,7 @@ class State:
         self.ownership = Ownership(self.shelf, me)
 
 
-class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
+class Runs(retention.Retention, overview.Overview, artifacts.Artifacts, following.Following):
     """`ports.RunStore` in memory."""
 
     def __init__(self, shelf: Shelf, me: Me) -> None:
@@ -69,7 +69,11 @@ class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
             raise errors.Broken(reason=f"run {new.id} is there already")
         family = self._adopt(new)
         book = Book(
-            head=_bare(new), nodes=dict(new.nodes.items()), artifacts=dict(new.artifacts.items()), family=family
+            head=_bare(new),
+            nodes=dict(new.nodes.items()),
+            artifacts=dict(new.artifacts.items()),
+            family=family,
+            followed=new.plan.followed,
         )
         if new.plan.ephemeral:
             book.doomed_at, book.planned = new.created_at, True
