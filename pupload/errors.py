@@ -127,6 +127,10 @@ class UnknownSavedFlow(Unknown):
     """Flow {flow} is not saved here"""
 
 
+class UnknownFact(Unknown):
+    """fact {name} does not exist"""
+
+
 class UnknownBatch(Unknown):
     """batch {name} does not exist"""
 

@@ -8,6 +8,7 @@ package does anything.
 
 from pupload.ports.accounts import Accounts, Passwords, UserPage
 from pupload.ports.artifacts import ArtifactIndex, Kept
+from pupload.ports.batches import Batches, BatchPage, TaskPage
 from pupload.ports.callbacks import Outbox, Outlook, Poster
 from pupload.ports.containers import Capacity, ContainerOrder, Executor, Exit, LiveContainer, Report
 from pupload.ports.contents import Content, Inspected, Inspector, TableFile, Tables, TypeTeller
@@ -58,6 +59,11 @@ __all__ = [
     "UserPage",
     "ArtifactIndex",
     "Audience",
+    "BatchPage",
+    "FactPage",
+    "Knowledge",
+    "Batches",
+    "TaskPage",
     "Capacity",
     "Catalogue",
     "Clock",

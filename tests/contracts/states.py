@@ -17,7 +17,7 @@ from pupload.adapters.db.database import Database
 from pupload.adapters.memory.secrets import Secrets
 from pupload.adapters.memory.state import State
 from pupload.adapters.sealing.sealer import FileSealer
-from pupload.domain import artifact, events, flow, plan, run, schedule, tiers
+from pupload.domain import artifact, events, flow, namespace, plan, run, schedule, tiers
 from tests import postgres
 
 NOON = datetime(2026, 3, 3, 12, 0, 0, 123456, tzinfo=UTC)
@@ -40,10 +40,13 @@ class Ports:
     memo: ports.Memo
     feed: ports.Feed
     schedules: schedule.Schedules
+    namespaces: namespace.Namespaces
     saved: ports.SavedFlows
     accounts: ports.Accounts
-    drawings: ports.Drawings
     credentials: ports.Credentials
+    drawings: ports.Drawings
+    batches: ports.Batches
+    knowledge: ports.Knowledge
     lasts: bool
     """Whether what was saved outlives the process."""
     close: Callable[[], Awaitable[None]]
@@ -66,10 +69,13 @@ async def _open_memory(folder: Path) -> Ports:
         state.memo,
         state.feed,
         state.schedules,
+        state.namespaces,
         state.saved,
         state.accounts,
-        state.drawings,
         state.credentials,
+        state.drawings,
+        state.batches,
+        state.knowledge,
         lasts=False,
         close=_stay_open,
         reopen=reopen,
@@ -112,10 +118,13 @@ def _ports(database: Database, reopen: Callable[[], Awaitable[Ports]]) -> Ports:
         database.memo,
         database.feed,
         database.schedules,
+        database.namespaces,
         database.saved,
         database.accounts,
-        database.drawings,
         database.credentials,
+        database.drawings,
+        database.batches,
+        database.knowledge,
         lasts=True,
         close=database.close,
         reopen=reopen,
@@ -160,6 +169,14 @@ class Bench:
         return self._now.credentials
 
     @property
+    def knowledge(self) -> ports.Knowledge:
+        return self._now.knowledge
+
+    @property
+    def batches(self) -> ports.Batches:
+        return self._now.batches
+
+    @property
     def drawings(self) -> ports.Drawings:
         return self._now.drawings
 
@@ -182,6 +199,10 @@ class Bench:
     @property
     def saved(self) -> ports.SavedFlows:
         return self._now.saved
+
+    @property
+    def namespaces(self) -> namespace.Namespaces:
+        return self._now.namespaces
 
     @property
     def schedules(self) -> schedule.Schedules:

@@ -16,8 +16,11 @@ import msgspec
 
 from pupload import errors, ports
 from pupload.domain import account, artifact, delivery, events, flow, memo, plan, run, saved, schedule, shares
+from pupload.domain.batches import Batch, Task
 from pupload.domain.credential import Credential
 from pupload.domain.drawing import model as drawn
+from pupload.domain.knowledge import Fact
+from pupload.domain.namespace import Namespace
 
 SHAPE = 1
 """Of every blob written now."""
@@ -107,8 +110,12 @@ FLOW_CONTENT: Record[saved.Content] = Record(saved.Content)
 DELIVERY: Record[delivery.Delivery] = Record(delivery.Delivery)
 MEMO: Record[memo.Entry] = Record(memo.Entry)
 SCHEDULE: Record[schedule.Schedule] = Record(schedule.Schedule)
+NAMESPACE: Record[Namespace] = Record(Namespace)
 USER: Record[account.User] = Record(account.User)
 KEY: Record[account.Key] = Record(account.Key)
+BATCH: Record[Batch] = Record(Batch)
+TASK: Record[Task] = Record(Task)
+FACT: Record[Fact] = Record(Fact)
 CREDENTIAL: Record[Credential] = Record(Credential)
 DRAWING: Record[drawn.Drawing] = Record(drawn.Drawing)
 PARTS: Record[tuple[tuple[drawn.DrawnNode, ...], tuple[drawn.DrawnEdge, ...]]] = Record(

@@ -14,13 +14,16 @@ import sqlalchemy
 from pupload import errors, ports
 from pupload.adapters.db import schemes, session, sqlite, sqlite_home
 from pupload.adapters.db.accounts import Accounts
+from pupload.adapters.db.batches import Batches
 from pupload.adapters.db.credentials import Credentials
 from pupload.adapters.db.drawings import Drawings
 from pupload.adapters.db.feed import Feed
 from pupload.adapters.db.hub import Hub
 from pupload.adapters.db.journal import Journal
+from pupload.adapters.db.knowledge import Knowledge
 from pupload.adapters.db.me import Me
 from pupload.adapters.db.memos import Memos
+from pupload.adapters.db.namespaces import Namespaces
 from pupload.adapters.db.outbox import Outbox
 from pupload.adapters.db.ownership import Ownership
 from pupload.adapters.db.projects import Projects
@@ -83,9 +86,12 @@ class Database:
         self.memo = Memos(home.writer, home.readers)
         self.saved = SavedFlows(home.writer, home.readers, seal)
         self.schedules = Schedules(home.writer, home.readers, seal)
+        self.namespaces = Namespaces(home.writer, home.readers, seal)
         self.accounts = Accounts(home.writer, home.readers, seal)
-        self.drawings = Drawings(home.writer, home.readers, seal)
         self.credentials = Credentials(home.writer, home.readers, seal)
+        self.drawings = Drawings(home.writer, home.readers, seal)
+        self.batches = Batches(home.writer, home.readers, seal)
+        self.knowledge = Knowledge(home.writer, home.readers, seal)
 
     @classmethod
     async def open(

@@ -79,14 +79,34 @@ def flow_version(version_id: str) -> str:
     return f"version {version_id}"
 
 
+def drawing(drawing_id: object) -> str:
+    """What a drawing's blob is for."""
+    return f"drawing {drawing_id}"
+
+
 def credential(key: str) -> str:
     """What a credential's blob is for."""
     return f"credential {key}"
 
 
-def drawing(drawing_id: object) -> str:
-    """What a drawing's blob is for."""
-    return f"drawing {drawing_id}"
+def batch(batch_id: str) -> str:
+    """What a batch's blob is for."""
+    return f"batch {batch_id}"
+
+
+def task(task_id: str) -> str:
+    """What a task's blob is for."""
+    return f"task {task_id}"
+
+
+def namespace(key: str) -> str:
+    """What a namespace's blob is for."""
+    return f"namespace {key}"
+
+
+def fact(fact_id: str) -> str:
+    """What a known fact's blob is for."""
+    return f"fact {fact_id}"
 
 
 def account(name: str) -> str:

@@ -9,14 +9,18 @@ from pupload.adapters.db import codec, sealed, statements
 from pupload.adapters.db.session import Readers, Session, Writer
 from pupload.adapters.db.tables import (
     accounts,
+    batches,
     credentials,
     deliveries,
     drawings,
+    known_facts,
+    namespaces,
     plans,
     projects,
     saved_versions,
     schedules,
     secrets,
+    tasks,
 )
 
 _AT_ONCE = 200
@@ -26,12 +30,16 @@ _SEALED = (
     (statements.Blobs(plans, plans.c.run_id), sealed.plan),
     (statements.Blobs(projects, projects.c.id), sealed.project),
     (statements.Blobs(schedules, schedules.c.id), sealed.schedule),
+    (statements.Blobs(namespaces, namespaces.c.id), sealed.namespace),
     (statements.Blobs(secrets, secrets.c.id), sealed.secret),
     (statements.Blobs(saved_versions, saved_versions.c.id), sealed.flow_version),
     (statements.Blobs(deliveries, deliveries.c.id), sealed.delivery),
     (statements.Blobs(accounts, accounts.c.name), sealed.account),
     (statements.Blobs(credentials, credentials.c.key), sealed.credential),
     (statements.Blobs(drawings, drawings.c.id), sealed.drawing),
+    (statements.Blobs(batches, batches.c.id), sealed.batch),
+    (statements.Blobs(tasks, tasks.c.id), sealed.task),
+    (statements.Blobs(known_facts, known_facts.c.id), sealed.fact),
 )
 """Every table whose blobs are sealed, and what they are for."""
 

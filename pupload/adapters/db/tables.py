@@ -203,6 +203,19 @@ schedules = Table(
 )
 """When runs of saved flows are to be started; `look_at` is when somebody has to see to one."""
 
+namespaces = Table(
+    "namespaces",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("name", TEXT, nullable=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("namespaces_by_name", "name", "account_id"),
+    Index("namespaces_by_account", "account_id", "name"),
+)
+"""Namespaces that are kept; `account_id` is 0 where they are nobody's."""
+
 memos = Table(
     "memos",
     metadata,
@@ -278,6 +291,37 @@ api_keys = Table(
 )
 """Their keys, by digests."""
 
+sequences = Table(
+    "sequences",
+    metadata,
+    Column("name", TEXT, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+"""The last number that was given to a thing of that name which has no table of its own."""
+
+drawings = Table(
+    "drawings",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("slug", TEXT, nullable=False),
+    Column("public", Integer, nullable=False),
+    Column("is_default", Integer, nullable=False),
+    Column("nodes", Integer, nullable=False),
+    Column("edges", Integer, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Column("head", LargeBinary, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("drawings_by_slug", "slug", "account_id", unique=True, **_where("deleted_at IS NULL")),
+    Index("drawings_of_account", "account_id", "id", **_where("deleted_at IS NULL")),
+)
+"""
+Graphs that are drawn; those of account 0 are nobody's, for a unique index tells no nothing from another.
+
+`nodes` and `edges` are how many there are; they themselves are in the blob, sealed, for there may be secrets in them.
+"""
+
 credentials = Table(
     "credentials",
     metadata,
@@ -292,6 +336,56 @@ credentials = Table(
     sqlite_autoincrement=True,
 )
 """What opens something elsewhere, sealed; those of account 0 are nobody's. A number is never given twice."""
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("account_id", BigInteger),
+    Column("status", TEXT, nullable=False),
+    Column("tags", TEXT, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("batches_of_account", "account_id", "created_at", "id"),
+)
+"""Runs that are planned together; `tags` have each a line of their own."""
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("batch_id", TEXT, ForeignKey("batches.id", ondelete="CASCADE"), nullable=False),
+    Column("account_id", BigInteger),
+    Column("status", TEXT, nullable=False),
+    Column("tags", TEXT, nullable=False),
+    Column("run_id", TEXT),
+    Column("created_at", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("tasks_of_batch", "batch_id", "created_at", "id"),
+    Index("tasks_of_account", "account_id", "created_at", "id"),
+    Index("tasks_of_run", "run_id", **_where("run_id IS NOT NULL")),
+)
+"""Of batches; `run_id` is the run that does one, there or not."""
+
+known_facts = Table(
+    "known_facts",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("place", TEXT, nullable=False),
+    Column("key", TEXT, nullable=False),
+    Column("account_id", BigInteger),
+    Column("run_id", TEXT, ForeignKey("runs.id", ondelete="CASCADE")),
+    Column("scope", TEXT, nullable=False),
+    Column("type", TEXT, nullable=False),
+    Column("access_count", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("known_facts_by_place", "place", "key", unique=True),
+    Index("known_facts_of_account", "account_id", "updated_at", "id"),
+    Index("known_facts_of_run", "run_id", **_where("run_id IS NOT NULL")),
+)
+"""What runs leave behind for later ones; those that one run alone knows go with it."""
 
 deliveries = Table(
     "deliveries",

@@ -16,7 +16,22 @@ from operator import attrgetter
 from typing import Self
 
 from pupload import errors, ports
-from pupload.adapters.memory import accounts, artifacts, drawings, feed, memos, outbox, overview, retention, saved, schedules
+from pupload.adapters.memory import (
+    accounts,
+    artifacts,
+    batches,
+    drawings,
+    feed,
+    following,
+    knowledge,
+    memos,
+    namespaces,
+    outbox,
+    overview,
+    retention,
+    saved,
+    schedules,
+)
 from pupload.adapters.memory.books import Book, Me, Shelf, Subscription
 from pupload.adapters.memory.credentials import Credentials
 from pupload.adapters.memory.ownership import Ownership
@@ -36,9 +51,12 @@ class State:
         self.outbox = outbox.Outbox(lambda run_id: run_id in self.shelf.books)
         self.memo = memos.Memos(lambda run_id: run_id in self.shelf.books)
         self.schedules = schedules.Schedules()
+        self.namespaces = namespaces.Namespaces()
         self.accounts = accounts.Accounts()
-        self.drawings = drawings.Drawings()
         self.credentials = Credentials()
+        self.drawings = drawings.Drawings()
+        self.batches = batches.Batches()
+        self.knowledge = knowledge.Knowledge(lambda run_id: run_id in self.shelf.books)
         self._be(Me())
 
     def as_controller(self, controller_id: str) -> Self:
