@@ -11,6 +11,7 @@ from pupload.api.flow.sourced import Interpreter
 from pupload.domain import sourcefile
 from pupload.domain.sources import Kind, Source
 from pupload.engine.engine import Engine
+from pupload.service import owned
 from pupload.service.flows import Flows
 from pupload.service.sources import Sources
 from pupload.settings import Settings
@@ -44,9 +45,14 @@ def make_sources(engine: Engine, settings: Settings, flows: Flows) -> Sources:
     """The sources that the operator names, not looked at yet. Raises `errors.Misconfigured`."""
     world = engine.world
     scratch = engine.config.attempts_root.parent / "sources"
+    secrets = owned.Secrets(world.secrets)
+
+    async def reveal(name: str) -> str | None:
+        return await secrets.reveal_to_operator(name, world.accounts)
+
     return Sources(
         known=known(settings),
-        readers={Kind.FS: FolderSource(), Kind.GIT: GitSource(scratch=scratch, reveal=world.secrets.reveal)},
+        readers={Kind.FS: FolderSource(), Kind.GIT: GitSource(scratch=scratch, reveal=reveal)},
         meaning=Interpreter,
         flows=flows,
         clock=world.clock,

@@ -62,13 +62,14 @@ class Starter(Protocol):
         params: Mapping[str, str],
         labels: Mapping[str, str],
         priority: int | None,
+        account: int | None,
         idempotency_key: str,
     ) -> str:
         """
-        The id of a new run, or of that which was started with this key before.
+        The id of a new run of this account, or of that which was started with this key before.
 
-        Raises `errors.Refused` where there can be none, such as of a flow that is gone or disabled, and
-        `errors.TryLater` where there can be none for now.
+        Raises `errors.Refused` where there can be none, such as of a flow that is gone or disabled, or for an account
+        that is closed, and `errors.TryLater` where there can be none for now.
         """
 
 
@@ -197,6 +198,7 @@ class Scheduler:
                 params=this.params,
                 labels={"schedule": this.id, "scheduled_at": f"{fire:%Y-%m-%dT%H:%M:%SZ}"},
                 priority=this.priority,
+                account=this.account,
                 idempotency_key=schedule.key_of(this, fire),
             )
         except errors.Refused as error:

@@ -77,8 +77,12 @@ class Lineage:
         return await aside.aside(partial(lineage.around, found.id, whole), large=len(whole.edges) > _MANY)
 
     async def _whole(self) -> Graph:
+        """What all flows together make that are there for the caller; that of everybody's is kept."""
+        if owned.shown() is not None:
+            graphs = [each.ways for each in (await self._outlines.all()).values()]
+            return await aside.aside(partial(lineage.joined, graphs), large=len(graphs) > _FEW)
         async with self._lock:
-            outlines = await self._outlines.all()
+            outlines = await self._outlines.everybodys()
             generation = self._outlines.generation
             if self._joined[0] != generation:
                 graphs = [each.ways for each in outlines.values()]

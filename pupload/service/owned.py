@@ -7,12 +7,14 @@ service; who asks is known (`pupload.service.asking`), so that nobody can forget
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 
 from pupload import errors, ports
 from pupload.domain import credential, ids, saved, schedule
+from pupload.domain.access import Role
 from pupload.domain.run import Run, Status
 from pupload.engine.engine import Engine
 from pupload.service import asking
@@ -263,6 +265,13 @@ class Secrets:
         of = await self._credentials.owned(account) if self._credentials is not None else ()
         return names | credential.names(of)
 
+    async def reveal_to_operator(self, name: str, accounts: ports.Accounts | None) -> str | None:
+        """For what the operator names it in: nobody's, else an administrator's, of several that of the first."""
+        for info in await self._secrets.list():
+            if info.name == name and await _is_operators(info.account, accounts):
+                return await self._secrets.reveal(name, account=info.account)
+        return None
+
     async def reseal(self, *, new_key: bool) -> str:
         """See `ports.SecretStore.reseal`: everybody's."""
         return await self._secrets.reseal(new_key=new_key)
@@ -284,3 +293,12 @@ class Projects:
     async def put(self, project: ports.Project) -> None:
         """Saves it as the caller's own, in place of theirs of the same id."""
         await self._projects.put_project(replace(project, account=mine()))
+
+
+async def _is_operators(account: int | None, accounts: ports.Accounts | None) -> bool:
+    if account is None:
+        return True
+    with suppress(errors.UnknownAccount):
+        owner = None if accounts is None else await accounts.get(account)
+        return owner is not None and owner.active and owner.role is Role.ADMIN
+    return False

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 
 from pupload import errors
 from pupload.domain import schedule
+from pupload.domain.access import Permission
 from pupload.domain.schedule import CatchUp, Overlap, Schedule
 from pupload.engine.engine import Engine
 from pupload.engine.schedules import Scheduler, following
-from pupload.service import owned
+from pupload.service import asking, behalf, owned
 from pupload.service.flows import Flows
 
 MOST_FIRES = 100
@@ -159,11 +160,16 @@ class Schedules:
         params: Mapping[str, str],
         labels: Mapping[str, str],
         priority: int | None,
+        account: int | None,
         idempotency_key: str,
     ) -> str:
-        view = await self._flows.start(
-            flow_id, params=params, labels=labels, priority=priority, idempotency_key=idempotency_key
-        )
+        owner = await behalf.of(account, self._engine.world.accounts)
+        if not owner.may(Permission.FLOWS_RUN):
+            raise errors.Forbidden(reason="the account that it would be done for may not run flows")
+        with asking.asked_by(owner):
+            view = await self._flows.start(
+                flow_id, params=params, labels=labels, priority=priority, idempotency_key=idempotency_key
+            )
         return view.run.id
 
     async def _is_over(self, run_id: str) -> bool:

@@ -21,11 +21,13 @@ from typing import Any
 
 from pupload import errors
 from pupload.domain import saved, sources
+from pupload.domain.access import ANYBODY
 from pupload.domain.sources import Found, Problem, Source, Tree
 from pupload.engine import aside
 from pupload.engine.tasks import Tasks
 from pupload.engine.timers import sleep
 from pupload.ports import Clock, SourceReader
+from pupload.service import asking
 from pupload.service.flows import MAX_PAGE, Draft, Flows
 
 log = logging.getLogger(__name__)
@@ -181,7 +183,8 @@ class Sources:
         if name is not None and name not in self._known:
             raise errors.UnknownSource(name=name[: saved.MOST_SEGMENT])
         asked = self._known.values() if name is None else (self._known[name],)
-        return [await self._sync(source) for source in asked]
+        with asking.asked_by(ANYBODY):  # whoever asks for it, the flows are nobody's
+            return [await self._sync(source) for source in asked]
 
     async def _shut_others(self) -> None:
         """Shuts the flows of sources that are not named any more: nobody would ever look after them."""
@@ -392,6 +395,7 @@ class _Work:
             description=found.description,
             tags=found.tags,
             enabled=found.enabled,
+            public=True,
             label=found.label,
             message=self._tree.message[:_MOST_MESSAGE],
             origin=origin,
