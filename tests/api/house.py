@@ -103,19 +103,22 @@ class House:
     """The targets of PUTs that were taken."""
 
     callers: Callers = field(init=False)
-    """Accounts, where a test has some: see `accounts`."""
+    tokens: dict[str, str] = field(default_factory=dict)
+    """What opens each account that the test was given; its password is `NAME's password`."""
 
-    async def accounts(self, roles: Mapping[str, str]) -> dict[str, str]:
-        """Sets pupload up with accounts of these names and roles, an administrator first; a token of each."""
+    async def let_in(self, roles: Mapping[str, str]) -> None:
+        """Makes accounts of these names and roles, an administrator first: from then on everybody is asked."""
         (first, role), *others = roles.items()
         assert role == Role.ADMIN, "the first one is an administrator"
-        tokens = {first: await self.callers.set_up(first, f"{first}'s password")}
-        by = await self.callers.identify(tokens[first])
+        self.tokens = {first: await self.callers.set_up(first, f"{first}'s password")}
+        by = await self.callers.identify(self.tokens[first])
         for name, role in others:
             await self.callers.create(name, f"{name}'s password", role=Role(role), by=by)
-            login = await self.callers.log_in(name, f"{name}'s password", address="127.0.0.1")
-            tokens[name] = login.token
-        return tokens
+            self.tokens[name] = (await self.callers.log_in(name, f"{name}'s password", address="127.0.0.1")).token
+
+    def shown(self, name: str) -> dict[str, str]:
+        """The header by which this account asks; none for nobody."""
+        return {"Authorization": f"Bearer {self.tokens[name]}"} if name else {}
 
     def client(self) -> Client:
         """A client that does not wait long."""
@@ -131,9 +134,18 @@ class House:
 
 @asynccontextmanager
 async def a_house(
-    root: Path, *, sources: Sequence[Source] = (), memoize: bool = False, **app: Any
+    root: Path,
+    *,
+    sources: Sequence[Source] = (),
+    memoize: bool = False,
+    accounts: Mapping[str, str] | None = None,
+    **app: Any,
 ) -> AsyncIterator[House]:
-    """The server, listening, with sources that are looked at when somebody asks; `app` goes to `make_app`."""
+    """
+    The server, listening, with sources that are looked at when somebody asks; `app` goes to `make_app`.
+
+    With `accounts`, roles by names, see `House.let_in`; without, whoever asks may do everything.
+    """
     async with a_bench(root, memoize=memoize) as bench:
         bench.image(IMAGE, copies("image", "resized"))
         flows = Flows(engine=bench.engine, runs=bench.runs)
@@ -174,11 +186,13 @@ async def a_house(
         settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}
         house = House(bench, "", ClientSession())
         house.callers = callers
+        if accounts:
+            await house.let_in(accounts)
         passing = asyncio.ensure_future(_time_passes(bench))
         made = make_app(services, **settings)
         house.closing = made[SERVER].closing
         server, store = TestServer(made), TestServer(_store(house))
-        await server.start_server(auto_decompress=False)  # as app.make_runner does
+        await server.start_server(auto_decompress=False, access_log=None)  # as app.make_runner does
         schedules.start()
         async with house.http, server, store:
             _lead_to(bench, f"http://{store.host}:{store.port}")
