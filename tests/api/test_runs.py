@@ -357,14 +357,13 @@ async def test_all_surfaces_tell_the_same_of_the_same_runs(tmp_path: Path) -> No
 
 
 async def test_who_may_not_purge_is_told_so(tmp_path: Path) -> None:
-    async with a_house(tmp_path) as house:
-        tokens = await house.accounts({"root": "admin", "ed": "editor"})
+    async with a_house(tmp_path, accounts={"root": "admin", "ed": "editor"}) as house:
         for name, answer in (
             ("ed", (403, {"error": "insufficient permissions"})),
             ("root", (200, {"deleted": 0, "days": 30})),
         ):
-            headers = {"Authorization": f"Bearer {tokens[name]}"}
-            assert await house.call("POST", "/api/system/purge", json={"days": 30}, headers=headers) == answer
+            asked = await house.call("POST", "/api/system/purge", json={"days": 30}, headers=house.shown(name))
+            assert asked == answer
 
 
 async def test_a_bug_and_an_outage_have_this_surfaces_shape(tmp_path: Path) -> None:

@@ -5,8 +5,13 @@ A conversation is a YAML file with `about`, maybe `server` (arguments of `make_a
 the store in memory) and `sources` (folders of flows: the texts of their files by path; where it names none there is
 no such folder), and `steps`. A step asks (`ask: GET /path`, with `headers`, and `json` or `body`) and says what comes
 back: `status`, `answers` (headers), `shape` (of JSON), `text` (all of it) or `has` (parts of the text). `keep`
-remembers values of the answer by JSON pointer; `{name}` stands for one afterwards. Before it is asked, `files` of
-sources are written, or removed where their text is null, and `days` go by.
+remembers values of the answer by JSON pointer; `{name}` stands for one afterwards.
+
+Where the server has accounts (`server: {accounts: {root: admin, ed: editor}}`, an administrator first), everybody is
+asked for a token: `as: ed` in a step shows that account's, and at the head of the conversation for every step that says
+nothing else (`as: ""`: nobody's). `{ed_token}` stands for it anywhere; the password is `ed's password`.
+
+Before a step is asked, `files` of sources are written, or removed where their text is null, and `days` go by.
 
 A shape is JSON itself, and names are all that there are, unless `...` is among them. `<text>`, `<number>`, `<time>`,
 `<url>`, `<run>`, `<hash>` and `<any>` stand for any value of that kind; a text with `{name}` in it is filled in first.
@@ -31,7 +36,7 @@ KINDS = {
 }
 OTHERS = "..."
 
-_WORDS = {"ask", "headers", "json", "body", "status", "answers", "shape", "text", "has", "keep", "files", "days"}
+_WORDS = {"ask", "headers", "json", "body", "status", "answers", "shape", "text", "has", "keep", "files", "days", "as"}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -63,14 +68,15 @@ def write(root: Path, files: Mapping[str, Mapping[str, str | None]]) -> None:
 
 async def replay(house: House, conversation: Mapping[str, Any], root: Path) -> None:
     """Asks step after step; sources are in `root`. Raises `AssertionError` at the first answer that is another."""
-    kept: dict[str, str] = {}
+    kept = {f"{name}_token": token for name, token in house.tokens.items()}
     for number, step in enumerate(conversation["steps"], start=1):
         write(root, step.get("files", {}))
         if "days" in step:
             house.bench.clock.advance(step["days"] * 86400)
         method, _, target = fill(step["ask"], kept).partition(" ")
         url = target if target.startswith("http") else house.url + target
-        more: dict[str, Any] = {"headers": fill(step.get("headers", {}), kept)}
+        shown = house.shown(step.get("as", conversation.get("as", "")))
+        more: dict[str, Any] = {"headers": {**shown, **fill(step.get("headers", {}), kept)}}
         if "json" in step:
             more["json"] = fill(step["json"], kept)
         if "body" in step:
