@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         (), description="Origins whose pages may call the API from a browser; none by default. A JSON list."
     )
     surfaces: tuple[str, ...] = Field(
-        ("runs", "flwd", "pipelit"),
+        ("runs", "flwd", "studio", "pipelit"),
         description="The documented APIs that are served beside the native one, at their own paths. A JSON list; `[]`: "
         "the native one alone.",
     )

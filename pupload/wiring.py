@@ -63,7 +63,10 @@ from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.health import Health
+from pupload.service.inputs import Inputs
+from pupload.service.launching import Launches
 from pupload.service.lineage import Lineage
+from pupload.service.namespaces import Namespaces
 from pupload.service.nodes import Nodes
 from pupload.service.outlines import Outlines
 from pupload.service.overview import Overview
@@ -210,6 +213,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             flows=state.flows,
             saved=state.saved,
             schedules=state.schedules,
+            namespaces=state.namespaces,
             calendar=CronCalendar(),
             secrets=secrets,
             credentials=state.credentials,
@@ -260,21 +264,18 @@ def make_services(
     runs = Runs(engine=engine, catalogue=catalogue, presenter=presenter, terms=terms)
     flows = Flows(engine=engine, runs=runs)
     outlines = Outlines(engine, catalogue)
+    schedules = Schedules(engine=engine, flows=flows)
+    uploads = _uploads(engine, runs, presenter)
+    inputs = Inputs(engine=engine, runs=runs, uploads=uploads)
     return Services(
         callers=Callers(
             accounts=engine.world.accounts, passwords=passwords, clock=engine.world.clock, ids=engine.world.ids
         ),
         runs=runs,
-        uploads=Uploads(
-            engine=engine,
-            runs=runs,
-            presenter=presenter,
-            max_bytes=engine.config.max_upload_bytes,
-            spool=Spool(_incoming(engine.config.attempts_root.parent), tokens=engine.world.ids.token),
-        ),
+        uploads=uploads,
         callbacks=Callbacks(engine=engine, runs=runs),
         flows=flows,
-        schedules=Schedules(engine=engine, flows=flows),
+        schedules=schedules,
         backfill=Backfill(flows=flows, ids=engine.world.ids, most_dates=settings.max_backfill_dates),
         feed=Feed(engine.world.feed, runs),
         projects=Projects(flows=engine.world.flows, runs=runs),
@@ -301,6 +302,19 @@ def make_services(
         queue=Queue(engine=engine, runs=runs),
         artifacts=Artifacts(engine=engine, runs=runs),
         results=Results(engine=engine, runs=runs),
+        inputs=inputs,
+        launches=Launches(runs=runs, flows=flows, inputs=inputs, uploads=uploads, catalogue=catalogue),
+        namespaces=Namespaces(engine=engine, flows=flows, schedules=schedules),
+    )
+
+
+def _uploads(engine: Engine, runs: Runs, presenter: Presenter) -> Uploads:
+    return Uploads(
+        engine=engine,
+        runs=runs,
+        presenter=presenter,
+        max_bytes=engine.config.max_upload_bytes,
+        spool=Spool(_incoming(engine.config.attempts_root.parent), tokens=engine.world.ids.token),
     )
 
 

@@ -223,6 +223,7 @@ async def a_bench(
         flows=kept.flows,
         saved=kept.saved,
         schedules=kept.schedules,
+        namespaces=kept.namespaces,
         calendar=CronCalendar(),
         secrets=Revealing(secrets.Secrets(), kept.credentials),
         credentials=kept.credentials,

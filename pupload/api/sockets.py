@@ -7,7 +7,7 @@ passed over, unless the surface listens.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +23,9 @@ PING_SECONDS = 30.0
 
 MOST_BYTES = 4096
 """Of a message from a client that is passed over."""
+
+MOST_WAITING = 16
+"""Messages of a client that is answered one after the other."""
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +54,41 @@ async def tell(
     """
     first = await anext(groups)
     await answer.prepare(request)
-    telling = asyncio.ensure_future(_tell(answer, first, groups, messages))
+    return await _held(request, answer, _tell(answer, first, groups, messages), hear)
+
+
+async def converse(
+    request: web.Request, answer: web.WebSocketResponse, reply: Callable[[WSMessage], Awaitable[None]]
+) -> web.WebSocketResponse:
+    """
+    Replies to what the client says, to one message after the other, until either side ends.
+
+    `MOST_WAITING` messages may wait for their turn; a client that says more is closed.
+    """
+    await answer.prepare(request)
+    waiting: asyncio.Queue[WSMessage] = asyncio.Queue(MOST_WAITING)
+
+    async def hear(said: WSMessage) -> None:
+        try:
+            waiting.put_nowait(said)
+        except asyncio.QueueFull:
+            raise errors.TryLater(reason=f"{MOST_WAITING} requests wait already for their turn") from None
+
+    async def replying() -> None:
+        while True:
+            await reply(await waiting.get())
+
+    return await _held(request, answer, replying(), hear)
+
+
+async def _held(
+    request: web.Request,
+    answer: web.WebSocketResponse,
+    talk: Coroutine[Any, Any, None],
+    hear: Callable[[WSMessage], Awaitable[None]] | None,
+) -> web.WebSocketResponse:
+    """The socket, open for as long as both sides want, and may; closed with the reason then."""
+    telling = asyncio.ensure_future(talk)
     listening = asyncio.ensure_future(_listen(answer, hear))
     closing = asyncio.ensure_future(request.app[SERVER].closing.wait())
     void = asyncio.ensure_future(access.until_void(request))
@@ -105,7 +142,7 @@ def _why(
     if broken is None:
         return WSCloseCode.OK, ""
     error = broken.exception()
-    if isinstance(error, errors.FellBehind | errors.CursorExpired):
+    if isinstance(error, errors.TryLater | errors.CursorExpired):
         return WSCloseCode.TRY_AGAIN_LATER, error.message
     if isinstance(error, ConnectionError | TimeoutError):
         return 0, ""

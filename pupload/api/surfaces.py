@@ -7,11 +7,12 @@ from pupload.api.flow import routes as flow
 from pupload.api.flwd import routes as flwd
 from pupload.api.pipelit import routes as pipelit
 from pupload.api.runs import routes as runs
+from pupload.api.studio import routes as studio
 from pupload.api.web import Surface
 
 NATIVE = flow.SURFACE
 
-OTHERS: tuple[Surface, ...] = (runs.SURFACE, flwd.SURFACE, pipelit.SURFACE)
+OTHERS: tuple[Surface, ...] = (runs.SURFACE, flwd.SURFACE, studio.SURFACE, pipelit.SURFACE)
 
 
 def chosen(names: Sequence[str]) -> tuple[Surface, ...]:

@@ -25,7 +25,10 @@ from pupload.service import (
     feed,
     flows,
     health,
+    inputs,
+    launching,
     lineage,
+    namespaces,
     nodes,
     overview,
     projects,
@@ -76,6 +79,9 @@ class Services:
     dry_runs: dry_runs.DryRuns
     overview: overview.Overview
     lineage: lineage.Lineage
+    inputs: inputs.Inputs
+    launches: launching.Launches
+    namespaces: namespaces.Namespaces
     queue: queue.Queue
     artifacts: artifacts.Artifacts
     results: results.Results

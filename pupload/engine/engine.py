@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pupload.domain import commands, deadlines, events, facts
+from pupload.domain.namespace import Namespaces
 from pupload.domain.run import Decision, NodeRun, Run
 from pupload.domain.schedule import Calendar, Schedules
 from pupload.engine.admission import Admission, Room
@@ -103,6 +104,8 @@ class World:
     """None: no file is shown as a table."""
     accounts: Accounts | None = None
     """None: nobody can have one."""
+    namespaces: Namespaces | None = None
+    """None: none is kept, which are there by their flows alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 from pupload import errors
 from pupload.domain import arguments, saved
 from pupload.domain import priority as priorities
-from pupload.domain.plan import Provenance
+from pupload.domain.plan import Parent, Provenance
 from pupload.engine.engine import Engine
 from pupload.ports import SavedPage
 from pupload.service import owned
@@ -180,6 +180,26 @@ class Flows:
         if found.enabled == enabled:
             return found
         changed = replace(found, enabled=enabled, revision=found.revision + 1, updated_at=self._clock.now())
+        await self._flows.put(changed)
+        return changed
+
+    async def move(self, flow: str, to: str) -> saved.SavedFlow:
+        """
+        The flow under the name `to`, a full one; whatever names it by its id goes on.
+
+        Raises `errors.Malformed` for a name that none can have, `errors.NameTaken`, and `errors.Conflict` where the
+        flow is another source's.
+        """
+        found = await self.find(flow)
+        self._flows.check_change(found)
+        _check_source(found, saved.API)
+        there = await self._before(to, found.account)
+        if there is not None and there.id != found.id:
+            raise errors.NameTaken(flow=to)
+        namespace, name = saved.split(to)
+        changed = replace(
+            found, namespace=namespace, name=name, revision=found.revision + 1, updated_at=self._clock.now()
+        )
         await self._flows.put(changed)
         return changed
 

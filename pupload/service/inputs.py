@@ -7,6 +7,7 @@ content are judged, and it is sealed.
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pupload import errors
@@ -44,7 +45,7 @@ class Inputs:
         nothing is put then.
         """
         run = await self._runs.find(run_id)
-        written = {edge: write(each, edge) for edge, each in shared_out(value, awaited(run)).items()}
+        written = check(value, awaited(run))
         await self._engine.staging.prepare(run)
 
         async def put(edge: str) -> None:
@@ -55,6 +56,25 @@ class Inputs:
 
         await each_of(list(written), put, at_once=_AT_ONCE)
         return await self._runs.status(run.id)
+
+    async def give_file(self, run_id: str, edge: str, path: Path, *, content_type: str) -> None:
+        """Puts the file on the edge that waits for an upload. Raises `errors.UnknownRun`, `errors.NotAwaited`."""
+        run = await self._runs.find(run_id)
+        if edge not in awaited(run):
+            raise errors.NotAwaited(edge=edge[:128], run=run.id, hint="")
+        await self._engine.staging.prepare(run)
+        plan = run.plan.edges[edge]
+        await self._engine.staging.store(run, plan.store).put_file(plan.upload_key, path, content_type=content_type)
+        await self._uploads.complete(run.id, edge)
+
+
+def check(value: Any, edges: Sequence[str]) -> Mapping[str, tuple[bytes, str]]:
+    """
+    What is put on each of the edges, and its type.
+
+    Raises `errors.Malformed` where that cannot be told, or written, and `errors.TooLarge`.
+    """
+    return {edge: write(each, edge) for edge, each in shared_out(value, edges).items()}
 
 
 def awaited(run: Run) -> Sequence[str]:

@@ -53,6 +53,9 @@ class Reference:
     size: int
     """Bytes."""
     sha256: str
+    store: str = ""
+    key: str = ""
+    """In the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,8 @@ class Results:
             content_type=found.content_type,
             size=found.size,
             sha256=found.sha256,
+            store=found.store,
+            key=found.key,
         )
         return Result(kind=Kind.REFERENCE, value=reference, edge=found.edge)
 

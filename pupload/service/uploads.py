@@ -2,10 +2,11 @@
 
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 
 from pupload import errors
 from pupload.domain import access, deadlines, secret, signing
@@ -172,6 +173,13 @@ class Uploads:
         await self._engine.uploads.arrived(run.id, edge)
         await self._remove_what_came_too_late(run.id, edge, store, plan.upload_key)
         return await self._runs.status(run.id)
+
+    def taken(
+        self, body: AsyncIterator[bytes], *, what: str, size: int | None = None
+    ) -> AbstractAsyncContextManager[Path]:
+        """The file that holds the body while it is needed, of at most what an upload may have; see `Spool.taken`."""
+        self._engine.disks.check()
+        return self._spool.taken(body, what=what, size=size, limit=min(MAX_WEBHOOK_BYTES, self._max_bytes))
 
     async def _remove_what_came_too_late(self, run_id: str, edge: str, store: ObjectStore, key: str) -> None:
         """Whoever waited for it may have ended, and tidied up, while it was being put."""

@@ -39,7 +39,10 @@ from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.health import Health
+from pupload.service.inputs import Inputs
+from pupload.service.launching import Launches
 from pupload.service.lineage import Lineage
+from pupload.service.namespaces import Namespaces
 from pupload.service.nodes import Nodes
 from pupload.service.outlines import Outlines
 from pupload.service.overview import Overview
@@ -151,6 +154,7 @@ async def a_house(
         flows = Flows(engine=bench.engine, runs=bench.runs)
         schedules = Schedules(engine=bench.engine, flows=flows)
         outlines = Outlines(bench.engine, OneNode())
+        inputs = Inputs(engine=bench.engine, runs=bench.runs, uploads=bench.uploads)
         passwords = Argon2(profiles.CHEAPEST)
         assert bench.world.accounts is not None
         callers = Callers(accounts=bench.world.accounts, passwords=passwords, clock=bench.clock, ids=bench.world.ids)
@@ -178,6 +182,9 @@ async def a_house(
             ),
             dry_runs=DryRuns(engine=bench.engine, runs=bench.runs, flows=flows, scratch=root / "tables", seconds=1e6),
             overview=Overview(engine=bench.engine, outlines=outlines),
+            inputs=inputs,
+            launches=Launches(runs=bench.runs, flows=flows, inputs=inputs, uploads=bench.uploads, catalogue=OneNode()),
+            namespaces=Namespaces(engine=bench.engine, flows=flows, schedules=schedules),
             lineage=Lineage(engine=bench.engine, runs=bench.runs, flows=flows, outlines=outlines),
             queue=Queue(engine=bench.engine, runs=bench.runs),
             artifacts=Artifacts(engine=bench.engine, runs=bench.runs),

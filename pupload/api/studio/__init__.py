@@ -1,0 +1,1 @@
+"""The Studio surface: projects, their runs and their runtime, as Studio's project API describes them."""
