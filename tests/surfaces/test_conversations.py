@@ -55,7 +55,7 @@ def _asked(surface: Surface) -> list[tuple[str, str, int]]:
 
 def _pattern(route: Route) -> re.Pattern[str]:
     step = "[^?]+" if route.deep else "[^/]+"
-    return re.compile(re.sub(r"\\\{\w+\\\}", step, re.escape(route.path)) + r"(\?.*)?")
+    return re.compile(re.sub(r"\\\{\w+\\\}", step, re.escape(route.path)) + r"/?(\?.*)?")
 
 
 @pytest.mark.parametrize(

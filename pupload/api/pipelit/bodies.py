@@ -15,6 +15,12 @@ MOST = 1000
 
 _DEFAULT = 50
 
+PAGE = (
+    shared.Parameter(name="limit", type="integer", about="So many at most: 50 when not given, never more than 1000."),
+    shared.Parameter(name="offset", type="integer", about="How many to pass over."),
+)
+"""What every list takes."""
+
 
 class Body(BaseModel):
     """What every body is: keys that are not known are passed over."""

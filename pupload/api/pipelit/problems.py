@@ -14,6 +14,8 @@ MOST_ERRORS = 100
 _WORDS: Mapping[type[errors.PuploadError], str] = {
     errors.UnknownRun: "Execution not found.",
     errors.UnknownSavedFlow: "Workflow not found.",
+    errors.UnknownCredential: "Credential not found.",
+    errors.UnknownLLM: "LLM credential not found.",
     errors.UnknownSchedule: "Scheduled job not found.",
     errors.AlreadySetUp: "Setup already completed.",
 }
