@@ -126,7 +126,10 @@ class Artifacts:
         for run_id, edge in await self._index.edges(*ids.runs_of_artifact(canonical)):
             if ids.artifact_id(run_id, edge) != canonical:
                 continue
-            run = await self._runs.find(run_id)
+            try:
+                run = await self._runs.find(run_id)
+            except errors.UnknownRun:
+                break  # somebody else's, or purged meanwhile
             if edge in run.gone:
                 reason = f"its object was deleted at {run.gone[edge]:%Y-%m-%dT%H:%M:%SZ}"
                 raise errors.ArtifactGone(name=canonical, reason=reason)
