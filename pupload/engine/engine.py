@@ -62,6 +62,7 @@ from pupload.ports import (
     SecretStore,
     Stores,
     Tables,
+    Threads,
     TypeTeller,
 )
 
@@ -104,6 +105,10 @@ class World:
     """None: no file is shown as a table."""
     accounts: Accounts | None = None
     """None: nobody can have one."""
+    threads: Threads | None = None
+    """None: nothing that is said to flows is kept."""
+    drawings: Drawings | None = None
+    """None: nobody can draw."""
     namespaces: Namespaces | None = None
     """None: none is kept, which are there by their flows alone."""
 

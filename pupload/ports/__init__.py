@@ -51,6 +51,7 @@ from pupload.ports.runs import (
 )
 from pupload.ports.secrets import Sealer, SecretInfo, SecretStore
 from pupload.ports.sources import SourceReader
+from pupload.ports.threads import Said, ThreadPage, Threads
 from pupload.ports.time import Clock, Hands, Ids, Pulse
 
 __all__ = [
@@ -119,6 +120,7 @@ __all__ = [
     "RunPage",
     "RunStore",
     "RunSummary",
+    "Said",
     "SavedFlows",
     "SavedPage",
     "Sealed",
@@ -133,6 +135,8 @@ __all__ = [
     "TableFile",
     "Tables",
     "TakesMany",
+    "ThreadPage",
+    "Threads",
     "TypeTeller",
     "Wanted",
 ]

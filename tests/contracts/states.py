@@ -47,6 +47,7 @@ class Ports:
     drawings: ports.Drawings
     batches: ports.Batches
     knowledge: ports.Knowledge
+    threads: ports.Threads
     lasts: bool
     """Whether what was saved outlives the process."""
     close: Callable[[], Awaitable[None]]
@@ -76,6 +77,7 @@ async def _open_memory(folder: Path) -> Ports:
         state.drawings,
         state.batches,
         state.knowledge,
+        state.threads,
         lasts=False,
         close=_stay_open,
         reopen=reopen,
@@ -125,6 +127,7 @@ def _ports(database: Database, reopen: Callable[[], Awaitable[Ports]]) -> Ports:
         database.drawings,
         database.batches,
         database.knowledge,
+        database.threads,
         lasts=True,
         close=database.close,
         reopen=reopen,
@@ -167,6 +170,10 @@ class Bench:
     @property
     def credentials(self) -> ports.Credentials:
         return self._now.credentials
+
+    @property
+    def threads(self) -> ports.Threads:
+        return self._now.threads
 
     @property
     def knowledge(self) -> ports.Knowledge:

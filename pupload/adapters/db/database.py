@@ -32,6 +32,7 @@ from pupload.adapters.db.saved import SavedFlows
 from pupload.adapters.db.schedules import Schedules
 from pupload.adapters.db.sealed import Seal
 from pupload.adapters.db.secrets import Secrets
+from pupload.adapters.db.threads import Threads
 
 PATIENCE_SECONDS = 10.0
 """How long reads and writes wait for a database server that has gone away."""
@@ -92,6 +93,7 @@ class Database:
         self.drawings = Drawings(home.writer, home.readers, seal)
         self.batches = Batches(home.writer, home.readers, seal)
         self.knowledge = Knowledge(home.writer, home.readers, seal)
+        self.threads = Threads(home.writer, home.readers, seal)
 
     @classmethod
     async def open(

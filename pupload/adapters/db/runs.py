@@ -12,13 +12,24 @@ from operator import attrgetter
 from typing import Any
 
 from pupload import errors, ports
-from pupload.adapters.db import artifacts, codec, overview, plans, reading, retention, saves, sealed, statements
+from pupload.adapters.db import (
+    artifacts,
+    codec,
+    following,
+    overview,
+    plans,
+    reading,
+    retention,
+    saves,
+    sealed,
+    statements,
+)
 from pupload.adapters.db.me import Me
 from pupload.adapters.db.session import Readers, Session, Writer
 from pupload.domain import events, run, values
 
 
-class Runs(retention.Retention, overview.Overview, artifacts.Artifacts):
+class Runs(retention.Retention, overview.Overview, artifacts.Artifacts, following.Following):
     """`ports.RunStore` in a database."""
 
     def __init__(self, writer: Writer, readers: Readers, me: Me, seal: sealed.Seal = sealed.OPEN) -> None:
@@ -152,6 +163,7 @@ def _create(session: Session, seal: sealed.Seal, decision: run.Decision, key: st
     if not inserted:
         return _earlier(session, seal, new.id, key)
     retention.adopt(session, new)
+    following.begin(session, new)
     if new.plan.ephemeral:
         session.run(statements.HIDE_RUN, {"run": new.id})
     plan = seal.close(plans.PLAN.encode(new.plan), sealed.plan(new.id))

@@ -109,6 +109,11 @@ def fact(fact_id: str) -> str:
     return f"fact {fact_id}"
 
 
+def message(key: str) -> str:
+    """What the blob of something said is for."""
+    return f"message {key}"
+
+
 def account(name: str) -> str:
     """What an account's blob is for."""
     return f"account {name}"

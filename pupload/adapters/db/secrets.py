@@ -14,6 +14,7 @@ from pupload.adapters.db.tables import (
     deliveries,
     drawings,
     known_facts,
+    messages,
     namespaces,
     plans,
     projects,
@@ -40,6 +41,7 @@ _SEALED = (
     (statements.Blobs(batches, batches.c.id), sealed.batch),
     (statements.Blobs(tasks, tasks.c.id), sealed.task),
     (statements.Blobs(known_facts, known_facts.c.id), sealed.fact),
+    (statements.Blobs(messages, messages.c.key), sealed.message),
 )
 """Every table whose blobs are sealed, and what they are for."""
 

@@ -47,7 +47,7 @@ from pupload.adapters.db.tables import (
     secrets,
 )
 
-_LATER = {"closed_at", "tidy_at", "doomed_at", "gone_at", "family"}
+_LATER = {"closed_at", "tidy_at", "doomed_at", "gone_at", "family", "followed", "parent_id", "parent_edge"}
 """Columns that are empty at first."""
 
 

@@ -59,6 +59,9 @@ runs = Table(
     Column("family", TEXT),
     Column("flow_id", TEXT),
     Column("account_id", BigInteger),
+    Column("followed", Integer),
+    Column("parent_id", TEXT),
+    Column("parent_edge", TEXT),
     Index("runs_unclosed", "owner", "created_at", **_where("closed_at IS NULL")),
     Index("runs_to_tidy", "tidy_at"),
     Index("runs_untidied", "finished_at", **_where("tidy_at IS NULL AND finished_at IS NOT NULL")),
@@ -78,6 +81,8 @@ runs = Table(
         *("runs_ended_by_account", "account_id", "started_at", "status", "flow_id", "finished_at", "doomed_at"),
         **_where("account_id IS NOT NULL AND finished_at IS NOT NULL AND doomed_at IS NULL"),
     ),
+    Index("runs_unsettled", "id", **_where("followed IS NOT NULL AND finished_at IS NOT NULL")),
+    Index("runs_by_parent", "parent_id", "id", **_where("parent_id IS NOT NULL")),
 )
 """
 One row per run. `last_seq` counts its journal: it grows in the statement that moves the version.
@@ -85,7 +90,8 @@ One row per run. `last_seq` counts its journal: it grows in the statement that m
 `owner` and `fence` say which controller may write (`ports.Ownership`); `closed_at` when the run, being over, had given
 up all it held. `tidy_at` is when something of it is to be deleted next, `doomed_at` since when all of it is. `family`
 is the first of the runs that it goes back to by being resumed, `flow_id` the saved flow that it is of, `account_id`
-whose it is. The indexes of accounts hold no run that is nobody's.
+whose it is. The indexes of accounts hold no run that is nobody's. `followed` is 1 while something may follow from it
+that was not done yet; `parent_id` is the run on whose behalf it is, `parent_edge` where that awaits its result.
 """
 
 plans = Table(
@@ -418,3 +424,21 @@ Which part of which journal (`kind` 0) or log (1) came when: the `count` entries
 `txid` is the transaction that wrote it (0 where there is one writer): see `pupload.adapters.db.feed`. A row outlives
 its run, and then tells nothing: a run is removed without looking for its rows here.
 """
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("key", TEXT, nullable=False, unique=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("flow", TEXT, nullable=False),
+    Column("run_id", TEXT, nullable=False),
+    Column("role", TEXT, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("messages_of_run", "run_id", "id"),
+    Index("messages_of_thread", "account_id", "flow", "at", "id"),
+    sqlite_autoincrement=True,
+)
+"""What was said in threads, sealed; `account_id` is 0 where it is nobody's. The key is the run and who said it."""

@@ -31,6 +31,7 @@ from pupload.adapters.memory import (
     retention,
     saved,
     schedules,
+    threads,
 )
 from pupload.adapters.memory.books import Book, Me, Shelf, Subscription
 from pupload.adapters.memory.credentials import Credentials
@@ -57,6 +58,7 @@ class State:
         self.drawings = drawings.Drawings()
         self.batches = batches.Batches()
         self.knowledge = knowledge.Knowledge(lambda run_id: run_id in self.shelf.books)
+        self.threads = threads.Threads()
         self._be(Me())
 
     def as_controller(self, controller_id: str) -> Self:
