@@ -31,8 +31,9 @@ class Settings(BaseSettings):
 
     host: str = Field(
         "127.0.0.1",
-        description="The address to listen on. Anything but loopback needs `insecure`, because anybody who reaches the "
-        "server may run containers on its machine.",
+        description="The address to listen on. Anything but loopback needs an account first "
+        "([how](../howto/let-people-in.md)) or `insecure`, because whoever reaches a server without accounts may run "
+        "containers on its machine.",
     )
     port: int = Field(1234, ge=0, le=65535, description="The port of the API; 0 takes a free one.")
     public_url: str = Field(
@@ -42,8 +43,14 @@ class Settings(BaseSettings):
     )
     insecure: bool = Field(
         False,
-        description="Listen on an address other than loopback without authentication. Say so only behind a proxy that "
-        "authenticates.",
+        description="Let whoever comes do everything as long as there are no accounts, wherever they come from. Say so "
+        "only behind a proxy that authenticates. Not given, only this machine itself may.",
+    )
+    local_resets: bool = Field(
+        True,
+        description="Whether requests from this machine itself, that no proxy brought, count as made by somebody who "
+        "sits at it: they may make the first account, and take a second factor off. Say no where a proxy on this "
+        "machine brings others' requests and adds no header that says so.",
     )
     body_limit: int = Field(
         8 * MIB,
@@ -401,11 +408,6 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not self.insecure and not is_loopback(self.host):
-            raise ValueError(
-                f"host {self.host} is not loopback: anybody who reaches it could run containers here. Listen on "
-                "127.0.0.1, or say `insecure` (--insecure) if something in front of it authenticates"
-            )
         if not self.embedded_store and not self.store_endpoint and not self.store_access_key:
             raise ValueError("embedded_store is off: name another store with store_endpoint and its keys")
         if reason := self._callback_objection():

@@ -113,9 +113,17 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 # ── The server ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: asyncio.Event, dev: bool = False) -> None:
+async def serve(
+    settings: Settings,
+    *,
+    on_ready: Callable[[str], None],
+    on_setup: Callable[[str], None] = lambda _: None,
+    stop: asyncio.Event,
+    dev: bool = False,
+) -> None:
     """
-    Runs everything until `stop` is set. `on_ready` gets the server's URL once it answers.
+    Runs everything until `stop` is set. `on_ready` gets the server's URL once it answers; `on_setup` before that what
+    lets somebody elsewhere make the first account, where others than this machine may come and there is none.
 
     `dev` decides what the settings leave open. Raises `errors.Misconfigured` and `errors.TryLater` when a part does
     not come up; nothing is left running then.
@@ -131,6 +139,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
         passwords = Argon2()
         stack.push_async_callback(passwords.close)
         services = make_services(engine, settings, dev=dev, capacity=capacity, passwords=passwords, pulse=pulse)
+        setup_token = await _setup_token(settings, services.callers, engine.world.ids)
         app = make_app(
             services,
             version=program_version(),
@@ -141,14 +150,24 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
             rate=_rate(settings, engine.world.clock),
             served=surfaces.chosen(settings.surfaces),
             insecure=settings.insecure,
+            local_resets=settings.local_resets,
+            setup_token=setup_token,
         )
         services.schedules.start()
         stack.push_async_callback(services.schedules.close)
         services.sources.start()
         stack.push_async_callback(services.sources.close)
         url = await stack.enter_async_context(_listening(app, settings, connections=connections_for(open_files)))
+        if setup_token:
+            on_setup(setup_token)
         on_ready(url)
         await stop.wait()
+
+
+async def _setup_token(settings: Settings, callers: Callers, ids: ports.Ids) -> str:
+    """A new one; empty where there are accounts, or nobody but this machine reaches the server."""
+    private = is_loopback(settings.host) and not settings.public_url
+    return "" if private or await callers.are_set_up() else ids.token()
 
 
 def _rate(settings: Settings, clock: ports.Clock) -> limiting.Limits | None:
@@ -188,6 +207,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         sealer = await asyncio.to_thread(FileSealer, key_file(settings, data))
         state = await database.Database.open(where, folder=data, sealer=sealer)
         stack.push_async_callback(state.close)
+        await _check_reach(settings, state.accounts)
         for left in (_incoming(data), _tables(data), data / SCRATCH):  # no other server is here: the database said so
             await asyncio.to_thread(spooling.empty, left)
         clock = await stack.enter_async_context(_steady_clock(data))
@@ -239,6 +259,24 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         stack.push_async_callback(engine.close)
         await engine.start()
         yield engine
+
+
+@asynccontextmanager
+async def callers_here(settings: Settings) -> AsyncIterator[Callers]:
+    """
+    The accounts of this machine's data folder or of the database, while no server runs on the folder.
+
+    Raises `errors.Misconfigured` where one does.
+    """
+    async with AsyncExitStack() as stack:
+        data = await asyncio.to_thread(_data_folder, settings)
+        where = settings.database_url.get_secret_value() or data / "pupload.db"
+        sealer = await asyncio.to_thread(FileSealer, key_file(settings, data))
+        state = await database.Database.open(where, folder=data, sealer=sealer)
+        stack.push_async_callback(state.close)
+        passwords = Argon2()
+        stack.push_async_callback(passwords.close)
+        yield Callers(accounts=state.accounts, passwords=passwords, clock=SystemClock(), ids=SystemIds())
 
 
 def make_services(
@@ -338,6 +376,16 @@ async def _listening(app: web.Application, settings: Settings, *, connections: i
         if server is not None:
             server.close()  # takes no more; those that are there are the runner's
         await runner.cleanup()
+
+
+async def _check_reach(settings: Settings, accounts: ports.Accounts) -> None:
+    """Raises `errors.Misconfigured` where others could come before anybody is asked who they are."""
+    if not is_loopback(settings.host) and not settings.insecure and not await accounts.any():
+        raise errors.Misconfigured(
+            reason=f"host {settings.host} is not loopback, and there is no account: anybody who reaches it could run "
+            "containers here. Make the first account with `pup account setup --here`, or listen on 127.0.0.1, or say "
+            "`insecure` (--insecure) if something in front of it authenticates"
+        )
 
 
 # ── Its parts ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -81,8 +81,10 @@ class Serving:
 
     def __init__(self, settings: Settings, *, dev: bool = True) -> None:
         self.stop = asyncio.Event()
+        self.setup_tokens: list[str] = []
         self._url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.task = asyncio.create_task(wiring.serve(settings, on_ready=self._url.set_result, stop=self.stop, dev=dev))
+        told = {"on_ready": self._url.set_result, "on_setup": self.setup_tokens.append}
+        self.task = asyncio.create_task(wiring.serve(settings, **told, stop=self.stop, dev=dev))
 
     async def url(self) -> str:
         both: set[asyncio.Future[Any]] = {self.task, self._url}
@@ -205,6 +207,47 @@ async def test_the_data_folder_is_its_owners_alone(tmp_path: Path, in_memory: li
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.Misconfigured, match=r"data folder .* cannot be used"):
         await Serving(the_settings(tmp_path, data=tmp_path / "file")).url()
+
+
+# ── Who may come ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.5", "pupload.invalid"])
+async def test_who_is_reached_from_elsewhere_has_an_account_first(
+    tmp_path: Path, in_memory: list[MemoryExecutor], host: str
+) -> None:
+    before = children()
+    with pytest.raises(errors.Misconfigured, match=r"is not loopback, and there is no account.*pup account setup"):
+        await Serving(the_settings(tmp_path, host=host)).url()
+    assert (children(), in_memory) == (before, [])
+
+
+async def test_an_account_lets_others_in_and_nobody_without_one(
+    tmp_path: Path, in_memory: list[MemoryExecutor]
+) -> None:
+    async with wiring.callers_here(the_settings(tmp_path)) as callers:
+        token = await callers.set_up("root", "root's password")
+    serving = Serving(the_settings(tmp_path, host="0.0.0.0"))
+    url = (await serving.url()).replace("0.0.0.0", "127.0.0.1")
+    async with aiohttp.ClientSession() as session:
+        for headers, status in (({}, 401), ({"Authorization": f"Bearer {token}"}, 200)):
+            async with session.get(f"{url}/api/v1/flow/list", headers=headers) as answer:
+                assert answer.status == status
+    assert serving.setup_tokens == []
+    await serving.end()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [({}, 0), ({"host": "0.0.0.0", "insecure": True}, 1), ({"public_url": "https://flows.example.org"}, 1)],
+)
+async def test_who_may_come_from_elsewhere_to_make_the_first_account_is_told_once_what_with(
+    tmp_path: Path, in_memory: list[MemoryExecutor], given: dict[str, Any], told: int
+) -> None:
+    serving = Serving(the_settings(tmp_path, **given))
+    await serving.url()
+    assert len({*serving.setup_tokens}) == told
+    await serving.end()
 
 
 async def test_another_store_that_cannot_be_used_is_told(tmp_path: Path, in_memory: list[MemoryExecutor]) -> None:

@@ -55,7 +55,7 @@ StorePort = Annotated[
 ]
 Insecure = Annotated[
     bool | None,
-    typer.Option("--insecure", help="Listen beyond this machine without authentication.", show_default=False),
+    typer.Option("--insecure", help="Let whoever comes do everything while there are no accounts.", show_default=False),
 ]
 
 

@@ -42,11 +42,17 @@ def serve(out: Output, *, dev: bool, start: Path, **given: Any) -> int:
         else:
             out.say(f"{name} is ready at {url} (API: {url}/api/openapi.json; Ctrl-C stops it)")
 
+    def setup(token: str) -> None:
+        if out.as_json:
+            out.json({"event": "setup", "token": token})
+        else:
+            out.say(f"nobody has an account here; who makes the first from elsewhere is asked for {token}")
+
     from pupload import wiring
 
     wiring.set_up_logging(chosen)
     with asyncio.Runner(loop_factory=wiring.loop_factory()) as runner:
-        runner.run(_until_signal(chosen, ready, dev=dev))
+        runner.run(_until_signal(chosen, ready, setup, dev=dev))
     return failures.OK
 
 
@@ -61,14 +67,16 @@ def _of_project(start: Path) -> dict[str, Any]:
     return found
 
 
-async def _until_signal(chosen: Settings, ready: Callable[[str], None], *, dev: bool) -> None:
+async def _until_signal(
+    chosen: Settings, ready: Callable[[str], None], setup: Callable[[str], None], *, dev: bool
+) -> None:
     from pupload import wiring
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await wiring.serve(chosen, on_ready=ready, stop=stop, dev=dev)
+    await wiring.serve(chosen, on_ready=ready, on_setup=setup, stop=stop, dev=dev)
 
 
 def doctor(out: Output, **given: Any) -> int:
