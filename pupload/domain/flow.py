@@ -76,6 +76,8 @@ class Node:
     flags: tuple[FlagValue, ...] = ()
     timeout: str | None = None
     """A duration such as `90s` or `1h30m`; shorter than the definition's, it wins."""
+    max_attempts: int = 0
+    """Starts in all, for failures of the node; zero or less: the definition's."""
     memoize: bool = True
     """Whether work that was done before may be used again, where the definition allows it."""
     for_each: ForEach | None = None

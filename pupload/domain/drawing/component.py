@@ -61,6 +61,8 @@ class Component:
     """`Publisher/Name` of the node definition that it runs; empty where none."""
     executable: bool = True
     """Whether it can run here."""
+    remembers: bool = False
+    """Whether its input `facts` is given what is remembered."""
 
     def requires(self, handle: str) -> bool:
         """Whether it cannot do without being lent this."""

@@ -58,12 +58,17 @@ def _of_definition(definition: nodedef.NodeDef) -> Component:
         label=definition.name.replace("-", " ").replace("_", " ").capitalize(),
         category="containers",
         description=definition.description,
-        inputs=tuple(map(_port, definition.inputs)) or (ComponentPort(name="input", types=()),),
-        outputs=tuple(map(_port, definition.outputs)) or (ComponentPort(name="output", types=()),),
+        inputs=tuple(map(_port, definition.inputs)) or _BARE_INPUTS,
+        outputs=tuple(map(_port, definition.outputs)) or _BARE_OUTPUTS,
         config_schema=schema_of(definition),
         kind=Kind.CONTAINER,
         uses=definition.uses,
     )
+
+
+_BARE_INPUTS = tuple(ComponentPort(name=name, types=()) for name in ("input", *(f"input_{n}" for n in range(2, 9))))
+_BARE_OUTPUTS = (ComponentPort(name="output", types=()),)
+"""What a definition has that declares none: it takes and gives what it is bound to."""
 
 
 def _port(port: nodedef.Port) -> ComponentPort:

@@ -5,12 +5,18 @@ The rules are asked in an order, and the first that is broken is told: what the 
 names, what they are, what passes between them, and last what the drawing has already.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 
 from pupload.domain.drawing.component import HANDLES, Component, Kind
 from pupload.domain.drawing.findings import Finding, Wrong
 from pupload.domain.drawing.model import BINDINGS, LABELS, Drawing, DrawnEdge, DrawnNode, EdgeType
 from pupload.domain.drawing.ports import ComponentPort, fit
+
+MOST_NAME = 100
+"""Letters of a node's name: edges of flows are called after it."""
+
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{MOST_NAME - 1}}}")
 
 Known = Mapping[str, Component]
 """Components by type (`pupload.domain.drawing.components.known`)."""
@@ -19,6 +25,15 @@ Known = Mapping[str, Component]
 def objection(drawing: Drawing, edge: DrawnEdge, known: Known) -> Finding | None:
     """Why the drawing cannot have this edge, in place of the one of the same id; None where it can."""
     return next(_wrong(drawing, edge, known), None)
+
+
+def name_objection(node_id: str) -> Finding | None:
+    """Why no node can be called so; None where one can."""
+    if _NAME.fullmatch(node_id):
+        return None
+    return Finding(
+        sentence=f"node_id: a letter or digit, then letters, digits, '_' and '-', {MOST_NAME} in all", node=node_id
+    )
 
 
 def mismatch(source: DrawnNode, output: str, handle: str) -> Finding:

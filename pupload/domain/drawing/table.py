@@ -314,6 +314,7 @@ _REMEMBERING = (
         inputs=_inputs("input"),
         outputs=(_port("output"), _LENT_TOOL, _LENT_MEMORY),
         config_schema=_schema(key="string", default="string"),
+        remembers=True,
     ),
     _container(
         *("memory_write", "Write memory", "memory", "Has a fact remembered.", "book-plus"),
