@@ -118,10 +118,13 @@ _ALIASES = {
 }
 """Names for the same thing, and the one we use."""
 
+_LINES = "application/x-ndjson"
+
 _SUFFIXES = {
     "cbor": "application/cbor",
     "gzip": "application/gzip",
     "json": "application/json",
+    "jsonl": _LINES,
     "xml": "application/xml",
     "yaml": "application/yaml",
     "zip": "application/zip",
@@ -339,7 +342,7 @@ def accepts(accepted: Iterable[str], found: str) -> bool:
     Whether a file that looks like `found` may be taken where `accepted` are asked; without types, any file.
 
     `text/plain` is taken for every readable format and every readable format for `text/plain`. What looks like
-    nothing known is taken only for formats that cannot be told from their bytes. An empty file is taken for text, and
+    nothing known is taken only for formats that cannot be told from their bytes. An empty file is taken for text and for lines of JSON, and
     anything where `application/octet-stream` is asked: that means bytes.
     """
     wanted = _set(accepted)
@@ -420,10 +423,17 @@ def _may_be(seen: str, want: str) -> bool:
     if want == TEXT or want == "text/*":
         return _readable(seen) or seen == EMPTY
     if seen == EMPTY:
-        return want.startswith("text/")
+        return want.startswith("text/") or _of_lines(want)
+    if seen == "application/json" and _of_lines(want):
+        return True  # a single line is both
     if seen == UNKNOWN:
         return not want.endswith("/*") and want.split("/", 1)[0] not in _TELLING and want not in _EXTENSIONS
     return want in _KINDS.get(seen, ()) or _written_in(want) == seen
+
+
+def _of_lines(name: str) -> bool:
+    """Whether it is lines of JSON, of which there may be none, or one."""
+    return _LINES in (name, _written_in(name))
 
 
 def _readable(name: str) -> bool:

@@ -16,6 +16,7 @@ from pupload.domain import (
     facts,
     graph,
     handlers,
+    knowledge,
     mime,
     nodedef,
     plan,
@@ -101,13 +102,14 @@ def make_plan(
         priority=flow.priority if priority is None else priority,
         account=account,
         parent=parent,
-        followed=followed or parent is not None or bool(flow.on_error) or _waits_for_more_than_files(flow),
+        followed=followed or parent is not None or bool(flow.on_error) or _has_consequences(flow, nodes),
     )
 
 
-def _waits_for_more_than_files(flow: Flow) -> bool:
-    """Whether any of its wells is given what comes of something else than an upload."""
-    return any(well.source in (plan.Origin.RUN, plan.Origin.FACTS) for well in flow.wells)
+def _has_consequences(flow: Flow, nodes: Mapping[str, plan.NodePlan]) -> bool:
+    """Whether any of its wells is given what comes of something else than an upload, or a node tells facts."""
+    waits = any(well.source in (plan.Origin.RUN, plan.Origin.FACTS) for well in flow.wells)
+    return waits or any(port.types == (knowledge.MEDIA,) for node in nodes.values() for port in node.outputs)
 
 
 # ── Nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,6 +238,8 @@ def _node(node: Node, kind: _Type) -> plan.NodePlan:
         planned = _with_flags(planned, kind.definition, flags)
         if kind.chooses:
             planned = values.replace(planned, image=references.image_of(kind.definition, flags))
+    if node.max_attempts > 0:
+        planned = values.replace(planned, max_attempts=node.max_attempts)
     if not node.memoize:
         planned = values.replace(planned, memoize=False)
     if node.when or node.runs:

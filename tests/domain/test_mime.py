@@ -132,6 +132,10 @@ def test_names_are_settled(text: str) -> None:
         (["text/plain"], "application/json"),
         (["text/plain"], "text/x-c"),
         (["text/plain"], "application/x-empty"),
+        (["application/x-ndjson"], "application/x-empty"),
+        (["application/x-ndjson"], "application/json"),
+        (["application/vnd.pupload.facts+jsonl"], "application/json"),
+        (["application/vnd.pupload.facts+jsonl"], "text/plain"),
         (["application/epub+zip"], "application/zip"),
         (
             ["application/vnd.openxmlformats-officedocument.wordprocessingml.document"],
