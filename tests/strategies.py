@@ -100,6 +100,7 @@ def flows(
                 outputs=tuple(Binding(name=f"out{i}", edge=edge) for i, edge in enumerate(outputs)),
                 flags=draw(st.sampled_from([(), (FlagValue(name="width", value="640"),)])),
                 timeout=draw(st.sampled_from([None, "1m"])) if timeouts else None,
+                max_attempts=draw(st.integers(0, 3)),
             )
         )
         produced.extend(outputs)

@@ -86,6 +86,7 @@ class Node(Request):
     Outputs: list[Binding] = []
     Flags: list[FlagValue] = []
     Timeout: str | None = None
+    MaxAttempts: int = 0
     Memoize: bool = True
     ForEach: str = ""
     Concurrency: int = 0
