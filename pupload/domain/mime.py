@@ -342,8 +342,8 @@ def accepts(accepted: Iterable[str], found: str) -> bool:
     Whether a file that looks like `found` may be taken where `accepted` are asked; without types, any file.
 
     `text/plain` is taken for every readable format and every readable format for `text/plain`. What looks like
-    nothing known is taken only for formats that cannot be told from their bytes. An empty file is taken for text and for lines of JSON, and
-    anything where `application/octet-stream` is asked: that means bytes.
+    nothing known is taken only for formats that cannot be told from their bytes. An empty file is taken for text and
+    for lines of JSON, and anything where `application/octet-stream` is asked: that means bytes.
     """
     wanted = _set(accepted)
     if wanted is None:
