@@ -150,12 +150,18 @@ class Credentials:
         )
 
     def _closed(self, this: Credential) -> bytes:
+        """Raises `errors.Misconfigured` where there is no key."""
+        if self._seal.sealer is None:
+            raise errors.Misconfigured(reason="this database has no key, so it can keep no credentials")
         return self._seal.close(codec.CREDENTIAL.encode(this), sealed.credential(this.key))
 
     def _credential(self, row: Sequence[Any]) -> Credential:
         credential_id, key, revision, blob = row
         what = sealed.credential(key)
-        return replace(codec.CREDENTIAL.decode(self._seal.open(blob, what), what), id=credential_id, revision=revision)
+        opened = self._seal.open(blob, what)
+        if opened is blob:
+            raise errors.Damaged(what=what, reason="it is not encrypted")
+        return replace(codec.CREDENTIAL.decode(opened, what), id=credential_id, revision=revision)
 
 
 def _removal(ids: Sequence[int]) -> Any:

@@ -13,7 +13,7 @@ import pytest
 from pupload import errors, ports
 from pupload.adapters.db.database import Database
 from pupload.adapters.sealing.sealer import FileSealer
-from pupload.domain import delivery, flow, run, schedule
+from pupload.domain import credential, delivery, flow, run, schedule
 from tests import postgres
 from tests.contracts.states import NOON, a_plan, a_run
 
@@ -39,6 +39,11 @@ SCHEDULE = schedule.Schedule(
 )
 
 
+CREDENTIAL = credential.Credential(
+    key="cred_a", name="a", type="tool", detail={"config": {"key": f"{MARKER}6"}}, created_at=NOON, updated_at=NOON
+)
+
+
 def a_secretive_run(run_id: str = "run_a") -> run.Run:
     plain = a_plan()
     edges = {name: replace(edge, secret=f"{MARKER}2") for name, edge in plain.edges.items()}
@@ -52,6 +57,7 @@ async def fill(database: Database) -> None:
     await database.secrets.put("KEY", f"{MARKER}3", at=NOON)
     await database.outbox.add([CALLBACK])
     assert await database.schedules.put(SCHEDULE)
+    await database.credentials.add(CREDENTIAL)
 
 
 async def holds_all(database: Database) -> bool:
@@ -62,6 +68,7 @@ async def holds_all(database: Database) -> bool:
         and await database.secrets.reveal("KEY") == f"{MARKER}3"
         and await database.outbox.of_run("run_a") == [CALLBACK]
         and await database.schedules.list() == [replace(SCHEDULE, version=1)]
+        and await database.credentials.owned(None) == [replace(CREDENTIAL, id=1, revision=1)]
     )
 
 
@@ -122,10 +129,13 @@ async def test_what_was_written_before_there_was_a_key_is_read_and_sealed_at_the
     assert await plain.schedules.put(SCHEDULE)
     with pytest.raises(errors.Misconfigured, match="no key"):
         await plain.secrets.put("KEY", f"{MARKER}3", at=NOON)
+    with pytest.raises(errors.Misconfigured, match="no key"):
+        await plain.credentials.add(CREDENTIAL)
     await plain.close()
     assert the_marker_in(tmp_path)
     database = await Database.open(path, sealer=FileSealer(key))
     await database.secrets.put("KEY", f"{MARKER}3", at=NOON)
+    await database.credentials.add(CREDENTIAL)
     assert await holds_all(database)
     await database.secrets.reseal(new_key=False)
     assert await holds_all(database)
