@@ -14,6 +14,7 @@ from pupload.ports.containers import Capacity, ContainerOrder, Executor, Exit, L
 from pupload.ports.contents import Content, Inspected, Inspector, TableFile, Tables, TypeTeller
 from pupload.ports.credentials import CredentialPage, Credentials, Fetched, Fetcher
 from pupload.ports.drawings import DrawingLine, DrawingPage, Drawings
+from pupload.ports.episodes import Episodes
 from pupload.ports.feed import Feed, News, NewsPage
 from pupload.ports.flows import Catalogue, FlowStore, Project, SavedFlows, SavedPage
 from pupload.ports.following import Following
@@ -61,6 +62,7 @@ __all__ = [
     "ArtifactIndex",
     "Audience",
     "BatchPage",
+    "Episodes",
     "FactPage",
     "Knowledge",
     "Batches",

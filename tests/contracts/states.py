@@ -47,6 +47,7 @@ class Ports:
     drawings: ports.Drawings
     batches: ports.Batches
     knowledge: ports.Knowledge
+    episodes: ports.Episodes
     threads: ports.Threads
     lasts: bool
     """Whether what was saved outlives the process."""
@@ -77,6 +78,7 @@ async def _open_memory(folder: Path) -> Ports:
         state.drawings,
         state.batches,
         state.knowledge,
+        state.episodes,
         state.threads,
         lasts=False,
         close=_stay_open,
@@ -127,6 +129,7 @@ def _ports(database: Database, reopen: Callable[[], Awaitable[Ports]]) -> Ports:
         database.drawings,
         database.batches,
         database.knowledge,
+        database.episodes,
         database.threads,
         lasts=True,
         close=database.close,
@@ -178,6 +181,10 @@ class Bench:
     @property
     def knowledge(self) -> ports.Knowledge:
         return self._now.knowledge
+
+    @property
+    def episodes(self) -> ports.Episodes:
+        return self._now.episodes
 
     @property
     def batches(self) -> ports.Batches:

@@ -17,6 +17,7 @@ from pupload.adapters.db.accounts import Accounts
 from pupload.adapters.db.batches import Batches
 from pupload.adapters.db.credentials import Credentials
 from pupload.adapters.db.drawings import Drawings
+from pupload.adapters.db.episodes import Episodes
 from pupload.adapters.db.feed import Feed
 from pupload.adapters.db.hub import Hub
 from pupload.adapters.db.journal import Journal
@@ -92,6 +93,7 @@ class Database:
         self.credentials = Credentials(home.writer, home.readers, seal)
         self.drawings = Drawings(home.writer, home.readers, seal)
         self.batches = Batches(home.writer, home.readers, seal)
+        self.episodes = Episodes(home.writer, home.readers)
         self.knowledge = Knowledge(home.writer, home.readers, seal)
         self.threads = Threads(home.writer, home.readers, seal)
 

@@ -80,7 +80,7 @@ class Runs(retention.Retention, overview.Overview, artifacts.Artifacts, followin
 
         def page(session: Session) -> ports.RunPage:
             rows = session.run(statements.PAGES[given], wanted)
-            found = [_summary(row) for row in rows]
+            found = [summary(row) for row in rows]
             (total,) = session.run(statements.COUNTS[given], wanted).fetchone()
             return ports.RunPage(runs=found, total=total)
 
@@ -185,7 +185,8 @@ def _earlier(session: Session, seal: sealed.Seal, run_id: str, key: str | None) 
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _summary(row: Sequence[Any]) -> ports.RunSummary:
+def summary(row: Sequence[Any]) -> ports.RunSummary:
+    """The columns of `statements.SUMMARY`, read."""
     run_id, flow, status, created_at, started_at, finished_at, error, flow_id, account = row
     return ports.RunSummary(
         id=run_id,

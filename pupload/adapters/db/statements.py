@@ -222,11 +222,18 @@ _FILTERS = {
 }
 
 
+SUMMARY = (
+    *(runs.c.id, runs.c.flow, runs.c.status, runs.c.created_at, runs.c.started_at, runs.c.finished_at, runs.c.error),
+    *(runs.c.flow_id, runs.c.account_id),
+)
+"""What lists show of a run."""
+
+
 def _page(condition: Any) -> Executable:
-    c = runs.c
-    page = select(c.id, c.flow, c.status, c.created_at, c.started_at, c.finished_at, c.error, c.flow_id, c.account_id)
-    page = page.where(c.doomed_at.is_(None))
-    page = page.order_by(c.created_at.desc(), c.id.desc()).limit(bindparam("limit")).offset(bindparam("offset"))
+    page = select(*SUMMARY).where(runs.c.doomed_at.is_(None))
+    page = (
+        page.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(bindparam("limit")).offset(bindparam("offset"))
+    )
     return page if condition is None else page.where(condition)
 
 

@@ -393,6 +393,13 @@ known_facts = Table(
 )
 """What runs leave behind for later ones; those that one run alone knows go with it."""
 
+forgotten_runs = Table(
+    "forgotten_runs",
+    metadata,
+    Column("run_id", TEXT, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+)
+"""Runs that are not remembered as episodes any more."""
+
 deliveries = Table(
     "deliveries",
     metadata,

@@ -21,6 +21,7 @@ from pupload.adapters.memory import (
     artifacts,
     batches,
     drawings,
+    episodes,
     feed,
     following,
     knowledge,
@@ -57,6 +58,9 @@ class State:
         self.credentials = Credentials()
         self.drawings = drawings.Drawings()
         self.batches = batches.Batches()
+        self.episodes = episodes.Episodes(
+            lambda: (_summary(book) for book in self.shelf.books.values() if book.doomed_at is None)
+        )
         self.knowledge = knowledge.Knowledge(lambda run_id: run_id in self.shelf.books)
         self.threads = threads.Threads()
         self._be(Me())
