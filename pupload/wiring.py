@@ -54,16 +54,20 @@ from pupload.engine.engine import Engine, World
 from pupload.engine.revealing import Revealing
 from pupload.engine.tasks import ended
 from pupload.service import spooling
+from pupload.service.approvals import Approvals
 from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
 from pupload.service.callers import Callers
+from pupload.service.children import Children
+from pupload.service.consequences import Consequences
 from pupload.service.credentials import Credentials
 from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.health import Health
 from pupload.service.inputs import Inputs
+from pupload.service.handing import Hands
 from pupload.service.launching import Launches
 from pupload.service.lineage import Lineage
 from pupload.service.namespaces import Namespaces
@@ -81,6 +85,7 @@ from pupload.service.spooling import Spool
 from pupload.service.tables import Tables
 from pupload.service.uploads import Uploads
 from pupload.settings import Settings, is_loopback
+from pupload.service.threads import Threads
 from pupload.sourcing import make_sources
 
 log = logging.getLogger(__name__)
@@ -156,6 +161,8 @@ async def serve(
         services.schedules.start()
         stack.push_async_callback(services.schedules.close)
         services.sources.start()
+        services.consequences.start()
+        stack.push_async_callback(services.consequences.close)
         stack.push_async_callback(services.sources.close)
         url = await stack.enter_async_context(_listening(app, settings, connections=connections_for(open_files)))
         if setup_token:
@@ -255,6 +262,11 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
         )
         capacity = await executor.capacity()
         config = engine_config(settings, data, capacity, dev=dev)
+            threads=state.threads,
+            batches=state.batches,
+            knowledge=state.knowledge,
+            episodes=state.episodes,
+            drawings=state.drawings,
         engine = Engine(world, replace(config, secrets_root=secrets_root, me=await _controller(data, world)))
         stack.push_async_callback(engine.close)
         await engine.start()
@@ -293,6 +305,7 @@ def make_services(
     allowed = engine.config.limits.policy
     presenter = Presenter(engine)
     catalogue = offline.make_catalogue(settings)
+    assert engine.world.threads is not None
     terms = Terms(
         limits=offline.limits(settings, capacity, dev=dev),
         upload_seconds=settings.upload_seconds,
@@ -308,6 +321,11 @@ def make_services(
     return Services(
         callers=Callers(
             accounts=engine.world.accounts, passwords=passwords, clock=engine.world.clock, ids=engine.world.ids
+    hands = Hands(engine=engine, uploads=uploads)
+    results = Results(engine=engine, runs=runs)
+    threads = Threads(engine=engine, kept=engine.world.threads, results=results)
+    children = Children(engine=engine, flows=flows, hands=hands)
+    drawings = Drawings(engine=engine, catalogue=catalogue)
         ),
         runs=runs,
         uploads=uploads,
@@ -339,7 +357,10 @@ def make_services(
         lineage=Lineage(engine=engine, runs=runs, flows=flows, outlines=outlines),
         queue=Queue(engine=engine, runs=runs),
         artifacts=Artifacts(engine=engine, runs=runs),
-        results=Results(engine=engine, runs=runs),
+        results=results,
+        approvals=Approvals(engine=engine, runs=runs, hands=hands),
+        threads=threads,
+        consequences=Consequences(engine, children, threads),
         inputs=inputs,
         launches=Launches(runs=runs, flows=flows, inputs=inputs, uploads=uploads, catalogue=catalogue),
         namespaces=Namespaces(engine=engine, flows=flows, schedules=schedules),

@@ -242,6 +242,7 @@ async def a_bench(
         accounts=accounts.Accounts(),
     )
     config = Config(
+        threads=kept.threads,
         attempts_root=root / "attempts",
         secrets_root=root / "secrets",
         limits=limits,

@@ -16,10 +16,12 @@ from pupload.api import documents
 from pupload.domain.access import Permission
 from pupload.engine import aside
 from pupload.service import (
+    approvals,
     artifacts,
     backfill,
     callbacks,
     callers,
+    consequences,
     credentials,
     dry_runs,
     feed,
@@ -41,6 +43,7 @@ from pupload.service import (
     tables,
     uploads,
 )
+    threads,
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -64,6 +67,9 @@ class Services:
     callers: callers.Callers
     runs: runs.Runs
     uploads: uploads.Uploads
+    approvals: approvals.Approvals
+    threads: threads.Threads
+    consequences: consequences.Consequences
     callbacks: callbacks.Callbacks
     flows: flows.Flows
     feed: feed.Feed

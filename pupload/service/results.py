@@ -99,12 +99,24 @@ class Results:
         await each_of(last, read, at_once=_AT_ONCE)
         return {one.edge: found[one.edge] for one in last}
 
+    async def reply(self, run_id: str) -> str:
+        """What came of the run in words: its result, or the text that was made last; empty where there is none."""
+        run = await self._runs.find(run_id)
+        found = replying(run)
+        if found is None:
+            return ""
+        await self._staging.prepare(run)
+        result = await self._read(run, found)
+        if result.kind is Kind.TEXT:
+            return str(result.value)
+        return result.written.decode() if result.kind is Kind.JSON else ""
+
     async def _read(self, run: Run, found: Artifact) -> Result:
         if found.items is not None:
             listed = artifacts.items(run, found)
             written = json.dumps(listed, ensure_ascii=False).encode()
             return Result(kind=Kind.JSON, value=listed, written=written, edge=found.edge)
-        if found.size > INLINE_BYTES or not _is_text(found):
+        if found.size > INLINE_BYTES or not is_text(found):
             return self._reference(run, found)
         try:
             store = self._staging.store(run, found.store)
@@ -150,6 +162,14 @@ def chosen(run: Run) -> Artifact | None:
     return _only(one for one in last if _is_json(one)) or _only(one for one in last if _is_plain(one))
 
 
+def replying(run: Run) -> Artifact | None:
+    """What answers whoever spoke: the result, else the last of the texts; None where there is neither."""
+    found, texts = chosen(run), [one for one in terminal(run) if _is_plain(one)]
+    if found is not None and found.edge == EDGE:
+        return found
+    return max(texts, key=lambda one: one.created_at, default=found)
+
+
 def terminal(run: Run) -> Sequence[Artifact]:
     """What nodes made and no node takes, by edge: handlers aside, what is deleted aside, collections as one."""
     made = (
@@ -177,7 +197,8 @@ def _is_plain(this: Artifact) -> bool:
     return this.items is None and this.content_type.startswith("text/")
 
 
-def _is_text(this: Artifact) -> bool:
+def is_text(this: Artifact) -> bool:
+    """Whether it is given itself where it is small."""
     return _is_json(this) or _is_plain(this) or this.content_type == mime.EMPTY
 
 

@@ -31,16 +31,21 @@ from pupload.domain.access import Role
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.sources import Kind, Source
 from pupload.service.artifacts import Artifacts
+from pupload.ports import ContainerOrder
+from pupload.service.approvals import Approvals
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
 from pupload.service.callers import Callers
 from pupload.service.credentials import Credentials
+from pupload.service.children import Children
+from pupload.service.consequences import Consequences
 from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.health import Health
 from pupload.service.inputs import Inputs
 from pupload.service.launching import Launches
+from pupload.service.handing import Hands
 from pupload.service.lineage import Lineage
 from pupload.service.namespaces import Namespaces
 from pupload.service.nodes import Nodes
@@ -56,6 +61,7 @@ from pupload.service.tables import Tables
 from tests.bench import Bench, NoCatalogue, a_bench, copies
 from tests.builders import a_definition
 
+from pupload.service.threads import Threads
 IMAGE = "pupload/resize:latest"
 
 EXAMPLE: dict[str, Any] = {
@@ -188,10 +194,17 @@ async def a_house(
             lineage=Lineage(engine=bench.engine, runs=bench.runs, flows=flows, outlines=outlines),
             queue=Queue(engine=bench.engine, runs=bench.runs),
             artifacts=Artifacts(engine=bench.engine, runs=bench.runs),
-            results=Results(engine=bench.engine, runs=bench.runs),
+            results=results,
+            approvals=Approvals(engine=bench.engine, runs=bench.runs, hands=hands),
+            threads=threads,
+            consequences=Consequences(bench.engine, children, threads),
         )
         settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}
         house = House(bench, "", ClientSession())
+        hands = Hands(engine=bench.engine, uploads=bench.uploads)
+        results = Results(engine=bench.engine, runs=bench.runs)
+        threads = Threads(engine=bench.engine, kept=bench.kept.threads, results=results)
+        children = Children(engine=bench.engine, flows=flows, hands=hands)
         house.callers = callers
         if accounts:
             await house.let_in(accounts)
@@ -240,6 +253,7 @@ def _store(house: House) -> web.Application:
 
     async def _use(method: str, url: str, body: bytes = b"") -> bytes:
         try:
+        services.consequences.start()
             return await house.bench.store.use(method, url, body)
         except errors.ObjectForbidden:
             text = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"

@@ -5,10 +5,13 @@ from dataclasses import replace
 from pupload.domain import flow as flows
 from pupload.domain import saved
 from pupload.domain.run import Run
-from pupload.service import consequences
 from pupload.service import flows as saving
+from pupload.service.children import Children
+from pupload.service.consequences import Consequences
 from pupload.service.flows import Flows
 from pupload.service.handing import Hands
+from pupload.service.results import Results
+from pupload.service.threads import Threads
 from tests.bench import Bench
 from tests.builders import a_flow, a_node, a_well, definitions_for
 
@@ -16,7 +19,8 @@ from tests.builders import a_flow, a_node, a_well, definitions_for
 def started(bench: Bench) -> Bench:
     """The bench, where what follows from runs does from now on."""
     hands = Hands(engine=bench.engine, uploads=bench.uploads)
-    bench.engine.consequences.start(consequences.every(engine=bench.engine, flows=flows_of(bench), hands=hands))
+    children = Children(engine=bench.engine, flows=flows_of(bench), hands=hands)
+    Consequences(bench.engine, children, threads_of(bench)).start()
     return bench
 
 
@@ -27,6 +31,11 @@ async def restarted(bench: Bench) -> Bench:
 
 def flows_of(bench: Bench) -> Flows:
     return Flows(engine=bench.engine, runs=bench.runs)
+
+
+def threads_of(bench: Bench) -> Threads:
+    results = Results(engine=bench.engine, runs=bench.runs)
+    return Threads(engine=bench.engine, kept=bench.kept.threads, results=results)
 
 
 async def save(bench: Bench, name: str, this: flows.Flow) -> str:

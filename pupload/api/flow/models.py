@@ -494,6 +494,23 @@ class WaitingURL(Answer, frozen=True, kw_only=True):
     Method: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class AwaitedApproval(Answer, frozen=True, kw_only=True):
+    """An edge on which somebody is asked to say yes or no, the nodes that wait for it, and until when."""
+
+    Edge: str
+    Nodes: list[str]
+    Deadline: datetime
+
+
+class AwaitedRun(Answer, frozen=True, kw_only=True):
+    """An edge that waits until then for the result of a run of the saved flow; `ID` is the run's once it was started."""
+
+    Edge: str
+    Flow: str
+    Deadline: datetime
+    ID: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class Page(Answer, frozen=True, kw_only=True):
     """Which of how many there are."""
 
@@ -521,7 +538,8 @@ class FlowRun(Answer, frozen=True, kw_only=True):
 
     Where the items of a node or an edge were asked for there is a `Page`, and `NodeState` and `Artifacts` have those
     on it alone. `FlowID` and `FlowVersion` are of the saved flow that it is a run of. `Priority` is 0 where it is not
-    told; `Queued` is there while the run waits for a slot.
+    told; `Queued` is there while the run waits for a slot. `AwaitedApprovals` are edges on which somebody is asked to say
+    yes or no, `AwaitedRuns` those that wait for runs of other flows; `Parent` is the run on whose behalf it is.
     """
 
     ID: str
@@ -542,6 +560,9 @@ class FlowRun(Answer, frozen=True, kw_only=True):
     ReplayOf: str | msgspec.UnsetType = msgspec.UNSET
     Priority: int | msgspec.UnsetType = msgspec.UNSET
     Queued: TheQueued | msgspec.UnsetType = msgspec.UNSET
+    AwaitedApprovals: list[AwaitedApproval] | msgspec.UnsetType = msgspec.UNSET
+    AwaitedRuns: list[AwaitedRun] | msgspec.UnsetType = msgspec.UNSET
+    Parent: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class WorkDifference(Answer, frozen=True, kw_only=True):

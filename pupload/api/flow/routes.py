@@ -9,7 +9,9 @@ from pupload import errors, ports
 from pupload.api import exporting, streams
 from pupload.api import web as shared
 from pupload.api.flow import (
+    accounts,
     answering,
+    approving,
     credentials,
     dry_runs,
     feeding,
@@ -581,6 +583,7 @@ ROUTES = (
     *dry_runs.ROUTES,
     *overview.ROUTES,
     *queue.ROUTES,
+    *approving.ROUTES,
 )
 
 SURFACE = shared.Surface(
