@@ -83,6 +83,10 @@ class UnfitEdge(Malformed):
     """{reason}"""
 
 
+class UnfitDrawing(Malformed):
+    """the drawing {slug} cannot run: {reason}"""
+
+
 class Unknown(Refused):
     """{what} {name} does not exist."""
 

@@ -62,6 +62,8 @@ from pupload.service.callers import Callers
 from pupload.service.children import Children
 from pupload.service.consequences import Consequences
 from pupload.service.credentials import Credentials
+from pupload.service.drawings import Drawings
+from pupload.service.drawn_runs import DrawnRuns
 from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
@@ -259,6 +261,7 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             memo=state.memo if settings.memoize else None,
             tables=TableReader(seconds=settings.table_seconds),
             accounts=state.accounts,
+            drawings=state.drawings,
         )
         capacity = await executor.capacity()
         config = engine_config(settings, data, capacity, dev=dev)
@@ -318,6 +321,7 @@ def make_services(
     schedules = Schedules(engine=engine, flows=flows)
     uploads = _uploads(engine, runs, presenter)
     inputs = Inputs(engine=engine, runs=runs, uploads=uploads)
+    drawings = Drawings(engine=engine, catalogue=catalogue)
     return Services(
         callers=Callers(
             accounts=engine.world.accounts, passwords=passwords, clock=engine.world.clock, ids=engine.world.ids
@@ -364,6 +368,8 @@ def make_services(
         inputs=inputs,
         launches=Launches(runs=runs, flows=flows, inputs=inputs, uploads=uploads, catalogue=catalogue),
         namespaces=Namespaces(engine=engine, flows=flows, schedules=schedules),
+        drawings=drawings,
+        drawn_runs=DrawnRuns(engine=engine, drawings=drawings, flows=flows, inputs=inputs),
     )
 
 

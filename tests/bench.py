@@ -162,12 +162,12 @@ class Bench:
         return bench
 
 
-def assemble(world: World, config: Config, parts: "Bench | _Parts") -> Bench:
-    """An engine and its services on the world."""
+def assemble(world: World, config: Config, parts: "Bench | _Parts", catalogue: ports.Catalogue | None = None) -> Bench:
+    """An engine and its services on the world, with these node types known by name."""
     engine = Engine(world, config)
     presenter = Presenter(engine)
     terms = Terms(limits=ValidationLimits(), upload_seconds=86400.0, queue_seconds=86400.0, node_seconds=3600.0)
-    runs = Runs(engine=engine, catalogue=NoCatalogue(), presenter=presenter, terms=terms)
+    runs = Runs(engine=engine, catalogue=catalogue or NoCatalogue(), presenter=presenter, terms=terms)
     uploads = Uploads(
         engine=engine,
         runs=runs,
@@ -208,6 +208,7 @@ async def a_bench(
     lease_seconds: float = 1e6,
     armed: Budget = Budget(),  # noqa: B008 (a frozen value)
     memoize: bool = False,
+    catalogue: ports.Catalogue | None = None,
 ) -> AsyncIterator[Bench]:
     """The whole, started; closed on the way out. A long lease needs few beats, when days pass."""
     # With one thread, work is done in the order in which it was begun: a trip there waits for all that went before.
@@ -224,6 +225,7 @@ async def a_bench(
         saved=kept.saved,
         schedules=kept.schedules,
         namespaces=kept.namespaces,
+        drawings=kept.drawings,
         calendar=CronCalendar(),
         secrets=Revealing(secrets.Secrets(), kept.credentials),
         credentials=kept.credentials,
@@ -252,7 +254,7 @@ async def a_bench(
         armed=armed,
     )
     parts.executor.arms = armed.nodes > 0
-    bench = assemble(world, config, parts)
+    bench = assemble(world, config, parts, catalogue)
     await bench.engine.start()
     try:
         yield bench

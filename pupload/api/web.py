@@ -23,6 +23,8 @@ from pupload.service import (
     callers,
     consequences,
     credentials,
+    drawings,
+    drawn_runs,
     dry_runs,
     feed,
     flows,
@@ -88,6 +90,8 @@ class Services:
     inputs: inputs.Inputs
     launches: launching.Launches
     namespaces: namespaces.Namespaces
+    drawings: drawings.Drawings
+    drawn_runs: drawn_runs.DrawnRuns
     queue: queue.Queue
     artifacts: artifacts.Artifacts
     results: results.Results

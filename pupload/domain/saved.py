@@ -20,6 +20,10 @@ PREFIX = "flow_"
 DEFAULT_NAMESPACE = "default"
 API = "api"
 """The source of flows that were saved through the API."""
+DRAWN = "drawing"
+"""The source of flows that drawings come to."""
+OWNED = (API, DRAWN)
+"""Sources whose flows belong to whoever saves them; those of others are everybody's."""
 FIRST_LABEL = "1.0.0"
 
 MOST_SEGMENT = 128
@@ -64,6 +68,8 @@ class SavedFlow:
     """The number of the account whose it is; None: nobody's."""
     public: bool = False
     """Whether everybody may see and run it; only its owner changes it."""
+    drawing: int | None = None
+    """The drawing that it is what comes of."""
     created_at: datetime
     updated_at: datetime
 
@@ -290,7 +296,7 @@ def _flag(flag: FlagDef) -> _Fields:
 
 
 def _node(node: Node) -> _Fields:
-    fields = _plain(node, "uses", "timeout", "memoize", "when", "runs")
+    fields = _plain(node, "uses", "timeout", "max_attempts", "memoize", "when", "runs")
     if node.for_each is not None:
         each = node.for_each
         fields["for_each"] = (each.input, each)

@@ -45,6 +45,7 @@ from pupload.ports import (
     Controller,
     Credentials,
     Disks,
+    Drawings,
     Executor,
     Feed,
     Fetcher,

@@ -1,6 +1,6 @@
 """Saved flows: kept with every version they had, and run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -38,6 +38,8 @@ class Draft:
     enabled: bool | None = None
     public: bool | None = None
     """Whether everybody may see and run it."""
+    drawing: int | None = None
+    """The drawing that it comes of."""
     label: str | None = None
     """Of the version, where this is a new one."""
     message: str = ""
@@ -66,6 +68,10 @@ class FlowView:
         return arguments.schema(self.content.flow)
 
 
+Redraw = Callable[[FlowView], Awaitable[FlowView]]
+"""The latest version of a flow that comes of a drawing, as that is by now."""
+
+
 class Flows:
     """
     What can be asked about saved flows.
@@ -80,6 +86,11 @@ class Flows:
         self._runs = runs
         self._clock = engine.world.clock
         self._ids = engine.world.ids
+        self._redraw: Redraw | None = None
+
+    def follow_drawings(self, redraw: Redraw) -> None:
+        """Before a flow that comes of a drawing is run, it is made what is drawn by now."""
+        self._redraw = redraw
 
     async def find(self, flow: str) -> saved.SavedFlow:
         """The flow of this id or name."""
@@ -148,7 +159,7 @@ class Flows:
         `errors.FlowChanged` where somebody else was quicker. Nothing is saved then.
         """
         _check_words(draft)
-        account = owned.mine() if source == saved.API else None
+        account = owned.mine() if source in saved.OWNED else None
         before = await self._before(flow, account)
         if before is not None:
             _check_source(before, source)
@@ -183,7 +194,7 @@ class Flows:
         await self._flows.put(changed)
         return changed
 
-    async def move(self, flow: str, to: str) -> saved.SavedFlow:
+    async def move(self, flow: str, to: str, *, source: str = saved.API) -> saved.SavedFlow:
         """
         The flow under the name `to`, a full one; whatever names it by its id goes on.
 
@@ -192,7 +203,7 @@ class Flows:
         """
         found = await self.find(flow)
         self._flows.check_change(found)
-        _check_source(found, saved.API)
+        _check_source(found, source)
         there = await self._before(to, found.account)
         if there is not None and there.id != found.id:
             raise errors.NameTaken(flow=to)
@@ -203,7 +214,7 @@ class Flows:
         await self._flows.put(changed)
         return changed
 
-    async def remove(self, flow: str) -> None:
+    async def remove(self, flow: str, *, source: str = saved.API) -> None:
         """
         The flow and its versions are gone. Runs of it go on, and can be looked at: they have all they need.
 
@@ -212,7 +223,7 @@ class Flows:
         found = await self.find(flow)
         self._flows.check_change(found)
         if not found.gone:
-            _check_source(found, saved.API)
+            _check_source(found, source)
         await self._flows.remove(found)
 
     async def retire(self, this: saved.SavedFlow) -> saved.SavedFlow:
@@ -255,6 +266,8 @@ class Flows:
         """
         _check_labels(labels or {})
         view = await self.get(flow, version=version)
+        if version is None and view.flow.drawing is not None and self._redraw is not None:
+            view = await self._redraw(view)
         if not view.flow.enabled:
             raise errors.Conflict(reason=f"flow {view.flow.full_name} is not enabled")
         order = Order(
@@ -306,6 +319,7 @@ class Flows:
             label=draft.label or saved.FIRST_LABEL,
             account=account,
             public=bool(draft.public),
+            drawing=draft.drawing,
             created_at=now,
             updated_at=now,
         )
@@ -322,6 +336,7 @@ class Flows:
             tags=before.tags if draft.tags is None else draft.tags,
             enabled=before.enabled if draft.enabled is None else draft.enabled,
             public=before.public if draft.public is None else draft.public,
+            drawing=draft.drawing or before.drawing,
             gone=False,
         )
         same = content == draft.content and draft.label in (None, before.label)
@@ -351,6 +366,8 @@ def _check_source(found: saved.SavedFlow, source: str) -> None:
     if found.gone:
         reason = f"flow {found.full_name} is of source {found.source}, which has it no more: remove it first"
         raise errors.Conflict(reason=reason)
+    if found.source == saved.DRAWN:
+        raise errors.Conflict(reason=f"flow {found.full_name} is what a drawing comes to: change that")
     where = "through the API" if found.source == saved.API else f"in source {found.source}"
     raise errors.Conflict(reason=f"flow {found.full_name} is kept {where}: change it there")
 

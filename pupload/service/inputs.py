@@ -45,7 +45,19 @@ class Inputs:
         nothing is put then.
         """
         run = await self._runs.find(run_id)
-        written = check(value, awaited(run))
+        return await self._put(run, check(value, awaited(run)))
+
+    async def give_each(self, run_id: str, values: Mapping[str, Any]) -> RunView:
+        """
+        Puts the values on those of these edges that wait for uploads still.
+
+        Raises `errors.UnknownRun`, `errors.TooLarge`, and `errors.Malformed` for what JSON has not: nothing is put
+        then.
+        """
+        run = await self._runs.find(run_id)
+        return await self._put(run, {edge: write(values[edge], edge) for edge in awaited(run) if edge in values})
+
+    async def _put(self, run: Run, written: Mapping[str, tuple[bytes, str]]) -> RunView:
         await self._engine.staging.prepare(run)
 
         async def put(edge: str) -> None:

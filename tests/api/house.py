@@ -22,14 +22,16 @@ from argon2 import profiles
 
 from pupload import errors
 from pupload.adapters.folder.tree import FolderSource
+from pupload.adapters.memory.containers import Outcome
 from pupload.adapters.passwords.hasher import Argon2
 from pupload.api.app import make_app
 from pupload.api.flow.sourced import Interpreter
 from pupload.api.web import SERVER, Services
 from pupload.client import Client
 from pupload.domain.access import Role
-from pupload.domain.nodedef import NodeDef
+from pupload.domain.nodedef import FlagDef, NodeDef, Port
 from pupload.domain.sources import Kind, Source
+from pupload.ports import ContainerOrder
 from pupload.service.artifacts import Artifacts
 from pupload.ports import ContainerOrder
 from pupload.service.approvals import Approvals
@@ -39,6 +41,8 @@ from pupload.service.callers import Callers
 from pupload.service.credentials import Credentials
 from pupload.service.children import Children
 from pupload.service.consequences import Consequences
+from pupload.service.drawings import Drawings
+from pupload.service.drawn_runs import DrawnRuns
 from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
@@ -97,6 +101,35 @@ class OneNode(NoCatalogue):
         return [a_definition("pupload/resize")]
 
 
+SHOUT = "acme/shout:latest"
+
+
+class Shouting(OneNode):
+    """Knows another one, which takes a text and gives a text."""
+
+    shout = NodeDef(
+        publisher="acme",
+        name="shout",
+        image=SHOUT,
+        inputs=(Port(name="text", types=("text/plain",), required=True),),
+        outputs=(Port(name="loud", types=("text/plain",), required=True),),
+        flags=(FlagDef(name="mark", default="!"),),
+    )
+
+    async def find(self, uses: str) -> NodeDef | None:
+        return self.shout if uses == self.shout.uses else None
+
+    async def all(self) -> list[NodeDef]:
+        return [*await super().all(), self.shout]
+
+
+def shout(order: ContainerOrder) -> Outcome:
+    """What its image does."""
+    text = next(order.inputs.iterdir()).read_text(encoding="utf-8")
+    (order.outputs / "loud.txt").write_text(f"{text.upper()}!", encoding="utf-8")
+    return Outcome(said=["it is loud"])
+
+
 @dataclass
 class House:
     """The server and what is behind it."""
@@ -148,22 +181,28 @@ async def a_house(
     sources: Sequence[Source] = (),
     memoize: bool = False,
     accounts: Mapping[str, str] | None = None,
+    shouts: bool = False,
     **app: Any,
 ) -> AsyncIterator[House]:
     """
     The server, listening, with sources that are looked at when somebody asks; `app` goes to `make_app`.
 
+    Where it `shouts`, flows may use the node type `acme/shout`, which makes a text loud, without bringing it along.
+
     With `accounts`, roles by names, see `House.let_in`; without, whoever asks may do everything.
     """
-    async with a_bench(root, memoize=memoize) as bench:
+    catalogue = Shouting() if shouts else OneNode()
+    async with a_bench(root, memoize=memoize, catalogue=catalogue) as bench:
+        bench.image(SHOUT, shout)
         bench.image(IMAGE, copies("image", "resized"))
         flows = Flows(engine=bench.engine, runs=bench.runs)
         schedules = Schedules(engine=bench.engine, flows=flows)
-        outlines = Outlines(bench.engine, OneNode())
+        outlines = Outlines(bench.engine, catalogue)
         inputs = Inputs(engine=bench.engine, runs=bench.runs, uploads=bench.uploads)
         passwords = Argon2(profiles.CHEAPEST)
         assert bench.world.accounts is not None
         callers = Callers(accounts=bench.world.accounts, passwords=passwords, clock=bench.clock, ids=bench.world.ids)
+        drawings = Drawings(engine=bench.engine, catalogue=catalogue)
         services = Services(
             callers=callers,
             runs=bench.runs,
@@ -176,7 +215,7 @@ async def a_house(
             backfill=Backfill(flows=flows, ids=bench.world.ids),
             feed=Feed(bench.world.feed, bench.runs),
             projects=Projects(flows=bench.world.flows, runs=bench.runs),
-            nodes=Nodes(OneNode()),
+            nodes=Nodes(catalogue),
             health=Health(bench.engine),
             tables=Tables(engine=bench.engine, runs=bench.runs, scratch=root / "tables", most_bytes=1 << 20),
             sources=Sources(
@@ -189,8 +228,10 @@ async def a_house(
             dry_runs=DryRuns(engine=bench.engine, runs=bench.runs, flows=flows, scratch=root / "tables", seconds=1e6),
             overview=Overview(engine=bench.engine, outlines=outlines),
             inputs=inputs,
-            launches=Launches(runs=bench.runs, flows=flows, inputs=inputs, uploads=bench.uploads, catalogue=OneNode()),
+            launches=Launches(runs=bench.runs, flows=flows, inputs=inputs, uploads=bench.uploads, catalogue=catalogue),
             namespaces=Namespaces(engine=bench.engine, flows=flows, schedules=schedules),
+            drawings=drawings,
+            drawn_runs=DrawnRuns(engine=bench.engine, drawings=drawings, flows=flows, inputs=inputs),
             lineage=Lineage(engine=bench.engine, runs=bench.runs, flows=flows, outlines=outlines),
             queue=Queue(engine=bench.engine, runs=bench.runs),
             artifacts=Artifacts(engine=bench.engine, runs=bench.runs),

@@ -28,7 +28,7 @@ MOST_BYTES = 4 * 1024 * 1024
 """Of what all nodes are set to."""
 MOST_SECONDS = 30 * 86400
 
-_NODE_ID = re.compile(r"[A-Za-z0-9_-]+")
+_NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _PERSON = "human_confirmation"
 
 
@@ -114,7 +114,8 @@ def _judged(node: DrawnNode) -> DrawnNode:
     """The node as it can be kept. Raises `errors.Malformed`."""
     if not _NODE_ID.fullmatch(node.node_id) or len(node.node_id) > MOST_NODE_ID:
         raise errors.Malformed(
-            reason=f"the name of a node has letters, digits, '_' and '-', {MOST_NODE_ID} of them at most",
+            reason="the name of a node has letters, digits, '_' and '-', the first of them a letter or digit, "
+            f"{MOST_NODE_ID} at most"
         )
     if len(node.label) > MOST_NAME:
         raise errors.Malformed(reason=f"a label has {MOST_NAME} letters at most")
