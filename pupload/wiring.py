@@ -67,9 +67,9 @@ from pupload.service.drawn_runs import DrawnRuns
 from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
+from pupload.service.handing import Hands
 from pupload.service.health import Health
 from pupload.service.inputs import Inputs
-from pupload.service.handing import Hands
 from pupload.service.launching import Launches
 from pupload.service.lineage import Lineage
 from pupload.service.namespaces import Namespaces
@@ -85,9 +85,9 @@ from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
 from pupload.service.spooling import Spool
 from pupload.service.tables import Tables
+from pupload.service.threads import Threads
 from pupload.service.uploads import Uploads
 from pupload.settings import Settings, is_loopback
-from pupload.service.threads import Threads
 from pupload.sourcing import make_sources
 
 log = logging.getLogger(__name__)
@@ -160,11 +160,11 @@ async def serve(
             local_resets=settings.local_resets,
             setup_token=setup_token,
         )
+        services.consequences.start()
+        stack.push_async_callback(services.consequences.close)
         services.schedules.start()
         stack.push_async_callback(services.schedules.close)
         services.sources.start()
-        services.consequences.start()
-        stack.push_async_callback(services.consequences.close)
         stack.push_async_callback(services.sources.close)
         url = await stack.enter_async_context(_listening(app, settings, connections=connections_for(open_files)))
         if setup_token:
@@ -261,15 +261,14 @@ async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncItera
             memo=state.memo if settings.memoize else None,
             tables=TableReader(seconds=settings.table_seconds),
             accounts=state.accounts,
-            drawings=state.drawings,
-        )
-        capacity = await executor.capacity()
-        config = engine_config(settings, data, capacity, dev=dev)
             threads=state.threads,
             batches=state.batches,
             knowledge=state.knowledge,
             episodes=state.episodes,
             drawings=state.drawings,
+        )
+        capacity = await executor.capacity()
+        config = engine_config(settings, data, capacity, dev=dev)
         engine = Engine(world, replace(config, secrets_root=secrets_root, me=await _controller(data, world)))
         stack.push_async_callback(engine.close)
         await engine.start()
@@ -305,10 +304,10 @@ def make_services(
 ) -> Services:
     """What every surface calls, over one engine."""
     assert engine.world.accounts is not None
+    assert engine.world.threads is not None
     allowed = engine.config.limits.policy
     presenter = Presenter(engine)
     catalogue = offline.make_catalogue(settings)
-    assert engine.world.threads is not None
     terms = Terms(
         limits=offline.limits(settings, capacity, dev=dev),
         upload_seconds=settings.upload_seconds,
@@ -321,15 +320,14 @@ def make_services(
     schedules = Schedules(engine=engine, flows=flows)
     uploads = _uploads(engine, runs, presenter)
     inputs = Inputs(engine=engine, runs=runs, uploads=uploads)
-    drawings = Drawings(engine=engine, catalogue=catalogue)
-    return Services(
-        callers=Callers(
-            accounts=engine.world.accounts, passwords=passwords, clock=engine.world.clock, ids=engine.world.ids
     hands = Hands(engine=engine, uploads=uploads)
     results = Results(engine=engine, runs=runs)
     threads = Threads(engine=engine, kept=engine.world.threads, results=results)
     children = Children(engine=engine, flows=flows, hands=hands)
     drawings = Drawings(engine=engine, catalogue=catalogue)
+    return Services(
+        callers=Callers(
+            accounts=engine.world.accounts, passwords=passwords, clock=engine.world.clock, ids=engine.world.ids
         ),
         runs=runs,
         uploads=uploads,
