@@ -119,11 +119,11 @@ class AttemptRef:
     node: str
     number: int
     """From 1, growing with every start of the node, whoever caused it."""
+    id: str = field(init=False, compare=False, repr=False)
+    """Unique; letters, digits, `_`, `.` and `-` only (node ids are held to that)."""
 
-    @property
-    def id(self) -> str:
-        """Unique; letters, digits, `_`, `.` and `-` only (node ids are held to that)."""
-        return f"{self.run}.{self.node}.{self.number}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", f"{self.run}.{self.node}.{self.number}")
 
 
 @values.quick

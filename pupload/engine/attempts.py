@@ -35,7 +35,7 @@ from pupload.engine.patience import patiently
 from pupload.engine.reservations import Reservations
 from pupload.engine.slots import Rank
 from pupload.engine.staging import Folder, Staging
-from pupload.engine.tasks import Tasks, all_of, ended
+from pupload.engine.tasks import Tasks, both, ended
 from pupload.engine.work import Phase, Work
 from pupload.ports import Clock, Executor, Exit, Journal
 
@@ -384,9 +384,6 @@ class Attempts:
         paths = dict[str, str]()
         resolving = asyncio.ensure_future(self._patiently(lambda: self._executor.resolve_image(node.image)))
 
-        async def resolve() -> None:
-            work.image = await resolving
-
         async def fetch() -> None:
             found = await work.ahead.fetched(given(run, node), folder) if work.ahead is not None else None
             if found is None:
@@ -400,10 +397,10 @@ class Attempts:
             folder = claim.folder or await self._staging.make_folder(work.ref, node, owner=self._owner_of(node))
             await asyncio.sleep(0)  # where nothing had to be waited for it has not had a turn
             if resolving.done():  # as nearly always: the image is there
-                await resolve()
+                work.image = resolving.result()
                 await fetch()
             else:
-                await all_of([resolve(), fetch()])
+                work.image, _ = await both(resolving, fetch())
         finally:
             await ended(resolving)
         work.made = folder

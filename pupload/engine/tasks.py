@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Tasks:
@@ -77,6 +78,17 @@ async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     finally:
         for task in tasks:
             await ended(task)
+
+
+async def both(one: "asyncio.Future[T]", other: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """What a task that is under way and this work came to. Raises as `all_of`."""
+    task = asyncio.ensure_future(other)
+    try:
+        first, second = await asyncio.gather(one, task)
+        return first, second
+    finally:
+        await ended(one)
+        await ended(task)
 
 
 async def each_of(things: Collection[T], work: Callable[[T], Awaitable[None]], *, at_once: int) -> None:

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from pupload.engine.tasks import Tasks, all_of, ended
+from pupload.engine.tasks import Tasks, all_of, both, ended
 
 
 async def fails() -> None:
@@ -67,6 +67,31 @@ async def test_when_one_fails_the_others_have_ended_before_it_is_told() -> None:
     with pytest.raises(KeyError):
         await all_of([long(), fails(), fails()])
     assert over == ["long"]
+
+
+async def test_both_give_what_they_came_to() -> None:
+    async def one() -> str:
+        await asyncio.sleep(0)
+        return "one"
+
+    assert await both(asyncio.ensure_future(one()), asyncio.sleep(0, 2)) == ("one", 2)
+
+
+async def test_when_either_fails_the_other_has_ended_before_it_is_told() -> None:
+    over: list[str] = []
+
+    async def long(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            over.append(name)
+
+    with pytest.raises(KeyError):
+        await both(asyncio.ensure_future(long("the task")), fails())
+    with pytest.raises(KeyError):
+        await both(asyncio.ensure_future(fails()), long("the work"))
+    assert over == ["the task", "the work"]
 
 
 async def test_ended_swallows_what_it_came_to(caplog: pytest.LogCaptureFixture) -> None:
