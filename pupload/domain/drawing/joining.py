@@ -43,6 +43,12 @@ def mismatch(source: DrawnNode, output: str, handle: str) -> Finding:
     )
 
 
+def not_a_loop(label: str) -> Finding:
+    """That an edge of this label needs a loop on its one end."""
+    which = "originate from" if label == "loop_body" else "return to"
+    return Finding(sentence=f"Edges labelled '{label}' can only {which} 'loop' nodes")
+
+
 def pair(
     outputs: tuple[ComponentPort, ...], inputs: tuple[ComponentPort, ...]
 ) -> tuple[ComponentPort, ComponentPort] | None:
@@ -114,9 +120,8 @@ def _types(edge: DrawnEdge, source: DrawnNode, target: DrawnNode, known: Known) 
 
 
 def _loop(edge: DrawnEdge, source: DrawnNode, target: DrawnNode, known: Known) -> Iterator[Finding]:
-    end, which = (source, "originate from") if edge.label == "loop_body" else (target, "return to")
-    if _kind(end, known) is not Kind.LOOP:
-        yield Finding(sentence=f"Edges labelled '{edge.label}' can only {which} 'loop' nodes")
+    if _kind(source if edge.label == "loop_body" else target, known) is not Kind.LOOP:
+        yield not_a_loop(edge.label)
 
 
 def _binding(

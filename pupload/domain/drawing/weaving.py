@@ -63,7 +63,9 @@ class Weaver:
         self._into: dict[str, list[DrawnEdge]] = {}
         self._lenders: dict[str, list[DrawnEdge]] = {}
         for edge in sorted(drawing.edges, key=lambda each: (not each.mapping, each.priority, each.id)):
-            if edge.source in part and edge.target in part and reach.carries(edge):
+            if edge.label == "loop_body" and self._kind(edge.source) is not Kind.LOOP:
+                self.findings.append(joining.not_a_loop(edge.label))
+            elif edge.source in part and edge.target in part and reach.carries(edge):
                 self._into.setdefault(edge.target, []).append(edge)
             elif edge.label in HANDLES and edge.source in self._by_id:
                 self._lenders.setdefault(edge.target, []).append(edge)
