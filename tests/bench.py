@@ -242,9 +242,9 @@ async def a_bench(
         memo=kept.memo if memoize else None,
         tables=TableReader(),
         accounts=accounts.Accounts(),
+        threads=kept.threads,
     )
     config = Config(
-        threads=kept.threads,
         attempts_root=root / "attempts",
         secrets_root=root / "secrets",
         limits=limits,

@@ -43,9 +43,9 @@ from pupload.service import (
     secrets,
     sources,
     tables,
+    threads,
     uploads,
 )
-    threads,
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -67,11 +67,11 @@ class Services:
     """What pupload can be asked to do."""
 
     callers: callers.Callers
-    runs: runs.Runs
-    uploads: uploads.Uploads
     approvals: approvals.Approvals
     threads: threads.Threads
     consequences: consequences.Consequences
+    runs: runs.Runs
+    uploads: uploads.Uploads
     callbacks: callbacks.Callbacks
     flows: flows.Flows
     feed: feed.Feed

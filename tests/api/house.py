@@ -32,24 +32,23 @@ from pupload.domain.access import Role
 from pupload.domain.nodedef import FlagDef, NodeDef, Port
 from pupload.domain.sources import Kind, Source
 from pupload.ports import ContainerOrder
-from pupload.service.artifacts import Artifacts
-from pupload.ports import ContainerOrder
 from pupload.service.approvals import Approvals
+from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
 from pupload.service.callbacks import Callbacks
 from pupload.service.callers import Callers
-from pupload.service.credentials import Credentials
 from pupload.service.children import Children
 from pupload.service.consequences import Consequences
+from pupload.service.credentials import Credentials
 from pupload.service.drawings import Drawings
 from pupload.service.drawn_runs import DrawnRuns
 from pupload.service.dry_runs import DryRuns
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
+from pupload.service.handing import Hands
 from pupload.service.health import Health
 from pupload.service.inputs import Inputs
 from pupload.service.launching import Launches
-from pupload.service.handing import Hands
 from pupload.service.lineage import Lineage
 from pupload.service.namespaces import Namespaces
 from pupload.service.nodes import Nodes
@@ -62,10 +61,10 @@ from pupload.service.schedules import Schedules
 from pupload.service.secrets import Secrets
 from pupload.service.sources import Sources
 from pupload.service.tables import Tables
+from pupload.service.threads import Threads
 from tests.bench import Bench, NoCatalogue, a_bench, copies
 from tests.builders import a_definition
 
-from pupload.service.threads import Threads
 IMAGE = "pupload/resize:latest"
 
 EXAMPLE: dict[str, Any] = {
@@ -193,12 +192,16 @@ async def a_house(
     """
     catalogue = Shouting() if shouts else OneNode()
     async with a_bench(root, memoize=memoize, catalogue=catalogue) as bench:
-        bench.image(SHOUT, shout)
         bench.image(IMAGE, copies("image", "resized"))
+        bench.image(SHOUT, shout)
         flows = Flows(engine=bench.engine, runs=bench.runs)
         schedules = Schedules(engine=bench.engine, flows=flows)
         outlines = Outlines(bench.engine, catalogue)
         inputs = Inputs(engine=bench.engine, runs=bench.runs, uploads=bench.uploads)
+        hands = Hands(engine=bench.engine, uploads=bench.uploads)
+        results = Results(engine=bench.engine, runs=bench.runs)
+        threads = Threads(engine=bench.engine, kept=bench.kept.threads, results=results)
+        children = Children(engine=bench.engine, flows=flows, hands=hands)
         passwords = Argon2(profiles.CHEAPEST)
         assert bench.world.accounts is not None
         callers = Callers(accounts=bench.world.accounts, passwords=passwords, clock=bench.clock, ids=bench.world.ids)
@@ -242,10 +245,6 @@ async def a_house(
         )
         settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}
         house = House(bench, "", ClientSession())
-        hands = Hands(engine=bench.engine, uploads=bench.uploads)
-        results = Results(engine=bench.engine, runs=bench.runs)
-        threads = Threads(engine=bench.engine, kept=bench.kept.threads, results=results)
-        children = Children(engine=bench.engine, flows=flows, hands=hands)
         house.callers = callers
         if accounts:
             await house.let_in(accounts)
@@ -254,6 +253,7 @@ async def a_house(
         house.closing = made[SERVER].closing
         server, store = TestServer(made), TestServer(_store(house))
         await server.start_server(auto_decompress=False, access_log=None)  # as app.make_runner does
+        services.consequences.start()
         schedules.start()
         async with house.http, server, store:
             _lead_to(bench, f"http://{store.host}:{store.port}")
@@ -294,7 +294,6 @@ def _store(house: House) -> web.Application:
 
     async def _use(method: str, url: str, body: bytes = b"") -> bytes:
         try:
-        services.consequences.start()
             return await house.bench.store.use(method, url, body)
         except errors.ObjectForbidden:
             text = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
