@@ -93,6 +93,12 @@ def test_wells_say_where_from_and_where_to() -> None:
     assert set(plan.stores) == {"bucket"}
 
 
+@pytest.mark.parametrize(("said", "planned"), [(0, 4), (-1, 4), (1, 1), (9, 9)])
+def test_a_node_may_say_how_often_it_is_started(said: int, planned: int) -> None:
+    definition = a_definition(max_attempts=4)
+    assert a_plan(a_flow(a_node(max_attempts=said)), [definition]).nodes["resize"].max_attempts == planned
+
+
 def test_uuids_are_fresh_with_every_edge() -> None:
     wells = [a_well("x", key="${UUID}"), a_well("y", key="${UUID}")]
     plan = a_plan(a_flow(a_node(outputs={"1": "x", "2": "y"}), wells=wells))
