@@ -7,6 +7,9 @@ is seen to, in order, and leaves the schedule with what came of it. A run is sta
 whatever happens between, no fire is lost and none is run twice.
 
 Which moments a cron expression means is told by `Calendar`; here it is a function, `Following`.
+
+Some schedules count what becomes of their runs (`pupload.domain.counting`): their next run waits until the last one was
+counted.
 """
 
 import enum
@@ -15,7 +18,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from pupload.domain import ids
+from pupload.domain import counting, ids
+from pupload.domain.counting import Count
 
 PREFIX = "sched_"
 
@@ -69,7 +73,7 @@ class Schedule:
     cron: str = ""
     """Five fields; empty where there is an interval."""
     interval_seconds: int = 0
-    """Counted from `created_at`; 0 where there is a cron expression."""
+    """Counted from `base_at`; 0 where there is a cron expression."""
     timezone: str = "UTC"
     """In which the cron expression is meant; a name of the IANA data base."""
     enabled: bool = True
@@ -97,8 +101,17 @@ class Schedule:
     """The run that was last started."""
     last_error: str = ""
     """Why the last fire started no run; empty where it did."""
+    base_at: datetime | None = None
+    """From when an interval is counted; None: from `created_at`."""
+    count: Count | None = None
+    """What it counts of its runs, where it does; those are of a drawing then."""
     version: int = 0
     """Grows with every save."""
+
+
+def of_drawing(drawing: int) -> str:
+    """What stands for the saved flow of schedules that run this drawing."""
+    return f"drawing:{drawing}"
 
 
 def schedule_id(run_id: str) -> str:
@@ -120,7 +133,7 @@ def key_of(this: Schedule, fire: datetime) -> str:
 
 def of_interval(this: Schedule) -> Following:
     """The fires of a schedule with an interval."""
-    step, start = timedelta(seconds=this.interval_seconds), this.created_at
+    step, start = timedelta(seconds=this.interval_seconds), this.base_at or this.created_at
 
     def following(after: datetime) -> datetime | None:
         try:
@@ -206,6 +219,31 @@ def seen_to(this: Schedule, fire: datetime, *, run: str = "", error: str = "") -
     """The schedule without this pending fire, which came to a run, or to none for this reason."""
     pending = tuple(each for each in this.pending if each != fire)
     return replace(this, pending=pending, last_at=fire, last_run=run or this.last_run, last_error=error)
+
+
+def passed_over(this: Schedule, fire: datetime) -> Schedule:
+    """The schedule without this pending fire, of which nothing is told."""
+    return replace(this, pending=tuple(each for each in this.pending if each != fire))
+
+
+def is_open(this: Schedule) -> bool:
+    """Whether the last run that it started is still to be counted."""
+    return this.count is not None and bool(this.last_run) and not counting.is_counted(this.count, this.last_run)
+
+
+def counted(this: Schedule, count: Count, now: datetime) -> Schedule:
+    """
+    The schedule after a run was counted: shut where that is over, else with its next fire ahead.
+
+    After a failure that is not where the interval has it, and from there on the interval is counted.
+    """
+    if count.over is not None:
+        return replace(this, count=count, enabled=False, next_at=None, pending=(), look_at=None)
+    if not count.retry or not this.enabled:
+        return replace(this, count=count)
+    pause = timedelta(seconds=counting.pause_seconds(count, this.interval_seconds))
+    based = replace(this, count=count, base_at=now + pause - timedelta(seconds=this.interval_seconds))
+    return set_going(based, now, of_interval(based))
 
 
 def rested(this: Schedule, *, again_at: datetime) -> Schedule:

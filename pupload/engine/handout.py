@@ -112,8 +112,8 @@ class Handout:
             if given:
                 return given
         found = [await self._secrets.reveal(name, account=account) for name in node.secrets]
-        given = zip(node.secrets, found, strict=True)
-        return [text for name, value in given if value is not None for text in _to_mask(name, value)]
+        named = zip(node.secrets, found, strict=True)
+        return [text for name, value in named if value is not None for text in _to_mask(name, value)]
 
 
 _PLAIN = Masker()

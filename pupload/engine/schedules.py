@@ -21,6 +21,7 @@ from typing import Protocol
 from pupload import errors
 from pupload.domain import schedule
 from pupload.domain.schedule import Calendar, CatchUp, Overlap, Schedule, Schedules
+from pupload.engine.counting import Counter
 from pupload.engine.tasks import Tasks, each_of
 from pupload.engine.timers import first_of, sleep
 from pupload.ports import Clock
@@ -92,13 +93,15 @@ class Scheduler:
         clock: Clock,
         start: Starter,
         is_over: Callable[[str], Awaitable[bool]],
+        counter: Counter | None = None,
     ) -> None:
-        """`is_over` tells whether a run has ended, or is not there any more."""
+        """`is_over` tells whether a run has ended, or is not there any more; `counter` has schedules that count."""
         self._schedules = schedules
         self._calendar = calendar
         self._clock = clock
         self._start = start
         self._is_over = is_over
+        self._counter = counter
         self._sooner = asyncio.Event()
         self._tasks = Tasks()
         self.started = 0
@@ -179,6 +182,9 @@ class Scheduler:
     async def _fire(self, this: Schedule, fire: datetime) -> tuple[Schedule, float]:
         """The schedule with what came of the fire; or, where it stays pending, in how many seconds to try again."""
         now = self.now()
+        if this.count is not None:
+            assert self._counter is not None, "somebody made it"
+            return await self._counter.fire(this, fire, now)
         if schedule.is_too_late(this, fire, now):
             log.warning("schedule %s: the run of %s could not be started in time", this.id, fire.isoformat())
             reason = this.last_error or "the run before it was still under way"
@@ -224,4 +230,6 @@ class Scheduler:
                 return
             pending = tuple(fire for fire in fresh.pending if fire not in done)
             last = {name: getattr(seen, name) for name in ("last_at", "last_run", "last_error")}
+            if fresh.count is not None and seen.count is not None:
+                fresh = replace(fresh, count=replace(fresh.count, ran_at=seen.count.ran_at))
             seen = replace(fresh, pending=pending, **last)
