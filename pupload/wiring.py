@@ -57,6 +57,7 @@ from pupload.service import spooling
 from pupload.service.approvals import Approvals
 from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
+from pupload.service.batches import Batches, Followed
 from pupload.service.callbacks import Callbacks
 from pupload.service.callers import Callers
 from pupload.service.children import Children
@@ -65,11 +66,13 @@ from pupload.service.credentials import Credentials
 from pupload.service.drawings import Drawings
 from pupload.service.drawn_runs import DrawnRuns
 from pupload.service.dry_runs import DryRuns
+from pupload.service.episodes import Episodes
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.handing import Hands
 from pupload.service.health import Health
 from pupload.service.inputs import Inputs
+from pupload.service.knowledge import Knowledge
 from pupload.service.launching import Launches
 from pupload.service.lineage import Lineage
 from pupload.service.namespaces import Namespaces
@@ -158,6 +161,7 @@ async def serve(
             served=surfaces.chosen(settings.surfaces),
             insecure=settings.insecure,
             local_resets=settings.local_resets,
+            proxies=limiting.networks(settings.trusted_proxies),
             setup_token=setup_token,
         )
         services.consequences.start()
@@ -324,6 +328,7 @@ def make_services(
     results = Results(engine=engine, runs=runs)
     threads = Threads(engine=engine, kept=engine.world.threads, results=results)
     children = Children(engine=engine, flows=flows, hands=hands)
+    batches, knowledge = Batches(engine=engine, runs=runs), Knowledge(engine=engine, hands=hands)
     drawings = Drawings(engine=engine, catalogue=catalogue)
     return Services(
         callers=Callers(
@@ -362,7 +367,10 @@ def make_services(
         results=results,
         approvals=Approvals(engine=engine, runs=runs, hands=hands),
         threads=threads,
-        consequences=Consequences(engine, children, threads),
+        consequences=Consequences(engine, children, threads, knowledge, Followed(batches)),
+        batches=batches,
+        knowledge=knowledge,
+        episodes=Episodes(engine=engine),
         inputs=inputs,
         launches=Launches(runs=runs, flows=flows, inputs=inputs, uploads=uploads, catalogue=catalogue),
         namespaces=Namespaces(engine=engine, flows=flows, schedules=schedules),

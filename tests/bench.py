@@ -243,6 +243,9 @@ async def a_bench(
         tables=TableReader(),
         accounts=accounts.Accounts(),
         threads=kept.threads,
+        batches=kept.batches,
+        knowledge=kept.knowledge,
+        episodes=kept.episodes,
     )
     config = Config(
         attempts_root=root / "attempts",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from pupload import errors
-from pupload.api import documents
+from pupload.api import documents, limiting
 from pupload.domain.access import Permission
 from pupload.engine import aside
 from pupload.service import (
@@ -26,10 +26,12 @@ from pupload.service import (
     drawings,
     drawn_runs,
     dry_runs,
+    episodes,
     feed,
     flows,
     health,
     inputs,
+    knowledge,
     launching,
     lineage,
     namespaces,
@@ -46,6 +48,7 @@ from pupload.service import (
     threads,
     uploads,
 )
+from pupload.service.batches import Batches
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -92,9 +95,13 @@ class Services:
     namespaces: namespaces.Namespaces
     drawings: drawings.Drawings
     drawn_runs: drawn_runs.DrawnRuns
+    knowledge: knowledge.Knowledge
+    episodes: episodes.Episodes
     queue: queue.Queue
     artifacts: artifacts.Artifacts
     results: results.Results
+    batches: Batches | None = None
+    """None: no runs are planned together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +125,8 @@ class Server:
     """Whether anybody may do everything as long as there are no accounts, wherever they call from."""
     local_resets: bool = True
     """Whether who calls from this machine itself counts as somebody who sits at it."""
+    proxies: tuple[limiting.Network, ...] = ()
+    """Whose word on where somebody calls from is taken, where it is counted who tries what."""
     setup_token: str = field(default="", repr=False)
     """What lets somebody elsewhere make the first account; empty where nothing does."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)

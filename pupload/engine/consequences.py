@@ -102,6 +102,11 @@ class Consequences:
             self._under_way[run_id] = False
             self._tasks.start(self._see_to(run_id), name=f"what follows from {run_id}")
 
+    async def follow(self, run_id: str) -> None:
+        """Something follows from the run that nobody knew of when it began, be it over already."""
+        await self._runs.follow(run_id)
+        self.look_at(run_id)
+
     async def children(self, run_id: str) -> Mapping[str, str]:
         """See `ports.Following.children`."""
         return await self._runs.children(run_id)

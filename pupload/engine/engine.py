@@ -41,11 +41,13 @@ from pupload.engine.sweeping import Sweep
 from pupload.engine.uploads import Uploads
 from pupload.ports import (
     Accounts,
+    Batches,
     Clock,
     Controller,
     Credentials,
     Disks,
     Drawings,
+    Episodes,
     Executor,
     Feed,
     Fetcher,
@@ -54,6 +56,7 @@ from pupload.ports import (
     Ids,
     Inspector,
     Journal,
+    Knowledge,
     Memo,
     Outbox,
     Ownership,
@@ -106,6 +109,12 @@ class World:
     """None: no file is shown as a table."""
     accounts: Accounts | None = None
     """None: nobody can have one."""
+    batches: Batches | None = None
+    """None: no runs are planned together."""
+    knowledge: Knowledge | None = None
+    """None: nothing is known."""
+    episodes: Episodes | None = None
+    """None: no run is remembered as one."""
     threads: Threads | None = None
     """None: nothing that is said to flows is kept."""
     drawings: Drawings | None = None

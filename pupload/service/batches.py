@@ -15,7 +15,9 @@ from pupload import errors, ports
 from pupload.domain import batches
 from pupload.domain.batches import Batch, BatchStatus, Task, TaskStatus
 from pupload.domain.run import Run
+from pupload.engine.engine import Engine
 from pupload.service import owned
+from pupload.service.hub import Hub
 from pupload.service.runs import Runs
 
 BATCH_PREFIX, TASK_PREFIX = "ep-", "tk-"
@@ -53,20 +55,15 @@ class News:
 class Batches:
     """What can be asked about batches and their tasks."""
 
-    def __init__(
-        self,
-        *,
-        kept: ports.Batches,
-        runs: Runs,
-        clock: ports.Clock,
-        ids: ports.Ids,
-        tell: Callable[[News], None] = lambda _: None,
-    ) -> None:
-        self._kept = kept
+    def __init__(self, *, engine: Engine, runs: Runs) -> None:
+        assert engine.world.batches is not None, "there is a place for them"
+        self._kept = engine.world.batches
+        self._follow = engine.consequences.follow
+        self._clock = engine.world.clock
+        self._ids = engine.world.ids
         self._runs = runs
-        self._clock = clock
-        self._ids = ids
-        self._tell = tell
+        self.news: Hub[News] = Hub()
+        """Tells of changes that are made here."""
 
     # ── Batches ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -82,7 +79,7 @@ class Batches:
             **said,
         )
         saved = await self._kept.put(new)
-        self._tell(News(kind=Kind.BATCH_ADDED, batch=saved))
+        self.news.tell(News(kind=Kind.BATCH_ADDED, batch=saved))
         return saved
 
     async def get(self, batch_id: str) -> Batch:
@@ -102,7 +99,7 @@ class Batches:
         """The batch with what is said of it. Where it is cancelled now, so are its tasks, and their runs end."""
         before = await self.get(batch_id)
         saved = await self._change(batch_id, lambda batch: batches.changed(batch, self._clock.now(), **said))
-        self._tell(News(kind=Kind.BATCH_CHANGED, batch=saved))
+        self.news.tell(News(kind=Kind.BATCH_CHANGED, batch=saved))
         if saved.status is BatchStatus.CANCELLED and before.status is not BatchStatus.CANCELLED:
             for run_id in batches.linked(saved):
                 with suppress(errors.UnknownRun):
@@ -115,7 +112,7 @@ class Batches:
             with suppress(errors.UnknownBatch):
                 found = await self.get(batch_id)
                 await self._kept.remove(batch_id)
-                self._tell(News(kind=Kind.BATCH_REMOVED, batch=found))
+                self.news.tell(News(kind=Kind.BATCH_REMOVED, batch=found))
 
     # ── Tasks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -156,12 +153,13 @@ class Batches:
         """
         The task with what is said of it; those that wait for it go on where it is completed now.
 
-        A `run` that does it is looked at, and the task goes as it goes. Raises `errors.UnknownRun`.
+        A `run` that does it is followed, and the task goes as it goes. Raises `errors.UnknownRun`.
         """
         batch = await self._of_task(task_id)
         run = await self._runs.find(said["run"]) if said.get("run") else None
         if run is not None:
             said["run"] = run.id
+            await self._follow(run.id)
 
         def change(before: Batch) -> Batch:
             if before.task(task_id) is None:
@@ -175,7 +173,7 @@ class Batches:
         """It is gone, and nobody depends on it any more."""
         batch = await self._of_task(task_id)
         saved = await self._change(batch.id, lambda before: batches.without(before, [task_id], self._clock.now()))
-        self._tell(News(kind=Kind.TASK_REMOVED, batch=saved, tasks=(_task(batch, task_id),)))
+        self.news.tell(News(kind=Kind.TASK_REMOVED, batch=saved, tasks=(_task(batch, task_id),)))
 
     async def remove_tasks(self, task_ids: Sequence[str]) -> None:
         """They are gone; those that are not there for the caller are passed over."""
@@ -186,7 +184,7 @@ class Batches:
                 found.setdefault(batch.id, []).append(_task(batch, task_id))
         for batch_id, gone in found.items():
             without = partial(batches.without, task_ids=[task.id for task in gone], now=self._clock.now())
-            self._tell(News(kind=Kind.TASKS_REMOVED, batch=await self._change(batch_id, without), tasks=gone))
+            self.news.tell(News(kind=Kind.TASKS_REMOVED, batch=await self._change(batch_id, without), tasks=gone))
 
     # ── Their runs ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -199,7 +197,7 @@ class Batches:
                 was = {task.id: task.status for task in before.tasks}
                 moved = [task for task in saved.tasks if was.get(task.id) is not task.status]
                 for task in moved:
-                    self._tell(News(kind=Kind.TASK_CHANGED, batch=saved, tasks=(task,)))
+                    self.news.tell(News(kind=Kind.TASK_CHANGED, batch=saved, tasks=(task,)))
 
     def _with_run(self, batch: Batch, run: Run) -> Batch:
         return batches.followed(batch, run.id, run.status, run.error, run.finished_at or self._clock.now())
@@ -225,7 +223,7 @@ class Batches:
 
     def _told(self, kind: Kind, saved: Batch, task_id: str) -> Task:
         task = _task(saved, task_id)
-        self._tell(News(kind=kind, batch=saved, tasks=(task,)))
+        self.news.tell(News(kind=kind, batch=saved, tasks=(task,)))
         return task
 
 
@@ -234,3 +232,18 @@ def _task(batch: Batch, task_id: str) -> Task:
     if found is None:
         raise errors.UnknownTask(name=task_id[:64])
     return found
+
+
+class Followed:
+    """Tasks go as their runs go."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def concerns(self, run: Run) -> bool:  # noqa: ARG002 - which runs do tasks no plan tells
+        """See `engine.consequences.Consequence`."""
+        return True
+
+    async def see_to(self, run: Run) -> None:
+        """See `engine.consequences.Consequence`."""
+        await self._batches.follow(run)

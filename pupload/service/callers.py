@@ -157,12 +157,13 @@ class Callers:
         """
         The token of a login that a password began a moment ago, from the same address.
 
-        Raises `errors.WrongCredentials` where there is no such account or it asks for no code, else `errors.WrongCode`.
+        Raises `errors.WrongCredentials` where no code is due: there is no such account, it asks for none, or nobody
+        gave its password from there. Else `errors.WrongCode`.
         """
         user = await self._accounts.find(name)
-        if user is None or not user.active or not user.second.on:
-            raise errors.WrongCredentials
         now = self._clock.now()
+        if user is None or not user.active or not account.is_due(user.second, address, now):
+            raise errors.WrongCredentials
         told = await self._told(user.id, lambda second: account.at_login(second, code, address, now))
         if told is not Told.RIGHT:
             raise errors.WrongCode
@@ -188,6 +189,7 @@ class Callers:
 
         Raises `errors.Malformed` where codes are asked for already.
         """
+        _check_whole(caller)
         secret = bytes.fromhex(self._chance())[: totp.SECRET_BYTES]
 
         def propose(before: User) -> User:
@@ -200,6 +202,7 @@ class Callers:
 
     async def enable_code(self, caller: Caller, code: str) -> None:
         """Codes are asked for from now on. Raises `errors.Malformed` with why not."""
+        _check_whole(caller)
         user = await self.me(caller)
         if user.second.on:
             raise errors.Malformed(reason="MFA is already enabled.")
@@ -212,6 +215,7 @@ class Callers:
 
     async def disable_code(self, caller: Caller, code: str) -> None:
         """No code is asked for any more, and its secret is forgotten. Raises `errors.Malformed` with why not."""
+        _check_whole(caller)
         user = await self.me(caller)
         if not user.second.on:
             raise errors.Malformed(reason="MFA is not enabled.")
@@ -221,13 +225,20 @@ class Callers:
             raise errors.Malformed(reason="Invalid TOTP code.")
         await self.reset_code(caller)
 
-    async def reset_code(self, caller: Caller) -> None:
-        """No code is asked for any more. For who sits at the machine itself, which whoever calls this made sure of."""
-        user = await self.me(caller)
+    async def reset_code(self, caller: Caller, *, user_id: int | None = None) -> None:
+        """
+        No code is asked for any more: of another account, by an administrator, or of the caller's own.
+
+        The latter is for who sits at the machine itself, which whoever calls this made sure of. Raises
+        `errors.UnknownAccount`.
+        """
+        _check_whole(caller)
+        user = await self._account_of(caller, user_id)
         await self._change(user.id, lambda before: replace(before, second=account.disabled()))
 
     async def change_password(self, caller: Caller, old: str, new: str) -> None:
         """All keys of logins are void. Raises `errors.WrongCredentials`, `errors.Malformed`."""
+        _check_whole(caller)
         user = await self.me(caller)
         if not await self._passwords.verify(user.password, old):
             raise errors.WrongCredentials
@@ -278,7 +289,8 @@ class Callers:
     # ── Everybody's ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def create(self, name: str, password: str, *, role: Role, by: Caller) -> User:
-        """A person's account. Raises `errors.AccountTaken`, `errors.Malformed`."""
+        """A person's account, once pupload is set up. Raises `errors.AccountTaken`, `errors.Malformed`."""
+        await self._check_set_up()
         return await self._accounts.create(await self._new(name, password, role=role, by=by))
 
     async def create_service(self, name: str, *, purpose: str = "", role: Role = Role.OPERATOR, by: Caller) -> Made:
@@ -287,6 +299,8 @@ class Callers:
 
         It may not do more than who made it.
         """
+        await self._check_set_up()
+        _check_whole(by)
         if objection := account.objection_to_name(name):
             raise errors.Malformed(reason=objection)
         allowed = by.permissions
@@ -307,6 +321,22 @@ class Callers:
         """Accounts by number, and how many there are in all."""
         page = await self._accounts.list(service=service, limit=limit, offset=offset)
         return page.users, page.total
+
+    async def services(self, by: Caller) -> Sequence[User]:
+        """The open accounts of services that the caller made, or all of them for an administrator; the first first."""
+        found = list[User]()
+        offset = 0
+        while page := (await self._accounts.list(service=True, limit=1000, offset=offset)).users:
+            found += [user for user in page if user.active and (by.sees_all or user.made_by == by.user)]
+            offset += len(page)
+        return found
+
+    async def close_service(self, user_id: int, *, by: Caller) -> None:
+        """Nothing of it opens anything any more. Raises `errors.UnknownAccount` for what is not among `services`."""
+        _check_whole(by)
+        if user_id not in {user.id for user in await self.services(by)}:
+            raise errors.UnknownAccount(name=user_id)
+        await self.change(user_id, active=False)
 
     async def change(self, user_id: int, *, role: Role | None = None, active: bool | None = None) -> User:
         """
@@ -333,6 +363,11 @@ class Callers:
         return changed
 
     # ── Parts ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _check_set_up(self) -> None:
+        """Raises `errors.Conflict` while there is no administrator, who must be the first."""
+        if not await self.are_set_up():
+            raise errors.Conflict(reason="the first account is made by setting pupload up")
 
     async def _another_administers(self, user_id: int) -> bool:
         offset = 0
@@ -418,6 +453,12 @@ async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
     finally:
         for task in tasks:
             task.cancel()
+
+
+def _check_whole(caller: Caller) -> None:
+    """Raises `errors.NotAllowed` for a key that is for some things only: it changes nothing about its account."""
+    if caller.scopes is not None and Permission.OWN_ACCOUNT not in caller.scopes:
+        raise errors.NotAllowed(permission=Permission.OWN_ACCOUNT)
 
 
 def _administers(user: User) -> bool:

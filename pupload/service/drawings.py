@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from pupload import errors
-from pupload.domain.drawing import components, editing, joining
+from pupload.domain.drawing import components, editing, joining, steps
 from pupload.domain.drawing.component import Component
 from pupload.domain.drawing.findings import Finding, Wrong
 from pupload.domain.drawing.model import Drawing, DrawnEdge, DrawnNode
@@ -18,7 +18,8 @@ from pupload.domain.nodedef import NodeDef
 from pupload.engine.engine import Engine
 from pupload.ports import Catalogue, DrawingPage
 from pupload.service import owned
-from pupload.service.drawing_news import DrawingNews, Kind, News
+from pupload.service.drawing_news import Kind, News
+from pupload.service.hub import Hub
 
 MOST_PAGE = 1000
 """Drawings in one answer."""
@@ -39,7 +40,7 @@ class Drawings:
         self._catalogue = catalogue
         self._clock = engine.world.clock
         self._ids = engine.world.ids
-        self.news = DrawingNews()
+        self.news: Hub[News] = Hub()
         """Tells of changes that are made here."""
 
     async def list(self, *, limit: int = 50, offset: int = 0) -> DrawingPage:
@@ -74,6 +75,14 @@ class Drawings:
     async def definitions(self) -> Sequence[NodeDef]:
         """The node definitions that drawings run."""
         return await self._catalogue.all()
+
+    async def read_steps(self, document: Any) -> steps.Read:
+        """The drawing that plain values mean, which is not kept, and what is wrong with it."""
+        return steps.read(document, await self.definitions(), now=self._clock.now())
+
+    async def own_node(self, slug: str, node_id: str) -> DrawnNode:
+        """A node that the caller may change. Raises `errors.UnknownDrawnNode`, `errors.Forbidden`."""
+        return editing.known_node(await self.own(slug), node_id)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -136,7 +145,7 @@ class Drawings:
         Where it is called otherwise its edges go with it. Raises `errors.UnknownDrawnNode`, and as `add_node` does.
         """
         if not said:
-            return editing.known_node(await self.own(slug), node_id)
+            return await self.own_node(slug, node_id)
         await self._check_node(said)
         now = self._clock.now()
         before, after = await self._change(

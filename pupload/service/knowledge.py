@@ -32,9 +32,10 @@ _REMEMBERED = 10_000
 class Knowledge:
     """What can be asked about facts, and what follows from runs that ask for some or tell some."""
 
-    def __init__(self, *, engine: Engine, kept: ports.Knowledge, hands: Hands) -> None:
+    def __init__(self, *, engine: Engine, hands: Hands) -> None:
+        assert engine.world.knowledge is not None, "there is a place for it"
         self._engine = engine
-        self._kept = kept
+        self._kept = engine.world.knowledge
         self._hands = hands
         self._clock = engine.world.clock
         self._read: OrderedDict[tuple[str, str], None] = OrderedDict()

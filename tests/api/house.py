@@ -35,6 +35,7 @@ from pupload.ports import ContainerOrder
 from pupload.service.approvals import Approvals
 from pupload.service.artifacts import Artifacts
 from pupload.service.backfill import Backfill
+from pupload.service.batches import Batches, Followed
 from pupload.service.callbacks import Callbacks
 from pupload.service.callers import Callers
 from pupload.service.children import Children
@@ -43,11 +44,13 @@ from pupload.service.credentials import Credentials
 from pupload.service.drawings import Drawings
 from pupload.service.drawn_runs import DrawnRuns
 from pupload.service.dry_runs import DryRuns
+from pupload.service.episodes import Episodes
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.handing import Hands
 from pupload.service.health import Health
 from pupload.service.inputs import Inputs
+from pupload.service.knowledge import Knowledge
 from pupload.service.launching import Launches
 from pupload.service.lineage import Lineage
 from pupload.service.namespaces import Namespaces
@@ -202,6 +205,8 @@ async def a_house(
         results = Results(engine=bench.engine, runs=bench.runs)
         threads = Threads(engine=bench.engine, kept=bench.kept.threads, results=results)
         children = Children(engine=bench.engine, flows=flows, hands=hands)
+        batches = Batches(engine=bench.engine, runs=bench.runs)
+        knowledge = Knowledge(engine=bench.engine, hands=hands)
         passwords = Argon2(profiles.CHEAPEST)
         assert bench.world.accounts is not None
         callers = Callers(accounts=bench.world.accounts, passwords=passwords, clock=bench.clock, ids=bench.world.ids)
@@ -241,7 +246,10 @@ async def a_house(
             results=results,
             approvals=Approvals(engine=bench.engine, runs=bench.runs, hands=hands),
             threads=threads,
-            consequences=Consequences(bench.engine, children, threads),
+            consequences=Consequences(bench.engine, children, threads, knowledge, Followed(batches)),
+            batches=batches,
+            knowledge=knowledge,
+            episodes=Episodes(engine=bench.engine),
         )
         settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}
         house = House(bench, "", ClientSession())

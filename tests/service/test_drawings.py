@@ -14,10 +14,11 @@ from pupload.domain.account import User
 from pupload.domain.drawing.model import Drawing, EdgeType
 from pupload.domain.run import Status
 from pupload.service.asking import asked_by
-from pupload.service.drawing_news import MOST_WAITING, Kind, News
+from pupload.service.drawing_news import Kind, News
 from pupload.service.drawings import Drawings
 from pupload.service.drawn_runs import DrawnRuns
 from pupload.service.flows import Flows
+from pupload.service.hub import MOST_WAITING
 from pupload.service.inputs import Inputs
 from pupload.service.results import Results
 from pupload.service.views import RunView

@@ -40,7 +40,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 def started(bench: Bench) -> Knowledge:
     """What follows from runs is seen to from now on."""
     hands = Hands(engine=bench.engine, uploads=bench.uploads)
-    found = Knowledge(engine=bench.engine, kept=bench.kept.knowledge, hands=hands)
+    found = Knowledge(engine=bench.engine, hands=hands)
     bench.engine.consequences.start([found])
     return found
 
@@ -160,9 +160,7 @@ async def test_what_cannot_be_understood_tells_nothing_and_fails_nobody(bench: B
 async def test_what_was_told_counts_once_however_often_it_is_looked_at(bench: Bench) -> None:
     facts = started(bench)
     run = await told(bench, {"key": "a", "value": 1, "scope": "user"})
-    again = Knowledge(
-        engine=bench.engine, kept=bench.kept.knowledge, hands=Hands(engine=bench.engine, uploads=bench.uploads)
-    )
+    again = Knowledge(engine=bench.engine, hands=Hands(engine=bench.engine, uploads=bench.uploads))
     for each in (facts, again, again):
         await each.see_to(run)
     (fact,) = (await facts.list()).facts

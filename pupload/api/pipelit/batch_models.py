@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-import msgspec
 from pydantic import Field, StringConstraints
 
 from pupload.api.pipelit.bodies import Body
@@ -149,14 +148,14 @@ class EpicTask(Answer, frozen=True, kw_only=True):
     notes: list[Any]
 
 
-class EpicPage(msgspec.Struct, frozen=True, kw_only=True):
+class EpicPage(Answer, frozen=True, kw_only=True):
     """Some of the epics, the latest first."""
 
     items: list[Epic]
     total: int
 
 
-class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
+class TaskPage(Answer, frozen=True, kw_only=True):
     """Some of the tasks, the latest first."""
 
     items: list[EpicTask]
