@@ -6,6 +6,7 @@ known by the handler that answers, not by the text of the path. Only the connect
 calls from; what headers say of it anybody can have written.
 """
 
+import hmac
 import ipaddress
 from dataclasses import replace
 from functools import wraps
@@ -13,6 +14,7 @@ from functools import wraps
 from aiohttp import web
 
 from pupload import errors
+from pupload.api import limiting
 from pupload.api.web import SERVER, SERVICES, Route
 from pupload.domain.access import ANYBODY, Caller, Permission
 from pupload.service import asking
@@ -24,6 +26,8 @@ _TOKEN = web.RequestKey("token", str)
 
 VOID = "Invalid or missing token"
 """Why a stream ends whose token opens nothing any more."""
+
+SETUP_HEADER = "X-Setup-Token"
 
 _FORWARDED = ("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip")
 
@@ -69,6 +73,29 @@ def address(request: web.Request) -> str:
     """The address at the other end of the connection; empty where it has none."""
     peer = request.transport.get_extra_info("peername") if request.transport is not None else None
     return str(peer[0]) if isinstance(peer, tuple) and peer else ""
+
+
+def counted_as(request: web.Request) -> str:
+    """Whose tries somebody's are, where it is counted who tries passwords and codes: theirs, or their network's."""
+    return limiting.caller(request, request.app[SERVER].proxies)
+
+
+async def set_up(request: web.Request, name: str, password: str) -> str:
+    """
+    The token of the first account, for who sits at this machine or shows the set-up token (`SETUP_HEADER`).
+
+    Raises what `Callers.set_up` raises, and `errors.Forbidden` for others.
+    """
+    callers, known = request.app[SERVICES].callers, request.app[SERVER].setup_token
+    if await callers.are_set_up():
+        raise errors.AlreadySetUp
+    shown = request.headers.get(SETUP_HEADER, "")
+    if not is_local(request) and not (known and hmac.compare_digest(known.encode(), shown.encode(errors="replace"))):
+        raise errors.Forbidden(
+            reason="the first account is made on the server's own machine, or with the set-up token that the server "
+            f"told when it began, in the header {SETUP_HEADER}"
+        )
+    return await callers.set_up(name, password)
 
 
 def is_local(request: web.Request) -> bool:

@@ -54,6 +54,7 @@ def make_app(
     rate: limiting.Limits | None = None,
     insecure: bool = False,
     local_resets: bool = True,
+    proxies: Sequence[limiting.Network] = (),
     setup_token: str = "",
     served: Sequence[Surface] = (surfaces.NATIVE, *surfaces.OTHERS),
 ) -> web.Application:
@@ -65,7 +66,8 @@ def make_app(
     `public_url` is how users reach the server, where that is not how requests reach it. `policy` says who may come
     through a browser, by default nobody from elsewhere; `rate` how many requests a caller may make, None for
     any number; `insecure` lets in whoever comes as long as there are no accounts, wherever they come from; for
-    `local_resets` and `setup_token` see `Server`. Raises `errors.Misconfigured` when two surfaces claim one path.
+    `local_resets`, `proxies` and `setup_token` see `Server`. Raises `errors.Misconfigured` when two surfaces claim one
+    path.
     """
     numbers = metrics.Metrics(services.health.counts)
     own = pages.surface(numbers, served)
@@ -94,6 +96,7 @@ def make_app(
         public_url=public_url,
         insecure=insecure,
         local_resets=local_resets,
+        proxies=tuple(proxies),
         setup_token=setup_token,
     )
     app.on_shutdown.append(_end_streams)

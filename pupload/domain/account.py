@@ -144,6 +144,12 @@ def with_password(second: SecondFactor, address: str, now: datetime) -> SecondFa
     return replace(second, pending_from=address, pending_until=now + timedelta(seconds=PENDING_SECONDS))
 
 
+def is_due(second: SecondFactor, address: str, now: datetime) -> bool:
+    """Whether a code is waited for from there: a right password came from it a moment ago."""
+    begun = second.pending_until is not None and now < second.pending_until and second.pending_from == address
+    return second.on and begun
+
+
 def at_login(second: SecondFactor, text: str, address: str, now: datetime) -> tuple[SecondFactor, Told]:
     """
     What becomes of a code that is given to log in.
@@ -151,8 +157,7 @@ def at_login(second: SecondFactor, text: str, address: str, now: datetime) -> tu
     Without a right password of a moment ago, from this address, nothing is counted: only who knows that may use up
     the owner's tries. What was begun is over once a code was right.
     """
-    due = second.pending_until is not None and now < second.pending_until and second.pending_from == address
-    if not second.on or not due:
+    if not is_due(second, address, now):
         return second, Told.WRONG
     after, told = tried(second, second.secret, text, now)
     if told is Told.RIGHT:

@@ -136,17 +136,17 @@ async def test_a_login_with_a_code(door: Door) -> None:
 
 async def test_a_code_alone_opens_nothing(door: Door) -> None:
     secret = await door.with_code(await door.admin())
-    with pytest.raises(errors.WrongCode):
+    with pytest.raises(errors.WrongCredentials):
         await door.callers.give_code("root", door.shown(secret), address=HERE)
     await door.callers.log_in("root", "root's", address=HERE)
-    with pytest.raises(errors.WrongCode):
+    with pytest.raises(errors.WrongCredentials):
         await door.callers.give_code("root", door.shown(secret), address=ELSEWHERE)
 
 
 async def test_who_does_not_know_the_password_locks_nobody_out(door: Door) -> None:
     secret = await door.with_code(await door.admin())
     for _ in range(30):
-        with pytest.raises(errors.WrongCode):
+        with pytest.raises(errors.WrongCredentials):
             await door.callers.give_code("root", "000000", address=ELSEWHERE)
     await door.callers.log_in("root", "root's", address=HERE)
     assert await door.callers.give_code("root", door.shown(secret), address=HERE)

@@ -584,6 +584,7 @@ ROUTES = (
     *overview.ROUTES,
     *queue.ROUTES,
     *approving.ROUTES,
+    *accounts.ROUTES,
 )
 
 SURFACE = shared.Surface(
