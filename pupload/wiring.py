@@ -67,6 +67,7 @@ from pupload.service.drawings import Drawings
 from pupload.service.drawn_runs import DrawnRuns
 from pupload.service.dry_runs import DryRuns
 from pupload.service.episodes import Episodes
+from pupload.service.executions import Executions
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.handing import Hands
@@ -376,6 +377,7 @@ def make_services(
         namespaces=Namespaces(engine=engine, flows=flows, schedules=schedules),
         drawings=drawings,
         drawn_runs=DrawnRuns(engine=engine, drawings=drawings, flows=flows, inputs=inputs),
+        executions=Executions(runs=runs, flows=flows),
     )
 
 

@@ -27,6 +27,7 @@ from pupload.service import (
     drawn_runs,
     dry_runs,
     episodes,
+    executions,
     feed,
     flows,
     health,
@@ -95,6 +96,7 @@ class Services:
     namespaces: namespaces.Namespaces
     drawings: drawings.Drawings
     drawn_runs: drawn_runs.DrawnRuns
+    executions: executions.Executions
     knowledge: knowledge.Knowledge
     episodes: episodes.Episodes
     queue: queue.Queue

@@ -99,6 +99,18 @@ class Results:
         await each_of(last, read, at_once=_AT_ONCE)
         return {one.edge: found[one.edge] for one in last}
 
+    async def lying(self, run: Run, edges: Iterable[str], *, inline_bytes: int = INLINE_BYTES) -> Mapping[str, Result]:
+        """What lies on those of these edges of a run that has been found which have anything, small ones themselves."""
+        await self._staging.prepare(run)
+        found: dict[str, Result] = {}
+
+        async def read(one: Artifact) -> None:
+            found[one.edge] = await self._read(run, one, inline_bytes=inline_bytes)
+
+        lying = [run.artifacts[edge] for edge in edges if edge in run.artifacts and edge not in run.gone]
+        await each_of(lying, read, at_once=_AT_ONCE)
+        return found
+
     async def reply(self, run_id: str) -> str:
         """What came of the run in words: its result, or the text that was made last; empty where there is none."""
         run = await self._runs.find(run_id)
@@ -111,12 +123,12 @@ class Results:
             return str(result.value)
         return result.written.decode() if result.kind is Kind.JSON else ""
 
-    async def _read(self, run: Run, found: Artifact) -> Result:
+    async def _read(self, run: Run, found: Artifact, *, inline_bytes: int = INLINE_BYTES) -> Result:
         if found.items is not None:
             listed = artifacts.items(run, found)
             written = json.dumps(listed, ensure_ascii=False).encode()
             return Result(kind=Kind.JSON, value=listed, written=written, edge=found.edge)
-        if found.size > INLINE_BYTES or not is_text(found):
+        if found.size > inline_bytes or not is_text(found):
             return self._reference(run, found)
         try:
             store = self._staging.store(run, found.store)

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from argon2 import profiles
+from pupload.service.executions import Executions
 
 from pupload import errors
 from pupload.adapters.folder.tree import FolderSource
@@ -240,6 +241,7 @@ async def a_house(
             namespaces=Namespaces(engine=bench.engine, flows=flows, schedules=schedules),
             drawings=drawings,
             drawn_runs=DrawnRuns(engine=bench.engine, drawings=drawings, flows=flows, inputs=inputs),
+            executions=Executions(runs=bench.runs, flows=flows),
             lineage=Lineage(engine=bench.engine, runs=bench.runs, flows=flows, outlines=outlines),
             queue=Queue(engine=bench.engine, runs=bench.runs),
             artifacts=Artifacts(engine=bench.engine, runs=bench.runs),
