@@ -13,7 +13,7 @@ from pupload.domain import mime
 from pupload.domain.flow import Flow, Node
 from pupload.domain.nodedef import NodeDef
 
-JSON, TEXT = "application/json", "text/plain"
+JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class End:
     @property
     def takes_json(self) -> bool:
         """Whether JSON is among what is declared, or nothing is and no well says that it is a file."""
-        return mime.accepts(self.types, JSON) if self.types else not self.uploaded
+        return _has_json(self.types) if self.types else not self.uploaded
 
 
 def entries(flow: Flow, definitions: Iterable[NodeDef]) -> Sequence[End]:
@@ -77,13 +77,18 @@ def schema(ends: Sequence[End]) -> dict[str, Any] | None:
 def _schema(end: End) -> dict[str, Any]:
     """Any value where nothing is declared; a text where only text is; else what type of file it is."""
     told: dict[str, Any] = {"title": end.edge}
-    if not end.types or mime.accepts(end.types, JSON):
+    if not end.types or _has_json(end.types):
         return told
     if all(one.startswith("text/") for one in end.types):
         told["type"] = "string"
     if len(end.types) == 1:
         return {**told, "contentMediaType": end.types[0]}
     return {**told, "anyOf": [{"contentMediaType": one} for one in end.types]}
+
+
+def _has_json(types: Iterable[str]) -> bool:
+    """Whether it is declared itself: what takes any text would have JSON as one."""
+    return any(mime.matches(JSON, one) for one in types)
 
 
 def _plain(flow: Flow) -> Iterable[Node]:

@@ -22,10 +22,15 @@ CONVERSATIONS = {surface.name: sorted((HERE / surface.name).glob("*.yaml")) for 
 
 ELSEWHERE = {
     "/api/v1/upload/{flowRunID}/{edge}/receive",  # asked at the URL that a run gave out: `webhook.yaml`
+    "/api/v1/flow/login/code",  # what an authenticator shows cannot be recorded: tests/api has one
+    "/api/v1/flow/me/code/enable",
+    "/api/v1/flow/me/code/disable",
     "/api/v1/flow/events",  # of these there is no end: tests/api follows them
     "/api/v1/flow/ws",
     "/api/v1/events",
     "/api/ws",
+    "/ws/execution",
+    "/api/projects/{name}/upload",  # takes a form
 }
 BROKEN = {408, 429, 500, 502, 503}
 """Of those that need something broken, or a rate, tests/api has the proof: test_each_error_has_its_status."""

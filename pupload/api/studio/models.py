@@ -95,7 +95,7 @@ class SocketRequest(Asked):
 class Question(Asked):
     """A GraphQL request."""
 
-    query: str
+    query: str = Field(min_length=1)
     variables: dict[str, Any] | None = None
     operation_name: str | None = Field(None, alias="operationName")
 

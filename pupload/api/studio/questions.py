@@ -207,9 +207,8 @@ async def _answer(request: web.Request, asked: models.Question, allowed: Sequenc
             context_value=request,
             allowed_operation_types=allowed,
         )
-    except (CannotGetOperationTypeError, InvalidOperationTypeError) as error:
-        told = str(error) or "this operation is not one that can be asked for like this"
-        return wire.answer({"data": None, "errors": [{"message": told}]})
+    except (CannotGetOperationTypeError, InvalidOperationTypeError):
+        return wire.answer({"data": None, "errors": [{"message": _OTHERWISE}]})
     answer: dict[str, Any] = {"data": result.data}
     if result.errors:
         answer["errors"] = [_told(error) for error in result.errors]
@@ -232,6 +231,8 @@ def _is_bug(error: GraphQLError) -> bool:
 
 
 _NO_QUERY = "No GraphQL query found in the request"
+
+_OTHERWISE = "a query is asked for by GET or POST, a mutation by POST; there is no subscription"
 
 _BUG = "something went wrong here; the server's log tells more"
 

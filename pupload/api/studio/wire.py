@@ -12,7 +12,7 @@ from pupload import ports
 from pupload.api import web as shared
 from pupload.api.studio import models
 from pupload.domain import ids
-from pupload.domain.run import NodeStatus, Run, Status
+from pupload.domain.run import Run, Status
 from pupload.service import results
 from pupload.service.namespaces import NamespaceView
 from pupload.service.results import Kind, Result
@@ -86,9 +86,8 @@ def failure(this: Run) -> str:
     """Why a run failed: the first node that did, and its error."""
     if this.status is Status.STOPPED:
         return CANCELLED
-    failed = (each.id for each in this.nodes.values() if each.status is NodeStatus.ERROR and each.error == this.error)
-    node = next(failed, "")
-    return f"{node}: {this.error}" if node else this.error
+    told = this.error.removeprefix("node ")
+    return told if told.partition(":")[0] in this.nodes else this.error
 
 
 def result(chosen: Result, terminals: Mapping[str, Result]) -> Written:
