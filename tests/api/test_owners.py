@@ -171,7 +171,7 @@ async def test_what_is_anothers_is_answered_for_as_what_never_was(tmp_path: Path
                 for param, value in known.items():
                     text = text.replace(value, param)
                 answers.append((status, re.sub(r"\b(req_)?[0-9a-f]{16}\b", "request", text)))
-            assert answers[0][0] in (400, 404), (name, answers)
+            assert answers[0][0] in (400, 404) or answers[0][1] == "[]", (name, answers)
             assert answers[0] == answers[1], name
             if not route.lasting:  # last of all, for it may change something
                 owner = await theirs.ask("anna", route.method, filled(route.path, theirs.known) + query, **more)

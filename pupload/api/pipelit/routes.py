@@ -1,10 +1,10 @@
 """The Pipelit surface, gathered from its sections."""
 
 from pupload.api import web as shared
-from pupload.api.pipelit import credentials, models, problems, wire
+from pupload.api.pipelit import credentials, executions, models, problems, wire
 from pupload.api.web import Route
 
-ROUTES: tuple[Route, ...] = (*credentials.ROUTES,)
+ROUTES: tuple[Route, ...] = (*executions.ROUTES, *credentials.ROUTES)
 """Of every section, in the contract's order."""
 
 SURFACE = shared.Surface(
