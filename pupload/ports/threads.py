@@ -41,5 +41,11 @@ class Threads(Protocol):
     async def clear(self, account: int | None, flow: str) -> None:
         """Nothing was said in this thread."""
 
+    async def forget(self, message_ids: Sequence[int], *, account: int | None = None) -> None:
+        """
+        These were not said; those that are not there are passed over, and where an `account` is said, those that are
+        not of its threads.
+        """
+
     async def list(self, *, account: int | None = None, limit: int = 100, offset: int = 0) -> ThreadPage:
         """The threads of the account, of everybody where that is None."""

@@ -7,7 +7,7 @@ password, a locked second factor and one try too many all are answered alike, an
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -314,6 +314,14 @@ class Callers:
     async def get(self, user_id: int) -> User:
         """Raises `errors.UnknownAccount`."""
         return await self._accounts.get(user_id)
+
+    async def names(self, user_ids: Iterable[int]) -> Mapping[int, str]:
+        """What those of these accounts are called that are there, by number."""
+        found: dict[int, str] = {}
+        for user_id in dict.fromkeys(user_ids):
+            with suppress(errors.UnknownAccount):
+                found[user_id] = (await self._accounts.get(user_id)).name
+        return found
 
     async def list(
         self, *, service: bool | None = None, limit: int = 100, offset: int = 0

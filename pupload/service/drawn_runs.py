@@ -70,6 +70,8 @@ class DrawnRuns:
         value: Any = None,
         labels: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        timeout_seconds: float | None = None,
+        followed: bool = False,
     ) -> RunView:
         """
         A run of the drawing as it is now, begun by this trigger and given the value: as text, and with all that came.
@@ -97,6 +99,8 @@ class DrawnRuns:
             labels={"drawing": drawing.slug, "trigger": begin or "", "kind": kind, **(labels or {})},
             memoize=False,
             idempotency_key=idempotency_key,
+            timeout_seconds=timeout_seconds,
+            followed=followed,
         )
         return await self._inputs.give_each(run.run.id, given) if given else run
 
@@ -118,7 +122,7 @@ class DrawnRuns:
         before, after = await self._drawings.change(slug, said)
         if (before.slug, before.active, before.public) != (after.slug, after.active, after.public):
             with asking.asked_by(await behalf.of(after.account, self._accounts)):
-                for flow in await self._flows_of(before):
+                for flow in await self.flows(before):
                     await self._follow(flow, after)
         return after
 
@@ -126,7 +130,7 @@ class DrawnRuns:
         """See `Drawings.remove`; its flows go with it, and runs of them go on."""
         gone = await self._drawings.remove(slug)
         with asking.asked_by(await behalf.of(gone.account, self._accounts)):
-            for flow in await self._flows_of(gone):
+            for flow in await self.flows(gone):
                 with suppress(errors.UnknownSavedFlow):
                     await self._flows.remove(flow.id, source=saved.DRAWN)
 
@@ -139,7 +143,8 @@ class DrawnRuns:
             draft = Draft(content=view.content, enabled=drawing.active, public=drawing.public)
             await self._flows.save(flow.id, draft, source=saved.DRAWN)
 
-    async def _flows_of(self, drawing: Drawing) -> Sequence[saved.SavedFlow]:
+    async def flows(self, drawing: Drawing) -> Sequence[saved.SavedFlow]:
+        """The saved flows that it came to, one for each trigger that it was begun by."""
         page = await self._flows.list(namespace=_namespace(drawing), source=saved.DRAWN, limit=1000)
         return [flow for flow in page.flows if flow.drawing == drawing.id]
 

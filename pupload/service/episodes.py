@@ -17,10 +17,17 @@ class Episodes:
         assert engine.world.episodes is not None, "there is a place for them"
         self._kept = engine.world.episodes
 
-    async def list(self, *, flow_id: str | None = None, limit: int = 100, offset: int = 0) -> ports.RunPage:
-        """The caller's, or of those the ones of this saved flow, the last created first; `limit` is at most 1 000."""
+    async def list(self, *, flow_ids: Sequence[str] | None = None, limit: int = 100, offset: int = 0) -> ports.RunPage:
+        """The caller's, or of those the ones of these saved flows, the last created first; `limit` is at most 1 000."""
         limit, offset = min(max(limit, 0), MOST_PAGE), max(offset, 0)
-        return await self._kept.list(account=owned.shown(), flow_id=flow_id, limit=limit, offset=offset)
+        if flow_ids is None:
+            return await self._kept.list(account=owned.shown(), limit=limit, offset=offset)
+        pages = [
+            await self._kept.list(account=owned.shown(), flow_id=flow_id, limit=offset + limit) for flow_id in flow_ids
+        ]
+        found = sorted((run for page in pages for run in page.runs), key=lambda run: (run.created_at, run.id))
+        last_first = list(reversed(found))[offset : offset + limit]
+        return ports.RunPage(runs=last_first, total=sum(page.total for page in pages))
 
     async def forget(self, run_ids: Sequence[str]) -> None:
         """They are no episodes any more, and stay runs; those that are not the caller's are passed over."""

@@ -5,6 +5,7 @@ What it said is kept when its run was started, and what came back once the run h
 died in between, what was said is what the run was given.
 """
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from pupload import errors, ports
@@ -12,7 +13,7 @@ from pupload.domain import thread
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import Origin
 from pupload.domain.run import Run, Status
-from pupload.domain.thread import Message, Role
+from pupload.domain.thread import Message, Role, Thread
 from pupload.engine.engine import Engine
 from pupload.service import owned, results
 from pupload.service.results import Results
@@ -44,6 +45,24 @@ class Threads:
     async def list(self, *, limit: int = 100, offset: int = 0) -> ports.ThreadPage:
         """The caller's threads; to who sees everything, everybody's. The one of the last message first."""
         return await self._kept.list(account=owned.shown(), limit=min(max(limit, 0), MOST_MESSAGES), offset=offset)
+
+    async def every(self) -> Sequence[Thread]:
+        """All that `list` gives, page after page."""
+        found: list[Thread] = []
+        while page := (await self.list(limit=MOST_MESSAGES, offset=len(found))).threads:
+            found += page
+        return found
+
+    async def messages(self, this: Thread) -> Sequence[Message]:
+        """All that was said in a thread of `list`, in its order."""
+        return (await self._kept.read(this.account, this.flow, limit=this.messages)).messages
+
+    async def forget(self, threads: Iterable[Thread] = (), *, message_ids: Sequence[int] = ()) -> None:
+        """Nothing was said in these threads of `list`; nor were these messages, of such as are the caller's."""
+        for this in threads:
+            await self._kept.clear(this.account, this.flow)
+        if message_ids:
+            await self._kept.forget(message_ids, account=owned.shown())
 
     async def said(self, run: Run, text: str) -> None:
         """The run, which is labelled with its thread, was started with this."""

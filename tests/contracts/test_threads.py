@@ -58,6 +58,18 @@ async def test_a_thread_that_is_cleared_is_empty_and_others_are_not(state: Bench
     assert texts((await state.threads.read(8, "flow_a")).messages) == ["2"]
 
 
+async def test_a_message_that_is_forgotten_was_not_said(state: Bench) -> None:
+    for number in (1, 2):
+        await state.threads.say(a_message(number))
+    await state.threads.say(a_message(3, account=8))
+    said = [*(await state.threads.read(7, "flow_a")).messages, *(await state.threads.read(8, "flow_a")).messages]
+    await state.threads.forget([said[0].id, said[2].id, 99], account=7)
+    assert texts((await state.threads.read(7, "flow_a")).messages) == ["2"]
+    assert texts((await state.threads.read(8, "flow_a")).messages) == ["3"]
+    await state.threads.forget([said[2].id])
+    assert (await state.threads.read(8, "flow_a")).messages == []
+
+
 async def test_threads_are_listed_with_what_there_is_of_them(state: Bench) -> None:
     await state.threads.say(a_message(1))
     await state.threads.say(a_message(1, role=Role.ASSISTANT))

@@ -35,6 +35,7 @@ _LAST = (
     .offset(NOUGHT)
 )
 _CLEAR = delete(messages).where(*_THREAD)
+_FORGET = delete(messages).where(_c.id == bindparam("message"))
 _turns = func.sum(case((_c.role == bindparam("user"), ONE), else_=NOUGHT))
 _threads = (
     select(
@@ -99,6 +100,16 @@ class Threads:
     async def clear(self, account: int | None, flow: str) -> None:
         """See `ports.Threads.clear`."""
         await self._writer.do(lambda session: session.run(_CLEAR, {"account": account or NOBODY, "flow": flow}))
+
+    async def forget(self, message_ids: Sequence[int], *, account: int | None = None) -> None:
+        """See `ports.Threads.forget`."""
+        statement, whose = (_FORGET, {}) if account is None else (_FORGET.where(_ONES), {"account": account})
+
+        def forget(session: Session) -> None:
+            for number in sorted(message_ids):
+                session.run(statement, {"message": number, **whose})
+
+        await self._writer.do(forget)
 
     async def list(self, *, account: int | None = None, limit: int = 100, offset: int = 0) -> ports.ThreadPage:
         """See `ports.Threads.list`."""

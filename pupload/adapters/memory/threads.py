@@ -45,6 +45,15 @@ class Threads:
         kept = {key: one for key, one in self._messages.items() if (one.account, one.flow) != (account, flow)}
         self._messages = kept
 
+    async def forget(self, message_ids: Sequence[int], *, account: int | None = None) -> None:
+        """See `ports.Threads.forget`."""
+        await asyncio.sleep(0)
+        self._messages = {
+            key: one
+            for key, one in self._messages.items()
+            if one.id not in message_ids or account not in (None, one.account)
+        }
+
     async def list(self, *, account: int | None = None, limit: int = 100, offset: int = 0) -> ports.ThreadPage:
         """See `ports.Threads.list`."""
         await asyncio.sleep(0)
