@@ -14,7 +14,8 @@ nothing else (`as: ""`: nobody's). `{ed_token}` stands for it anywhere; the pass
 Before a step is asked, `files` of sources are written, or removed where their text is null, and `days` go by.
 
 A shape is JSON itself, and names are all that there are, unless `...` is among them. `<text>`, `<number>`, `<time>`,
-`<url>`, `<run>`, `<hash>` and `<any>` stand for any value of that kind; a text with `{name}` in it is filled in first.
+`<naive>` (a time without a zone), `<url>`, `<run>`, `<uuid>`, `<hash>` and `<any>` stand for any value of that kind;
+a text with `{name}` in it is filled in first.
 """
 
 import re
@@ -32,6 +33,8 @@ KINDS = {
     "<time>": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
     "<url>": re.compile(r"https?://\S+"),
     "<run>": re.compile(r"run_[0-9A-HJKMNP-TV-Z]{26}"),
+    "<naive>": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?"),
+    "<uuid>": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     "<hash>": re.compile(r"[0-9a-f]{64}"),
 }
 OTHERS = "..."
@@ -94,7 +97,7 @@ async def replay(house: House, conversation: Mapping[str, Any], root: Path) -> N
                 said = await response.json()
                 if "shape" in step:
                     compare(said, fill(step["shape"], kept), where)
-                kept |= {name: at(said, pointer) for name, pointer in step.get("keep", {}).items()}
+                kept |= {name: str(at(said, pointer)) for name, pointer in step.get("keep", {}).items()}
 
 
 def fill(value: Any, kept: Mapping[str, str]) -> Any:

@@ -14,6 +14,9 @@ MOST_ERRORS = 100
 _WORDS: Mapping[type[errors.PuploadError], str] = {
     errors.UnknownRun: "Execution not found.",
     errors.UnknownSavedFlow: "Workflow not found.",
+    errors.UnknownDrawing: "Workflow not found.",
+    errors.UnknownDrawnNode: "Node not found.",
+    errors.UnknownDrawnEdge: "Edge not found.",
     errors.UnknownCredential: "Credential not found.",
     errors.UnknownLLM: "LLM credential not found.",
     errors.UnknownSchedule: "Scheduled job not found.",
@@ -64,6 +67,10 @@ def unfit(*found: str) -> errors.Malformed:
 def _unfit(error: errors.PuploadError | None) -> Sequence[str]:
     if isinstance(error, errors.Invalid):
         return [each.description for each in error.findings if each.is_error]
+    if isinstance(error, errors.UnfitEdge):
+        return [error.message]
+    if isinstance(error, errors.UnfitDrawing):
+        return error.facts.get("sentences") or [error.message]
     if isinstance(error, errors.Malformed):
         found: Sequence[str] = error.facts.get(UNFIT, ())
         return found

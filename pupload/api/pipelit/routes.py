@@ -1,10 +1,16 @@
 """The Pipelit surface, gathered from its sections."""
 
 from pupload.api import web as shared
-from pupload.api.pipelit import credentials, executions, models, problems, wire
+from pupload.api.pipelit import credentials, edges, executions, models, nodes, problems, wire, workflows
 from pupload.api.web import Route
 
-ROUTES: tuple[Route, ...] = (*executions.ROUTES, *credentials.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *workflows.ROUTES,
+    *nodes.ROUTES,
+    *edges.ROUTES,
+    *executions.ROUTES,
+    *credentials.ROUTES,
+)
 """Of every section, in the contract's order."""
 
 SURFACE = shared.Surface(
