@@ -151,6 +151,10 @@ class UnknownDrawnNode(Unknown):
     """drawing {drawing} has no node {node}"""
 
 
+class NoChatTrigger(Unknown):
+    """drawing {drawing} has no node that takes what is said"""
+
+
 class UnknownDrawnEdge(Unknown):
     """drawing {drawing} has no edge {edge}"""
 

@@ -60,6 +60,7 @@ from pupload.service.backfill import Backfill
 from pupload.service.batches import Batches, Followed
 from pupload.service.callbacks import Callbacks
 from pupload.service.callers import Callers
+from pupload.service.chat import Chat
 from pupload.service.children import Children
 from pupload.service.consequences import Consequences
 from pupload.service.credentials import Credentials
@@ -331,6 +332,7 @@ def make_services(
     children = Children(engine=engine, flows=flows, hands=hands)
     batches, knowledge = Batches(engine=engine, runs=runs), Knowledge(engine=engine, hands=hands)
     drawings = Drawings(engine=engine, catalogue=catalogue)
+    drawn_runs = DrawnRuns(engine=engine, drawings=drawings, flows=flows, inputs=inputs)
     return Services(
         callers=Callers(
             accounts=engine.world.accounts, passwords=passwords, clock=engine.world.clock, ids=engine.world.ids
@@ -368,6 +370,7 @@ def make_services(
         results=results,
         approvals=Approvals(engine=engine, runs=runs, hands=hands),
         threads=threads,
+        chat=Chat(drawings=drawings, runs=drawn_runs, threads=threads),
         consequences=Consequences(engine, children, threads, knowledge, Followed(batches)),
         batches=batches,
         knowledge=knowledge,
@@ -376,7 +379,7 @@ def make_services(
         launches=Launches(runs=runs, flows=flows, inputs=inputs, uploads=uploads, catalogue=catalogue),
         namespaces=Namespaces(engine=engine, flows=flows, schedules=schedules),
         drawings=drawings,
-        drawn_runs=DrawnRuns(engine=engine, drawings=drawings, flows=flows, inputs=inputs),
+        drawn_runs=drawn_runs,
         executions=Executions(runs=runs, flows=flows),
     )
 

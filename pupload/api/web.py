@@ -21,6 +21,7 @@ from pupload.service import (
     backfill,
     callbacks,
     callers,
+    chat,
     consequences,
     credentials,
     drawings,
@@ -73,6 +74,7 @@ class Services:
     callers: callers.Callers
     approvals: approvals.Approvals
     threads: threads.Threads
+    chat: chat.Chat
     consequences: consequences.Consequences
     runs: runs.Runs
     uploads: uploads.Uploads

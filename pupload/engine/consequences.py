@@ -62,6 +62,8 @@ class Consequences:
         """Runs that moved before there was anything to follow from them."""
         self._under_way: dict[str, bool] = {}
         """Runs that are seen to, and whether they moved meanwhile."""
+        self._also: set[str] = set()
+        """Runs that are followed though their plans do not say so, as far as this server knows."""
         self._failures: dict[str, int] = {}
         """How often in a row, by run."""
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -84,13 +86,16 @@ class Consequences:
 
     def taken_up(self, run: Run) -> None:
         """The run is this server's by now."""
-        if run.plan.followed:
+        if self._is_followed(run):
             self.look_at(run.id)
 
     def moved(self, run: Run, decision: Decision) -> None:
         """Something happened in the run that was saved."""
-        if run.plan.followed and (decision.changed_edges or run.version == 1 or run.status.terminal):
+        if self._is_followed(run) and (decision.changed_edges or run.version == 1 or run.status.terminal):
             self.look_at(run.id)
+
+    def _is_followed(self, run: Run) -> bool:
+        return run.plan.followed or run.id in self._also
 
     def look_at(self, run_id: str) -> None:
         """Something may follow from the run as it is now."""
@@ -104,6 +109,7 @@ class Consequences:
 
     async def follow(self, run_id: str) -> None:
         """Something follows from the run that nobody knew of when it began, be it over already."""
+        self._also.add(run_id)
         await self._runs.follow(run_id)
         self.look_at(run_id)
 
@@ -134,7 +140,9 @@ class Consequences:
             done = all([await self._follows(each, run) for each in self._every if each.concerns(run)])
             if done and run.status.terminal:
                 await self._runs.settle(run.id)
+                self._also.discard(run.id)
         except errors.UnknownRun:
+            self._also.discard(run_id)
             return True
         except errors.PuploadError as error:
             log.warning("what follows from run %s is put off: %s", run_id, error)

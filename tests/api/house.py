@@ -39,6 +39,7 @@ from pupload.service.backfill import Backfill
 from pupload.service.batches import Batches, Followed
 from pupload.service.callbacks import Callbacks
 from pupload.service.callers import Callers
+from pupload.service.chat import Chat
 from pupload.service.children import Children
 from pupload.service.consequences import Consequences
 from pupload.service.credentials import Credentials
@@ -212,6 +213,7 @@ async def a_house(
         assert bench.world.accounts is not None
         callers = Callers(accounts=bench.world.accounts, passwords=passwords, clock=bench.clock, ids=bench.world.ids)
         drawings = Drawings(engine=bench.engine, catalogue=catalogue)
+        drawn_runs = DrawnRuns(engine=bench.engine, drawings=drawings, flows=flows, inputs=inputs)
         services = Services(
             callers=callers,
             runs=bench.runs,
@@ -240,7 +242,7 @@ async def a_house(
             launches=Launches(runs=bench.runs, flows=flows, inputs=inputs, uploads=bench.uploads, catalogue=catalogue),
             namespaces=Namespaces(engine=bench.engine, flows=flows, schedules=schedules),
             drawings=drawings,
-            drawn_runs=DrawnRuns(engine=bench.engine, drawings=drawings, flows=flows, inputs=inputs),
+            drawn_runs=drawn_runs,
             executions=Executions(runs=bench.runs, flows=flows),
             lineage=Lineage(engine=bench.engine, runs=bench.runs, flows=flows, outlines=outlines),
             queue=Queue(engine=bench.engine, runs=bench.runs),
@@ -248,6 +250,7 @@ async def a_house(
             results=results,
             approvals=Approvals(engine=bench.engine, runs=bench.runs, hands=hands),
             threads=threads,
+            chat=Chat(drawings=drawings, runs=drawn_runs, threads=threads),
             consequences=Consequences(bench.engine, children, threads, knowledge, Followed(batches)),
             batches=batches,
             knowledge=knowledge,

@@ -17,6 +17,7 @@ _WORDS: Mapping[type[errors.PuploadError], str] = {
     errors.UnknownDrawing: "Workflow not found.",
     errors.UnknownDrawnNode: "Node not found.",
     errors.UnknownDrawnEdge: "Edge not found.",
+    errors.NoChatTrigger: "No chat trigger found.",
     errors.UnknownCredential: "Credential not found.",
     errors.UnknownLLM: "LLM credential not found.",
     errors.UnknownSchedule: "Scheduled job not found.",

@@ -1,7 +1,7 @@
 """The Pipelit surface, gathered from its sections."""
 
 from pupload.api import web as shared
-from pupload.api.pipelit import credentials, edges, executions, models, nodes, problems, wire, workflows
+from pupload.api.pipelit import chat, credentials, edges, executions, models, nodes, problems, wire, workflows
 from pupload.api.web import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -9,6 +9,7 @@ ROUTES: tuple[Route, ...] = (
     *nodes.ROUTES,
     *edges.ROUTES,
     *executions.ROUTES,
+    *chat.ROUTES,
     *credentials.ROUTES,
 )
 """Of every section, in the contract's order."""
