@@ -21,6 +21,11 @@ _WORDS: Mapping[type[errors.PuploadError], str] = {
     errors.UnknownCredential: "Credential not found.",
     errors.UnknownLLM: "LLM credential not found.",
     errors.UnknownSchedule: "Scheduled job not found.",
+    errors.NoSchedule: "No scheduled job found for this node.",
+    errors.UnknownBatch: "Epic not found.",
+    errors.UnknownTask: "Task not found.",
+    errors.UnknownAccount: "User not found",
+    errors.UnknownKey: "API key not found",
     errors.AlreadySetUp: "Setup already completed.",
 }
 """The contract's, where it has some."""

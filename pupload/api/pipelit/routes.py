@@ -1,16 +1,32 @@
 """The Pipelit surface, gathered from its sections."""
 
 from pupload.api import web as shared
-from pupload.api.pipelit import chat, credentials, edges, executions, models, nodes, problems, wire, workflows
+from pupload.api.pipelit import (
+    batches,
+    chat,
+    credentials,
+    edges,
+    executions,
+    memories,
+    models,
+    nodes,
+    problems,
+    schedules,
+    wire,
+    workflows,
+)
 from pupload.api.web import Route
 
 ROUTES: tuple[Route, ...] = (
     *workflows.ROUTES,
     *nodes.ROUTES,
     *edges.ROUTES,
-    *executions.ROUTES,
     *chat.ROUTES,
+    *executions.ROUTES,
     *credentials.ROUTES,
+    *schedules.ROUTES,
+    *memories.ROUTES,
+    *batches.ROUTES,
 )
 """Of every section, in the contract's order."""
 
