@@ -115,6 +115,10 @@ class UnknownSchedule(Unknown):
     """schedule {name} does not exist"""
 
 
+class NoSchedule(Unknown):
+    """node {node} has no schedule"""
+
+
 class UnknownAccount(Unknown):
     """account {name} does not exist"""
 

@@ -63,6 +63,7 @@ from pupload.service.callers import Callers
 from pupload.service.chat import Chat
 from pupload.service.children import Children
 from pupload.service.consequences import Consequences
+from pupload.service.counted import Counted
 from pupload.service.credentials import Credentials
 from pupload.service.drawings import Drawings
 from pupload.service.drawn_runs import DrawnRuns
@@ -333,6 +334,7 @@ def make_services(
     batches, knowledge = Batches(engine=engine, runs=runs), Knowledge(engine=engine, hands=hands)
     drawings = Drawings(engine=engine, catalogue=catalogue)
     drawn_runs = DrawnRuns(engine=engine, drawings=drawings, flows=flows, inputs=inputs)
+    counted = Counted(engine=engine, schedules=schedules, drawings=drawings, drawn=drawn_runs)
     return Services(
         callers=Callers(
             accounts=engine.world.accounts, passwords=passwords, clock=engine.world.clock, ids=engine.world.ids
@@ -348,6 +350,7 @@ def make_services(
         nodes=Nodes(catalogue),
         secrets=Secrets(secrets=engine.world.secrets, clock=engine.world.clock),
         credentials=Credentials(engine=engine),
+        counted=counted,
         health=Health(engine, pulse=pulse),
         tables=Tables(
             engine=engine,
@@ -371,7 +374,7 @@ def make_services(
         approvals=Approvals(engine=engine, runs=runs, hands=hands),
         threads=threads,
         chat=Chat(drawings=drawings, runs=drawn_runs, threads=threads),
-        consequences=Consequences(engine, children, threads, knowledge, Followed(batches)),
+        consequences=Consequences(engine, children, threads, knowledge, Followed(batches), counted),
         batches=batches,
         knowledge=knowledge,
         episodes=Episodes(engine=engine),

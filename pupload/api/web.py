@@ -23,6 +23,7 @@ from pupload.service import (
     callers,
     chat,
     consequences,
+    counted,
     credentials,
     drawings,
     drawn_runs,
@@ -87,6 +88,7 @@ class Services:
     nodes: nodes.Nodes
     secrets: secrets.Secrets
     credentials: credentials.Credentials
+    counted: counted.Counted
     health: health.Health
     tables: tables.Tables
     sources: sources.Sources

@@ -9,6 +9,7 @@ A node is given values of it as it is given secrets: see `pupload.domain.secret`
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -129,6 +130,8 @@ def _of_detail(known: Mapping[str, Known], detail: Mapping[str, Any]) -> Iterato
             yield f"{key} must be {'an object' if isinstance(known[key].default, dict) else 'a text'}"
     if _depth(detail) > MOST_DEPTH:
         yield f"a credential's detail is nested {MOST_DEPTH} times at most"
+    elif not all(map(_is_kept, _leaves(detail))):
+        yield "a number in a credential's detail is too large"
     elif not _is_unicode(written := json.dumps(detail, ensure_ascii=False)):
         yield "a credential's detail is not valid Unicode"
     elif len(written.encode()) > MOST_BYTES:
@@ -136,8 +139,10 @@ def _of_detail(known: Mapping[str, Known], detail: Mapping[str, Any]) -> Iterato
 
 
 def complete(type_: str, detail: Mapping[str, Any]) -> dict[str, Any]:
-    """The detail with the defaults of what its type knows and it does not say."""
-    return {key: known.default for key, known in TYPES[type_].items()} | dict(detail)
+    """The detail with the defaults of what its type knows and it does not say, in plain values that nobody else has."""
+    usual = {key: known.default for key, known in TYPES[type_].items()}
+    whole: dict[str, Any] = json.loads(json.dumps({**usual, **detail}))
+    return whole
 
 
 # ── What is shown, and what comes back ───────────────────────────────────────────────────────────────────────────
@@ -243,17 +248,25 @@ def texts_in(written: str) -> Iterator[str]:
     if written[:1] not in "{[":
         return
     try:
-        yield from _texts(json.loads(written))
+        yield from (each for each in _leaves(json.loads(written)) if isinstance(each, str))
     except (ValueError, RecursionError):
         return
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
+def _leaves(value: Any) -> Iterator[Any]:
+    """All values that hold no others."""
+    if not isinstance(value, dict | list):
         yield value
-    elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts(each)
+        return
+    for each in value.values() if isinstance(value, dict) else value:
+        yield from _leaves(each)
+
+
+def _is_kept(value: Any) -> bool:
+    """Whether a number reads back as it is: whole ones have 64 bits, the others an end."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or -(2**63) <= value < 2**64
 
 
 def renewed(this: Credential, now: datetime, *, name: str | None, detail: Mapping[str, Any] | None) -> Credential:

@@ -6,7 +6,7 @@ keeps the flow it was started with.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pupload.domain import collection, values
@@ -283,3 +283,8 @@ class Plan:
             object.__setattr__(self, "nodes", nodes)
         if not isinstance(edges, Edges) or edges.nodes is not nodes:
             object.__setattr__(self, "edges", Edges(edges, nodes))
+
+
+def within(plan: Plan, seconds: float) -> Plan:
+    """The plan of a run that takes no longer than this."""
+    return replace(plan, timeout_seconds=min(seconds, plan.timeout_seconds or seconds))

@@ -126,6 +126,11 @@ def canonical_id(text: str) -> str | None:
     return None if found is None else schedule_id(found)
 
 
+def uuid_of(schedule_id: str) -> str:
+    """The same bits as the text of a UUID."""
+    return ids.uuid_of(ids.PREFIX + schedule_id.removeprefix(PREFIX))
+
+
 def key_of(this: Schedule, fire: datetime) -> str:
     """The idempotency key of the fire's run."""
     return f"sched:{this.id}:{fire:%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -93,15 +93,14 @@ class Scheduler:
         clock: Clock,
         start: Starter,
         is_over: Callable[[str], Awaitable[bool]],
-        counter: Counter | None = None,
     ) -> None:
-        """`is_over` tells whether a run has ended, or is not there any more; `counter` has schedules that count."""
+        """`is_over` tells whether a run has ended, or is not there any more."""
         self._schedules = schedules
         self._calendar = calendar
         self._clock = clock
         self._start = start
         self._is_over = is_over
-        self._counter = counter
+        self._counter: Counter | None = None
         self._sooner = asyncio.Event()
         self._tasks = Tasks()
         self.started = 0
@@ -114,6 +113,10 @@ class Scheduler:
     async def close(self) -> None:
         """Stops; what is due stays due."""
         await self._tasks.close()
+
+    def count_with(self, counter: Counter) -> None:
+        """The one that knows of schedules that count."""
+        self._counter = counter
 
     def moved(self) -> None:
         """A schedule is not as it was."""

@@ -252,6 +252,7 @@ class Flows:
         key_of: str = "",
         parent: Parent | None = None,
         followed: bool = False,
+        timeout_seconds: float | None = None,
     ) -> RunView:
         """
         A new run of the flow, of that version or the latest; or the run of it that was started with this key before.
@@ -260,7 +261,7 @@ class Flows:
 
         Without a `priority` it has the flow's, less what it is to be `below`. Unless it is to `memoize`, every node
         does its work, whoever did the same before. It may be on behalf of a `parent`; something may be `followed` up
-        when it is over.
+        when it is over. It takes no longer than `timeout_seconds`, be the flow's own limit further off.
 
         Raises `errors.Conflict` where the flow is not enabled, `errors.UnknownVersion`, and as `Runs.start` does.
         """
@@ -280,6 +281,7 @@ class Flows:
             priority=priorities.below(view.content.flow.priority, below) if priority is None else priority,
             parent=parent,
             followed=followed,
+            timeout_seconds=timeout_seconds,
         )
         key = None if idempotency_key is None else f"{key_of or f'flow {view.flow.id}'} {idempotency_key}"
         return await self._runs.start(order, idempotency_key=key)

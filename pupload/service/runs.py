@@ -138,6 +138,7 @@ class Runs:
             followed=order.followed,
         )
         plan = await aside.aside(make_plan, large=_is_large(order))
+        plan = plan if order.timeout_seconds is None else plan_of.within(plan, order.timeout_seconds)
         return plan if order.memoize else memo.forgetful(plan)
 
     async def status(self, run_id: str, items: Items | None = None) -> RunView:

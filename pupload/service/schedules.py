@@ -86,7 +86,11 @@ class Schedules:
             account=owned.mine(),
             created_at=self.scheduler.now(),
         )
-        saved = await self._schedules.put(self._set_going(_with(this, draft)))
+        return await self.put_new(_with(this, draft))
+
+    async def put_new(self, this: Schedule) -> Schedule:
+        """The schedule, saved and going. Raises `errors.Malformed`."""
+        saved = await self._schedules.put(self._set_going(this))
         assert saved is not None, "an id of its own"
         self.scheduler.moved()
         return saved
@@ -95,19 +99,23 @@ class Schedules:
         """The schedule with what the draft says in place of what it said. Raises as `create` does."""
         flow_id = (await self._flows.find(draft.flow)).id
         found = await self.get(schedule_id)
-        return await self._change(found, lambda this: _with(replace(this, flow_id=flow_id), draft))
+        if found.count is not None:
+            raise errors.Conflict(reason=f"schedule {found.id} counts runs of a drawing: change it where it was made")
+        return await self.change(found, lambda this: _with(replace(this, flow_id=flow_id), draft))
 
     async def pause(self, schedule_id: str, *, until: datetime | None = None) -> Schedule:
         """Until then, or until it is resumed, no run is started; nor are those caught up."""
         found = await self.get(schedule_id)
         if until is None:
-            return await self._change(found, lambda this: replace(this, enabled=False, paused_until=None))
-        return await self._change(found, lambda this: replace(this, enabled=True, paused_until=until))
+            return await self.change(found, lambda this: replace(this, enabled=False, paused_until=None))
+        _check_goes_on(found)
+        return await self.change(found, lambda this: replace(this, enabled=True, paused_until=until))
 
     async def resume(self, schedule_id: str) -> Schedule:
         """Runs are started from the next fire on."""
         found = await self.get(schedule_id)
-        return await self._change(found, lambda this: replace(this, enabled=True, paused_until=None))
+        _check_goes_on(found)
+        return await self.change(found, lambda this: replace(this, enabled=True, paused_until=None))
 
     async def remove(self, schedule_id: str) -> None:
         """It starts no more runs; those that it started stay as they are."""
@@ -143,7 +151,7 @@ class Schedules:
         _check(this)
         return schedule.set_going(this, self.scheduler.now(), following(this, self._calendar))
 
-    async def _change(self, this: Schedule, change: Callable[[Schedule], Schedule]) -> Schedule:
+    async def change(self, this: Schedule, change: Callable[[Schedule], Schedule]) -> Schedule:
         """The schedule, changed and saved, whoever else saves it meanwhile."""
         for _ in range(PATIENCE):
             saved = await self._schedules.put(self._set_going(change(this)))
@@ -184,6 +192,12 @@ def _canonical(schedule_id: str) -> str:
     if found is None:
         raise errors.UnknownSchedule(name=schedule_id[:64])
     return found
+
+
+def _check_goes_on(this: Schedule) -> None:
+    """Raises `errors.Conflict` where it has counted all that there was to be."""
+    if this.count is not None and this.count.over is not None:
+        raise errors.Conflict(reason=f"schedule {this.id} is {this.count.over}")
 
 
 def _with(this: Schedule, draft: Draft) -> Schedule:

@@ -34,6 +34,8 @@ class Order:
     """On whose behalf the run is."""
     followed: bool = False
     """Whether something may follow from what becomes of the run, beside what its flow says."""
+    timeout_seconds: float | None = None
+    """How long the run may take at most; None: as its flow says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

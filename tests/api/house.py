@@ -42,6 +42,7 @@ from pupload.service.callers import Callers
 from pupload.service.chat import Chat
 from pupload.service.children import Children
 from pupload.service.consequences import Consequences
+from pupload.service.counted import Counted
 from pupload.service.credentials import Credentials
 from pupload.service.drawings import Drawings
 from pupload.service.drawn_runs import DrawnRuns
@@ -214,6 +215,7 @@ async def a_house(
         callers = Callers(accounts=bench.world.accounts, passwords=passwords, clock=bench.clock, ids=bench.world.ids)
         drawings = Drawings(engine=bench.engine, catalogue=catalogue)
         drawn_runs = DrawnRuns(engine=bench.engine, drawings=drawings, flows=flows, inputs=inputs)
+        counted = Counted(engine=bench.engine, schedules=schedules, drawings=drawings, drawn=drawn_runs)
         services = Services(
             callers=callers,
             runs=bench.runs,
@@ -221,6 +223,7 @@ async def a_house(
             callbacks=Callbacks(engine=bench.engine, runs=bench.runs),
             secrets=Secrets(secrets=bench.world.secrets, clock=bench.world.clock),
             credentials=Credentials(engine=bench.engine),
+            counted=counted,
             flows=flows,
             schedules=schedules,
             backfill=Backfill(flows=flows, ids=bench.world.ids),
@@ -251,7 +254,7 @@ async def a_house(
             approvals=Approvals(engine=bench.engine, runs=bench.runs, hands=hands),
             threads=threads,
             chat=Chat(drawings=drawings, runs=drawn_runs, threads=threads),
-            consequences=Consequences(bench.engine, children, threads, knowledge, Followed(batches)),
+            consequences=Consequences(bench.engine, children, threads, knowledge, Followed(batches), counted),
             batches=batches,
             knowledge=knowledge,
             episodes=Episodes(engine=bench.engine),

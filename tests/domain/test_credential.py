@@ -45,6 +45,8 @@ def a_credential(type_: str = "llm", number: int = 1, name: str = "openai", **de
         ("a", "tool", {str(number): 1 for number in range(101)}, "100 keys"),
         ("a", "tool", {"config": {"a": "x" * (64 * 1024)}}, "longer than"),
         ("a", "tool", {"config": {"a": "\ud800"}}, "Unicode"),
+        ("a", "tool", {"config": {"a": [2**64]}}, "too large"),
+        ("a", "tool", {"a": float("inf")}, "too large"),
         ("a", "tool", {"config": {"1": {"2": {"3": {"4": {"5": {"6": {"7": {"8": 1}}}}}}}}}, "nested"),
     ],
 )
