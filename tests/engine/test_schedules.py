@@ -39,6 +39,7 @@ class Service:
     asked: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     priority: int | None = None
+    account: int | None = None
 
     async def start(
         self,
@@ -47,11 +48,12 @@ class Service:
         params: Mapping[str, str],
         labels: Mapping[str, str],
         priority: int | None,
+        account: int | None,
         idempotency_key: str,
     ) -> str:
         await asyncio.sleep(0)
         self.asked += 1
-        self.labels, self.priority = labels, priority
+        self.labels, self.priority, self.account = labels, priority, account
         if self.troubles:
             raise self.troubles.pop(0)
         if idempotency_key not in self.runs:
