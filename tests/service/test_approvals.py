@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def approvals_of(bench: Bench) -> Approvals:
     return Approvals(engine=bench.engine, runs=bench.runs, hands=Hands(engine=bench.engine, uploads=bench.uploads))
 
 
-def asks(**fields: object) -> flows.Flow:
+def asks(**fields: Any) -> flows.Flow:
     """The first node makes `draft`; the second waits that somebody says yes on `go`, and is asked about it then."""
     second = a_node("publish", inputs={"image": "draft", "approval": "go"}, outputs={"resized": "result"}, **fields)
     first = a_node("draft", inputs={"image": "photo"}, outputs={"resized": "draft"})
