@@ -182,6 +182,12 @@ class Counted:
         """The node's schedule is removed. Raises as `pause_node` does."""
         await self.remove((await self._of_node(slug, node_id)).id)
 
+    async def rename(self, drawing: Drawing, node_id: str, to: str) -> None:
+        """The node is called otherwise: whoever's schedules of it begin with it still."""
+        for this in await self._schedules.everybodys.list(flow_id=schedule.of_drawing(drawing.id)):
+            if this.count is not None and this.count.trigger == node_id:
+                await self._all.change(this, lambda this: replace(this, count=self._touched(this, trigger=to)))
+
     async def forget(self, drawing: Drawing, node_id: str | None = None) -> None:
         """The drawing, or a node of it, is not there any more: whoever's schedules of it go, too."""
         for this in await self._schedules.everybodys.list(flow_id=schedule.of_drawing(drawing.id)):

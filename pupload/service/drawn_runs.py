@@ -121,18 +121,17 @@ class DrawnRuns:
         """See `Drawings.change`; its flows are called as it is, and are seen and may be run as it may."""
         before, after = await self._drawings.change(slug, said)
         if (before.slug, before.active, before.public) != (after.slug, after.active, after.public):
-            with asking.asked_by(await behalf.of(after.account, self._accounts)):
-                for flow in await self.flows(before):
-                    await self._follow(flow, after)
+            for flow in await self.flows(before):
+                await self._follow(flow, after)
         return after
 
-    async def remove(self, slug: str) -> None:
+    async def remove(self, slug: str) -> Drawing:
         """See `Drawings.remove`; its flows go with it, and runs of them go on."""
         gone = await self._drawings.remove(slug)
-        with asking.asked_by(await behalf.of(gone.account, self._accounts)):
-            for flow in await self.flows(gone):
-                with suppress(errors.UnknownSavedFlow):
-                    await self._flows.remove(flow.id, source=saved.DRAWN)
+        for flow in await self.flows(gone):
+            with suppress(errors.UnknownSavedFlow):
+                await self._flows.remove(flow.id, source=saved.DRAWN)
+        return gone
 
     async def _follow(self, flow: saved.SavedFlow, drawing: Drawing) -> None:
         with suppress(errors.UnknownSavedFlow):

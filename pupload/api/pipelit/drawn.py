@@ -16,7 +16,11 @@ from pupload import errors
 from pupload.api.documents import Real
 from pupload.api.pipelit import models, problems, wire
 from pupload.api.pipelit.bodies import Body
+from pupload.api.web import SERVICES
+from pupload.domain import schedule
 from pupload.domain.drawing.model import Drawing, DrawnEdge, DrawnNode, EdgeType
+from pupload.domain.schedule import Schedule
+from pupload.service import counted
 
 # ── What requests hold ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -253,7 +257,7 @@ def node(this: DrawnNode, job: ScheduleJob | None = None) -> Node:
         config=NodeConfig(**config),
         subworkflow_id=this.subdrawing,
         code_block_id=this.code_block,
-        updated_at=wire.moment(this.updated_at) or "",
+        updated_at=wire.moment(this.updated_at),
         schedule_job=job,
     )
 
@@ -274,5 +278,29 @@ def edge(this: DrawnEdge) -> Edge:
 
 async def jobs(request: web.Request, this: Drawing) -> Mapping[str, ScheduleJob]:
     """The scheduled jobs of the workflow, by node."""
-    del request, this
-    return {}
+    if not any(each.component == counted.TRIGGER for each in this.nodes):
+        return {}
+    found = await request.app[SERVICES].counted.of_nodes(this)
+    return {node_id: job(each) for node_id, each in found.items()}
+
+
+def job(this: Schedule) -> ScheduleJob:
+    """The scheduled job; it is one that counts."""
+    count = this.count
+    assert count is not None
+    return ScheduleJob(
+        id=schedule.uuid_of(this.id),
+        status=counted.status(this),
+        run_count=count.runs,
+        error_count=count.failures,
+        current_repeat=count.repeat,
+        current_retry=count.retry,
+        total_repeats=count.most_runs,
+        max_retries=count.most_retries,
+        timeout_seconds=count.timeout_seconds,
+        interval_seconds=this.interval_seconds,
+        last_run_at=wire.maybe_moment(count.ran_at),
+        next_run_at=wire.maybe_moment(this.next_at),
+        last_error=count.error,
+        created_at=wire.moment(this.created_at),
+    )

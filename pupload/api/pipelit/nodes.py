@@ -10,6 +10,8 @@ from pupload.api.pipelit.bodies import Body
 from pupload.api.pipelit.workflows import slug_of
 from pupload.api.web import SERVICES, Route
 from pupload.domain.access import Permission
+from pupload.domain.drawing import editing
+from pupload.domain.drawing.model import DrawnNode
 
 _FIELDS = {
     "component_type": "component",
@@ -78,13 +80,39 @@ async def change_node(request: web.Request) -> web.Response:
     said = _said(body, body.component_type if "component_type" in body.said else before.component)
     with drawn.unfit():
         changed = await drawings.change_node(slug, node_id, said)
-    jobs = await drawn.jobs(request, await drawings.find(slug))
-    return wire.answer(drawn.node(changed, jobs.get(changed.node_id)))
+    if changed.node_id != node_id:
+        await request.app[SERVICES].counted.rename(await drawings.own(slug), node_id, changed.node_id)
+    return await _node(request, slug, changed)
 
 
 async def remove_node(request: web.Request) -> web.Response:
-    await request.app[SERVICES].drawings.remove_node(slug_of(request), node_of(request))
+    services, slug, node_id = request.app[SERVICES], slug_of(request), node_of(request)
+    await services.drawings.remove_node(slug, node_id)
+    await services.counted.forget(await services.drawings.own(slug), node_id)
     return wire.nothing()
+
+
+async def start_schedule(request: web.Request) -> web.Response:
+    await request.app[SERVICES].counted.start_node(slug_of(request), node_of(request))
+    return await _node(request, slug_of(request))
+
+
+async def pause_schedule(request: web.Request) -> web.Response:
+    await request.app[SERVICES].counted.pause_node(slug_of(request), node_of(request))
+    return await _node(request, slug_of(request))
+
+
+async def stop_schedule(request: web.Request) -> web.Response:
+    await request.app[SERVICES].counted.stop_node(slug_of(request), node_of(request))
+    return await _node(request, slug_of(request))
+
+
+async def _node(request: web.Request, slug: str, this: DrawnNode | None = None) -> web.Response:
+    """The node, or the one that the path names, with its scheduled job."""
+    found = await request.app[SERVICES].drawings.find(slug)
+    this = this or editing.known_node(found, node_of(request))
+    jobs = await drawn.jobs(request, found)
+    return wire.answer(drawn.node(this, jobs.get(this.node_id)))
 
 
 def node_of(request: web.Request) -> str:
@@ -141,5 +169,29 @@ ROUTES = (
         handler=remove_node,
         needs=Permission.FLOWS_EDIT,
         summary="Remove a node with its edges and its schedule",
+    ),
+    Route(
+        method="POST",
+        path=f"{_NODES}/{{node_id}}/schedule/start",
+        handler=start_schedule,
+        needs=Permission.SCHEDULES_EDIT,
+        summary="Have a `trigger_schedule` begin runs, as its `extra_config` says; one that is paused goes on",
+        answers=drawn.Node,
+    ),
+    Route(
+        method="POST",
+        path=f"{_NODES}/{{node_id}}/schedule/pause",
+        handler=pause_schedule,
+        needs=Permission.SCHEDULES_EDIT,
+        summary="Have a `trigger_schedule` begin no runs until it is started again",
+        answers=drawn.Node,
+    ),
+    Route(
+        method="POST",
+        path=f"{_NODES}/{{node_id}}/schedule/stop",
+        handler=stop_schedule,
+        needs=Permission.SCHEDULES_EDIT,
+        summary="Remove the scheduled job of a `trigger_schedule`",
+        answers=drawn.Node,
     ),
 )

@@ -163,7 +163,7 @@ async def change_workflow(request: web.Request) -> web.Response:
 
 
 async def remove_workflow(request: web.Request) -> web.Response:
-    await request.app[SERVICES].drawn_runs.remove(slug_of(request))
+    await _remove(request, slug_of(request))
     return wire.nothing()
 
 
@@ -171,10 +171,15 @@ async def remove_workflows(request: web.Request) -> web.Response:
     body = await bodies.read(request, Slugs)
     for slug in dict.fromkeys(body.slugs):
         try:
-            await request.app[SERVICES].drawn_runs.remove(slug)
+            await _remove(request, slug)
         except (errors.UnknownDrawing, errors.Forbidden):
             continue
     return wire.nothing()
+
+
+async def _remove(request: web.Request, slug: str) -> None:
+    gone = await request.app[SERVICES].drawn_runs.remove(slug)
+    await request.app[SERVICES].counted.forget(gone)
 
 
 async def validate_workflow(request: web.Request) -> web.Response:
