@@ -44,13 +44,25 @@ def guarded(route: Route, *, always_asks: bool = False) -> Route:
 
     @wraps(route.handler)
     async def answer(request: web.Request) -> web.StreamResponse:
-        who = await _identify(request, route, always_asks=always_asks)
-        _check(who, needs)
-        request[CALLER] = who
+        who = await admit(request, needs, always_asks=always_asks, token_in_query=route.token_in_query)
         with asking.asked_by(who):
             return await route.handler(request)
 
     return replace(route, handler=answer)
+
+
+async def admit(
+    request: web.Request, needs: Permission, *, always_asks: bool = False, token_in_query: bool = False
+) -> Caller:
+    """
+    Who asks, and may; the request knows it afterwards. For routes that are open, and say no in a way of their own.
+
+    Raises `errors.Unauthenticated`, `errors.NotAllowed`.
+    """
+    who = await _identify(request, always_asks=always_asks, token_in_query=token_in_query)
+    _check(who, needs)
+    request[CALLER] = who
+    return who
 
 
 def caller(request: web.Request) -> Caller:
@@ -128,14 +140,14 @@ def token(request: web.Request, *, in_query: bool) -> str:
     return request.query.get("token", "") if in_query else ""
 
 
-async def _identify(request: web.Request, route: Route, *, always_asks: bool) -> Caller:
+async def _identify(request: web.Request, *, always_asks: bool, token_in_query: bool) -> Caller:
     """Who asks. Raises `errors.Unauthenticated`."""
     callers, server = request.app[SERVICES].callers, request.app[SERVER]
     if not always_asks and not await callers.are_set_up():
         if server.insecure or is_loopback(address(request)):
             return ANYBODY
         raise errors.TokenMissing
-    shown = token(request, in_query=route.token_in_query)
+    shown = token(request, in_query=token_in_query)
     if not shown:
         raise errors.TokenMissing
     request[_TOKEN] = shown

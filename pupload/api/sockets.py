@@ -54,7 +54,7 @@ async def tell(
     """
     first = await anext(groups)
     await answer.prepare(request)
-    return await _held(request, answer, _tell(answer, first, groups, messages), hear)
+    return await held(request, answer, _tell(answer, first, groups, messages), hear)
 
 
 async def converse(
@@ -78,16 +78,16 @@ async def converse(
         while True:
             await reply(await waiting.get())
 
-    return await _held(request, answer, replying(), hear)
+    return await held(request, answer, replying(), hear)
 
 
-async def _held(
+async def held(
     request: web.Request,
     answer: web.WebSocketResponse,
     talk: Coroutine[Any, Any, None],
     hear: Callable[[WSMessage], Awaitable[None]] | None,
 ) -> web.WebSocketResponse:
-    """The socket, open for as long as both sides want, and may; closed with the reason then."""
+    """The socket, prepared, open for as long as both sides want, and may; closed with the reason then."""
     telling = asyncio.ensure_future(talk)
     listening = asyncio.ensure_future(_listen(answer, hear))
     closing = asyncio.ensure_future(request.app[SERVER].closing.wait())
@@ -102,6 +102,19 @@ async def _held(
         await asyncio.wait(tasks)
     await _say_good_bye(request, answer, code, reason)
     return answer
+
+
+async def together(*talks: Coroutine[Any, Any, None]) -> None:
+    """All of them at once, until the first ends, as that does."""
+    tasks = [asyncio.ensure_future(talk) for talk in talks]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def send(answer: web.WebSocketResponse, message: bytes) -> None:

@@ -34,6 +34,7 @@ OPEN = {
     ("GET", "/api/openapi/{surface}"),
     ("POST", "/api/v1/upload/{flowRunID}/{edge}/receive"),  # proved by a token or a signature of its own
     ("GET", "/api/v1/health"),
+    ("GET", "/ws"),  # says no with a reason, which a browser is not told before the connection is one
     ("GET", "/api/health"),
     ("GET", "/api/v1/flow/setup-status"),
     ("POST", "/api/v1/flow/setup"),

@@ -12,6 +12,7 @@ from pupload.api.pipelit import (
     nodes,
     problems,
     schedules,
+    socket,
     wire,
     workflows,
 )
@@ -27,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *schedules.ROUTES,
     *memories.ROUTES,
     *batches.ROUTES,
+    *socket.ROUTES,
 )
 """Of every section, in the contract's order."""
 
