@@ -120,6 +120,11 @@ class Client:
         """The run, being stopped; one that has ended is as it was."""
         return await self._call("POST", f"/api/v1/flow/cancel/{_step(run_id)}", {"Mode": mode})
 
+    async def approve(self, run_id: str, edge: str, *, approve: bool, comment: str = "") -> Answer:
+        """The run, told yes or no. Raises `errors.Conflict` where it asks nobody on this edge."""
+        said = {"Approve": approve, "Comment": comment}
+        return await self._call("POST", f"/api/v1/flow/approve/{_step(run_id)}/{_step(edge)}", said)
+
     async def why(self, run_id: str, node: str) -> Answer:
         """Why the node ran, or did not: whether its work was done before."""
         return await self._call("GET", f"/api/v1/flow/why/{_step(run_id)}/{_step(node)}")

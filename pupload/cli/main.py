@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pupload.cli import dry_running, glancing, opening, ranking, sourcing, tabling, timing
+from pupload.cli import approving, dry_running, glancing, knowing, opening, ranking, sourcing, tabling, timing
 from pupload.cli.words import Json, Url
 from pupload.cli.words import out as _out
 from pupload.cli.words import url as _url
@@ -37,8 +37,10 @@ app.add_typer(callbacks, name="callback")
 app.add_typer(sourcing.flows, name="flow")
 app.add_typer(timing.schedules, name="schedule")
 app.add_typer(opening.credentials, name="credential")
+app.add_typer(knowing.facts, name="fact")
 app.command()(timing.backfill)
 app.command()(ranking.queue)
+app.command()(approving.approve)
 app.command(context_settings={"ignore_unknown_options": True})(ranking.priority)  # -5 is a number
 app.command("dry-run")(dry_running.dry_run)
 app.command()(tabling.preview)

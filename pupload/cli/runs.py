@@ -153,6 +153,10 @@ def show(out: Output, run: Answer) -> None:
         out.table(("ARTIFACT", "SIZE", "TYPE"), rows)
     for waiting in run["WaitingURLs"]:
         out.say(f"\nwaits for {waiting['Artifact']['EdgeName']}: {waiting.get('Method', 'PUT')} {waiting['PutURL']}")
+    for asked in run.get("AwaitedApprovals", ()):
+        out.say(f"\nasks for a yes or no on {asked['Edge']}: pup approve {run['ID']} {asked['Edge']}")
+    for other in run.get("AwaitedRuns", ()):
+        out.say(f"\nwaits for {other['Edge']}: run {other.get('ID', '(not begun)')} of flow {other['Flow']}")
     for warning in run["Warnings"]:
         out.note(f"warning: {warning}")
 
