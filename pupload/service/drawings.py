@@ -18,6 +18,7 @@ from pupload.domain.nodedef import NodeDef
 from pupload.engine.engine import Engine
 from pupload.ports import Catalogue, DrawingPage
 from pupload.service import owned
+from pupload.service.credentials import Credentials
 from pupload.service.drawing_news import Kind, News
 from pupload.service.hub import Hub
 
@@ -26,6 +27,9 @@ MOST_PAGE = 1000
 
 _TRIES = 8
 """How often a change is begun anew when somebody else was quicker."""
+
+CREDENTIALS = ("llm_credential_id", "credential_id")
+"""What in a node's `config` names a credential."""
 
 Said = Mapping[str, Any]
 """Fields of a drawing, a node or an edge, by their names here; what is not said stays as it is."""
@@ -38,6 +42,7 @@ class Drawings:
         assert engine.world.drawings is not None, "there is a place for drawings"
         self._drawings = engine.world.drawings
         self._catalogue = catalogue
+        self._credentials = None if engine.world.credentials is None else Credentials(engine=engine)
         self._clock = engine.world.clock
         self._ids = engine.world.ids
         self.news: Hub[News] = Hub()
@@ -128,7 +133,7 @@ class Drawings:
         A new node, under a name that is made up where none is said.
 
         Raises `errors.DrawnNodeTaken`, `errors.Malformed` for a component that is not there, a name that cannot be or
-        more than anybody draws, `errors.Forbidden`.
+        more than anybody draws, `errors.UnknownCredential`, `errors.Forbidden`.
         """
         await self._check_node(said)
         node_id = said.get("node_id") or self._node_id(str(said["component"]))
@@ -229,6 +234,10 @@ class Drawings:
             raise errors.Malformed(reason=f"there is no component {component[:128]!r}")
         if other is not None:
             await self._check_there(other)
+        config = said.get("config") or {}
+        for credential in filter(None, (config.get(name) for name in CREDENTIALS)):
+            if self._credentials is not None:
+                await self._credentials.get(credential)
 
     async def _check_error_handler(self, this: Drawing) -> None:
         if this.error_handler is None:
