@@ -123,6 +123,10 @@ class UnknownAccount(Unknown):
     """account {name} does not exist"""
 
 
+class UnknownAgent(UnknownAccount):
+    """Agent user not found"""
+
+
 class UnknownKey(Unknown):
     """key {key} does not exist"""
 

@@ -311,6 +311,18 @@ class Callers:
         new = await self._accounts.create(user, made.key)
         return replace(made, key=replace(made.key, user=new.id))
 
+    async def keys_of(self, user_id: int) -> Sequence[Key]:
+        """Those of an account, the latest first; for who may see the account, which whoever calls this made sure of."""
+        return await self._accounts.keys(user_id)
+
+    async def name_of(self, user_id: int | None) -> str | None:
+        """What an account is called; None for nobody's."""
+        return None if user_id is None else (await self._accounts.get(user_id)).name
+
+    def now(self) -> datetime:
+        """The time by which keys expire."""
+        return self._clock.now()
+
     async def get(self, user_id: int) -> User:
         """Raises `errors.UnknownAccount`."""
         return await self._accounts.get(user_id)

@@ -36,6 +36,11 @@ OPEN = {
     ("GET", "/api/v1/health"),
     ("GET", "/ws"),  # says no with a reason, which a browser is not told before the connection is one
     ("GET", "/api/health"),
+    ("GET", "/health"),
+    ("GET", "/api/v1/auth/setup-status"),
+    ("POST", "/api/v1/auth/setup"),
+    ("POST", "/api/v1/auth/token"),
+    ("POST", "/api/v1/auth/mfa/login-verify"),
     ("GET", "/api/v1/flow/setup-status"),
     ("POST", "/api/v1/flow/setup"),
     ("POST", "/api/v1/flow/login"),

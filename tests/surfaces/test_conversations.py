@@ -25,6 +25,9 @@ ELSEWHERE = {
     "/api/v1/flow/login/code",  # what an authenticator shows cannot be recorded: tests/api has one
     "/api/v1/flow/me/code/enable",
     "/api/v1/flow/me/code/disable",
+    "/api/v1/auth/mfa/login-verify",
+    "/api/v1/auth/mfa/verify",
+    "/api/v1/auth/mfa/disable",
     "/api/v1/flow/events",  # of these there is no end: tests/api follows them
     "/api/v1/flow/ws",
     "/api/v1/events",

@@ -2,6 +2,7 @@
 
 from pupload.api import web as shared
 from pupload.api.pipelit import (
+    auth,
     batches,
     chat,
     credentials,
@@ -12,13 +13,14 @@ from pupload.api.pipelit import (
     nodes,
     problems,
     schedules,
-    socket,
+    users,
     wire,
     workflows,
 )
 from pupload.api.web import Route
 
 ROUTES: tuple[Route, ...] = (
+    *auth.ROUTES,
     *workflows.ROUTES,
     *nodes.ROUTES,
     *edges.ROUTES,
@@ -28,7 +30,7 @@ ROUTES: tuple[Route, ...] = (
     *schedules.ROUTES,
     *memories.ROUTES,
     *batches.ROUTES,
-    *socket.ROUTES,
+    *users.ROUTES,
 )
 """Of every section, in the contract's order."""
 
