@@ -49,7 +49,11 @@ def _operation(surface: Surface, route: Route) -> dict[str, Any]:
     parameters = in_path + [_parameter(each) for each in route.parameters]
     if parameters:
         operation["parameters"] = parameters
-    if route.reads is bytes:
+    if route.form:
+        fields = {"type": "object", "properties": {route.form: {"type": "string", "format": "binary"}}}
+        content = {"multipart/form-data": {"schema": {**fields, "required": [route.form]}}}
+        operation["requestBody"] = {"required": True, "content": content}
+    elif route.reads is bytes:
         operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
     elif route.reads is not None:
         schema = {"$ref": _REF.format(model=route.reads.__name__)}
@@ -71,10 +75,12 @@ def _responses(surface: Surface, route: Route) -> dict[str, Any]:
     problem = {surface.problem_media: {"schema": {"$ref": _REF.format(model=surface.problem_model.__name__)}}}
     known = "flowRunID" in route.names or any(each.name == "run" for each in route.parameters)
     refused = {**problem, "text/plain": {"schema": {"const": "Flow run does not exist."}}} if known else problem
+    if route.refusal:
+        refused = {**refused, route.refusal: {"schema": {"type": "string"}}}
     responses: dict[str, Any] = {_success(route): _success_body(route)}
     if route.lasting and "flowRunID" in route.names and any(each.name == "Last-Event-ID" for each in route.parameters):
         responses["204"] = {"description": "The run has ended, and there is nothing that the client was not told."}
-    if route.reads is not None or route.names or route.parameters:
+    if route.reads is not None or route.form or route.names or route.parameters:
         responses["400"] = {"description": "The request cannot be carried out as it is.", "content": refused}
     responses["default"] = {"description": "Another reason why not.", "content": problem}
     return responses

@@ -183,12 +183,16 @@ class Route:
     summary: str
     reads: type | None = None
     """The model of the body."""
+    form: str = ""
+    """The field of a form that has a file, where such a form is the body."""
     answers: type | None = None
     """The model of the answer, as `list[Model]` where it is a list of them; `dict` for what is described in words."""
     status: int = 200
     """Of the answer, where there is a body."""
     media: str = "application/json"
     """Of the answer."""
+    refusal: str = ""
+    """Of a 400 that is not told as the surface tells others."""
     parameters: tuple[Parameter, ...] = ()
     lasting: bool = False
     """Goes on for as long as there is something to send, to take or to hash: no time limit."""

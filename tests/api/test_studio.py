@@ -274,9 +274,12 @@ async def test_what_is_no_form_starts_nothing(tmp_path: Path) -> None:
         assert (await house.call("POST", url, data=other))[1]["detail"][0]["loc"] == ["body", "file"]
         media = {"Content-Type": "multipart/form-data; boundary=b"}
         head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-        for body in (b"", b"nonsense", b"--b\r\n\r\n", head, head + b"cut off", head + b"cut off\r\n--"):
+        odd, long = head.replace(b"file", b"\x17"), head.replace(b"file", b"x" * 100_000)
+        parts = head.replace(b"file", b"other") + b"x\r\n"
+        cut = (b"", b"nonsense", b"--b\r\n\r\n", head, head + b"cut off", head + b"cut off\r\n--")
+        for body in (*cut, odd, long, parts * 100 + head + b"x\r\n--b--\r\n"):
             status, answer = await house.call("POST", url, data=body, headers=media)
-            assert (status, answer["detail"][0]["msg"] != "") == (422, True), body
+            assert (status, answer["detail"][0]["msg"] != "") == (422, True), body[:100]
         assert (await house.call("POST", url, data=b"", headers={"Content-Type": "multipart/form-data"}))[0] == 422
         status, answer = await house.call("POST", "/api/projects/two/upload", data=a_form())
         assert (status, "left, right" in answer["detail"][0]["msg"]) == (422, True)

@@ -58,8 +58,10 @@ def check(operation: Any, known: dict[str, str], statuses: set[int]) -> None:
                 case.path_parameters["edge"] = "input-image"
         if real and "run_id" in case.path_parameters:
             case.path_parameters["run_id"] = known[operation.method.upper()]
-        for name in ("flow", "pipeline_id"):
-            if real and name in case.path_parameters and operation.method != "delete":
+        if real and "execution_id" in case.path_parameters:
+            case.path_parameters["execution_id"] = known["GET"]
+        for name in ("flow", "pipeline_id", "name"):
+            if real and name in case.path_parameters and operation.method not in ("delete", "patch"):
                 case.path_parameters[name] = "shrink"
         response = case.call(timeout=ANSWER_SECONDS)
         statuses.add(response.status_code)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import PurePath
 
 from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from pupload import errors
 from pupload.api import web as shared
@@ -16,6 +17,9 @@ from pupload.domain import mime
 from pupload.service.launching import Given
 
 FIELD = "file"
+
+_NO_FORM = (ValueError, AssertionError, HttpProcessingError, web.RequestPayloadError)
+"""What the library says of bytes that make none."""
 
 MOST_PARTS = 64
 """Of a form; those before the file are passed over."""
@@ -56,7 +60,7 @@ async def _file(request: web.Request) -> BodyPartReader:
                 if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in ("binary", "7bit", "8bit"):
                     raise errors.Malformed(reason="the file is not sent as it is")
                 return part
-    except (ValueError, AssertionError, web.RequestPayloadError) as error:
+    except _NO_FORM as error:
         raise errors.Malformed(reason="the body is no form") from error
     raise problems.missing(FIELD)
 
@@ -80,7 +84,7 @@ async def _pieces(request: web.Request, part: BodyPartReader) -> AsyncIterator[b
                 piece = await part.read_chunk(shared.PIECE_BYTES)
         except TimeoutError as error:
             raise web.HTTPRequestTimeout(text="the body did not arrive in time") from error
-        except (ValueError, AssertionError) as error:
+        except _NO_FORM as error:
             raise errors.Malformed(reason="the body is no form, or it ends too early") from error
         if piece:
             yield piece

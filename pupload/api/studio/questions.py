@@ -260,6 +260,7 @@ ROUTES = (
         needs=Permission.FLOWS_VIEW,
         reads=models.Question,
         answers=dict,
+        refusal="text/plain",
         optional_body=False,
         lasting=True,
     ),
@@ -270,6 +271,7 @@ ROUTES = (
         summary="A GraphQL query in the URL; to a browser a page that shows the schema",
         needs=Permission.FLOWS_VIEW,
         answers=dict,
+        refusal="text/plain",
         parameters=(
             Parameter(name="query", about="The query; mutations are sent by POST."),
             Parameter(name="variables", about="Its variables, as JSON."),

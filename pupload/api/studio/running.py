@@ -172,7 +172,7 @@ ROUTES = (
         handler=upload,
         summary="Run a project's pipeline on a file: a form with it in the field `file`; answers when it is over",
         needs=Permission.FLOWS_RUN,
-        reads=bytes,
+        form=files.FIELD,
         answers=models.Finished,
         lasting=True,
     ),

@@ -129,7 +129,7 @@ def raw(value: str) -> Written:
 
 def text(this: Written) -> str | None:
     """The result as a text: itself where it is one, else its JSON; None of nothing."""
-    written = bytes(this).decode()
+    written = bytes(this).decode().strip()
     if written == "null":
         return None
     return str(json.loads(written)) if written.startswith('"') else written
