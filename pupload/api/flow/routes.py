@@ -14,6 +14,7 @@ from pupload.api.flow import (
     approving,
     credentials,
     dry_runs,
+    facts,
     feeding,
     happenings,
     models,
@@ -584,6 +585,7 @@ ROUTES = (
     *overview.ROUTES,
     *queue.ROUTES,
     *approving.ROUTES,
+    *facts.ROUTES,
     *accounts.ROUTES,
 )
 
