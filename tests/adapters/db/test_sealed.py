@@ -14,6 +14,7 @@ from pupload import errors, ports
 from pupload.adapters.db.database import Database
 from pupload.adapters.sealing.sealer import FileSealer
 from pupload.domain import credential, delivery, flow, run, schedule
+from pupload.domain.drawing.model import Drawing, DrawnNode
 from tests import postgres
 from tests.contracts.states import NOON, a_plan, a_run
 
@@ -44,6 +45,15 @@ CREDENTIAL = credential.Credential(
 )
 
 
+DRAWING = Drawing(
+    slug="draft",
+    name="Draft",
+    nodes=(DrawnNode(node_id="a", component="code", config={"extra_config": {"key": f"{MARKER}7"}}, updated_at=NOON),),
+    created_at=NOON,
+    updated_at=NOON,
+)
+
+
 def a_secretive_run(run_id: str = "run_a") -> run.Run:
     plain = a_plan()
     edges = {name: replace(edge, secret=f"{MARKER}2") for name, edge in plain.edges.items()}
@@ -57,6 +67,7 @@ async def fill(database: Database) -> None:
     await database.secrets.put("KEY", f"{MARKER}3", at=NOON)
     await database.outbox.add([CALLBACK])
     assert await database.schedules.put(SCHEDULE)
+    await database.drawings.create(DRAWING)
     await database.credentials.add(CREDENTIAL)
 
 
@@ -68,6 +79,7 @@ async def holds_all(database: Database) -> bool:
         and await database.secrets.reveal("KEY") == f"{MARKER}3"
         and await database.outbox.of_run("run_a") == [CALLBACK]
         and await database.schedules.list() == [replace(SCHEDULE, version=1)]
+        and (await database.drawings.find("draft")).nodes == (replace(DRAWING.nodes[0], id=1),)
         and await database.credentials.owned(None) == [replace(CREDENTIAL, id=1, revision=1)]
     )
 
@@ -127,6 +139,7 @@ async def test_what_was_written_before_there_was_a_key_is_read_and_sealed_at_the
     await plain.flows.put_project(PROJECT)
     await plain.outbox.add([CALLBACK])
     assert await plain.schedules.put(SCHEDULE)
+    await plain.drawings.create(DRAWING)
     with pytest.raises(errors.Misconfigured, match="no key"):
         await plain.secrets.put("KEY", f"{MARKER}3", at=NOON)
     with pytest.raises(errors.Misconfigured, match="no key"):
