@@ -70,9 +70,14 @@ class Schedules:
         await self.scheduler.close()
 
     async def list(self, *, flow: str | None = None, enabled: bool | None = None) -> Sequence[Schedule]:
-        """All, or those of a flow (`errors.UnknownSavedFlow`), or those that are enabled or not; the oldest first."""
+        """
+        Those of saved flows, or of one (`errors.UnknownSavedFlow`), or those that are enabled or not; the oldest first.
+
+        Those of drawings are listed by `pupload.service.counted`.
+        """
         flow_id = None if flow is None else (await self._flows.find(flow)).id
-        return await self._schedules.list(flow_id=flow_id, enabled=enabled)
+        found = await self._schedules.list(flow_id=flow_id, enabled=enabled)
+        return [this for this in found if this.count is None]
 
     async def get(self, schedule_id: str) -> Schedule:
         """The schedule of this id."""
@@ -97,10 +102,10 @@ class Schedules:
 
     async def replace(self, schedule_id: str, draft: Draft) -> Schedule:
         """The schedule with what the draft says in place of what it said. Raises as `create` does."""
-        flow_id = (await self._flows.find(draft.flow)).id
         found = await self.get(schedule_id)
         if found.count is not None:
             raise errors.Conflict(reason=f"schedule {found.id} counts runs of a drawing: change it where it was made")
+        flow_id = (await self._flows.find(draft.flow)).id
         return await self.change(found, lambda this: _with(replace(this, flow_id=flow_id), draft))
 
     async def pause(self, schedule_id: str, *, until: datetime | None = None) -> Schedule:
