@@ -14,6 +14,7 @@ MAY = {
     "owned.py": "it is that place",
     "health.py": "it asks whether the database answers, and counts; it tells of no run",
     "children.py": "a run's parent, which is of the same account",
+    "counted.py": "whether the run before is over, for the schedule that started it",
     "dry_runs.py": "whoever began a dry run holds its id, and nobody else",
     "handing.py": "what is handed to a run by what follows from another of the same account",
     "schedules.py": "whether the run before is over, for the schedule that started it",
