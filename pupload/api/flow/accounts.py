@@ -115,6 +115,18 @@ async def revoke_key(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def list_keys_of(request: web.Request) -> web.Response:
+    return await list_keys(request)
+
+
+async def make_key_for(request: web.Request) -> web.Response:
+    return await make_key(request)
+
+
+async def revoke_key_of(request: web.Request) -> web.Response:
+    return await revoke_key(request)
+
+
 # ── Everybody's ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -418,7 +430,7 @@ _OTHERS = (
     Route(
         method="GET",
         path=f"{_ACCOUNT}/keys",
-        handler=list_keys,
+        handler=list_keys_of,
         needs=_ALL,
         summary="The keys of an account",
         answers=models.KeyList,
@@ -426,7 +438,7 @@ _OTHERS = (
     Route(
         method="POST",
         path=f"{_ACCOUNT}/keys",
-        handler=make_key,
+        handler=make_key_for,
         needs=_ALL,
         summary="Make an account a key",
         reads=models.MakeKey,
@@ -436,7 +448,7 @@ _OTHERS = (
     Route(
         method="DELETE",
         path=f"{_ACCOUNT}/keys/{{keyID}}",
-        handler=revoke_key,
+        handler=revoke_key_of,
         needs=_ALL,
         summary="Have a key of an account open nothing any more",
     ),

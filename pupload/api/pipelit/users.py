@@ -10,7 +10,7 @@ from pupload import errors
 from pupload.api import access
 from pupload.api.pipelit import account_models as models
 from pupload.api.pipelit import auth, bodies, problems, wire
-from pupload.api.web import Parameter, Route
+from pupload.api.web import Handler, Parameter, Route
 from pupload.domain import account
 from pupload.domain.access import ALLOWED, Permission, Role
 
@@ -177,6 +177,18 @@ async def delete_key(request: web.Request) -> web.Response:
     return wire.nothing()
 
 
+async def list_user_keys(request: web.Request) -> web.Response:
+    return await list_keys(request)
+
+
+async def create_user_key(request: web.Request) -> web.Response:
+    return await create_key(request)
+
+
+async def delete_user_key(request: web.Request) -> web.Response:
+    return await delete_key(request)
+
+
 def _whose(request: web.Request) -> int | None:
     return _id(request) if "user_id" in request.match_info else None
 
@@ -277,12 +289,12 @@ _MINE = (
 )
 
 
-def _key_routes(place: str, needs: Permission) -> tuple[Route, ...]:
+def _key_routes(place: str, needs: Permission, listed: Handler, made: Handler, gone: Handler) -> tuple[Route, ...]:
     return (
         Route(
             method="GET",
             path=f"{place}/keys",
-            handler=list_keys,
+            handler=listed,
             needs=needs,
             summary="Keys beside that of the login, the latest first",
             answers=models.KeyPage,
@@ -291,7 +303,7 @@ def _key_routes(place: str, needs: Permission) -> tuple[Route, ...]:
         Route(
             method="POST",
             path=f"{place}/keys",
-            handler=create_key,
+            handler=made,
             needs=needs,
             summary="Make a key, which is shown once",
             reads=models.NewKey,
@@ -302,7 +314,7 @@ def _key_routes(place: str, needs: Permission) -> tuple[Route, ...]:
         Route(
             method="DELETE",
             path=f"{place}/keys/{{key_id}}",
-            handler=delete_key,
+            handler=gone,
             needs=needs,
             summary="Have a key open nothing any more",
         ),
@@ -357,4 +369,10 @@ _PEOPLE = (
     ),
 )
 
-ROUTES = (*_AGENTS, *_MINE, *_key_routes(f"{_USERS}/me", _OWN), *_PEOPLE, *_key_routes(_USER, _ALL))
+ROUTES = (
+    *_AGENTS,
+    *_MINE,
+    *_key_routes(f"{_USERS}/me", _OWN, list_keys, create_key, delete_key),
+    *_PEOPLE,
+    *_key_routes(_USER, _ALL, list_user_keys, create_user_key, delete_user_key),
+)
