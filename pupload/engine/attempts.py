@@ -7,7 +7,7 @@ The same steps serve an attempt that was under way when the last controller died
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from pupload import errors
 from pupload.domain import events
+from pupload.domain.artifact import Artifact
 from pupload.domain.plan import NodePlan
 from pupload.domain.run import Attempt, AttemptRef, Failure, NodeStatus, Run
 from pupload.domain.tiers import Tier
@@ -26,6 +27,7 @@ from pupload.engine.clearing import empty
 from pupload.engine.disks import DiskRoom
 from pupload.engine.driver import Driver
 from pupload.engine.footprint import Bounds, Footprint, Lookout
+from pupload.engine.foresight import Foresight
 from pupload.engine.handout import Handout
 from pupload.engine.lease import Lease, for_ever
 from pupload.engine.logs import LogPump
@@ -86,8 +88,14 @@ class Attempts:
         self._handout = handout
         self._lookout = Lookout(clock)
         self._works: dict[str, Work] = {}
+        self._foresight = Foresight(driver=driver, memory=memory, arming=arming, staging=staging)
         self.reservations = Reservations(
-            admission=admission, memory=memory, arming=arming, staging=staging, is_begun=self.has_id
+            admission=admission,
+            memory=memory,
+            arming=arming,
+            staging=staging,
+            foresight=self._foresight,
+            is_begun=self.has_id,
         )
         self._tasks = Tasks()
         self._cleaning = Tasks()
@@ -116,6 +124,7 @@ class Attempts:
         """Lets go of all attempts; their containers go on, and the next start takes them up."""
         await self._tasks.close()
         await self.reservations.close()
+        await self._foresight.close()
         await self._lookout.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_SECONDS):
@@ -131,6 +140,7 @@ class Attempts:
         # An earlier start may have made its container without getting to say so.
         phase, planned = Phase.STAGING if admitted else Phase.QUEUED, run.plan.nodes[node]
         work = self.reservations.begun(ref) or Work(ref, planned, phase=phase, container=admitted, adopted=admitted)
+        work.ahead = work.ahead or self._foresight.taken(ref)
         if admitted:
             # At once, not when its task comes to it: nobody who waits may be given this room before.
             self._admission.hold(ref, orders.tier_of(planned, run.nodes[node]), keeper=work)
@@ -152,6 +162,7 @@ class Attempts:
         if self._works.get(work.ref.id) is work:
             del self._works[work.ref.id]
         work.forget()
+        self._foresight.forget(work.ref)
         self._admission.release(work.ref, keeper=work)
         self._arming.look()
 
@@ -224,6 +235,8 @@ class Attempts:
                 report = events.NodeAdmitted(node=ref.node, attempt=ref.number)
                 work.admitting = self._driver.ask(ref.run, report)
             came_to = await self._come_to_an_end(run, node, attempt, tier, work)
+            if came_to is None or isinstance(came_to, events.AttemptFailed):
+                await self._foresight.end(ref)
             if came_to is None:
                 await self._try_to_clean_up(work)
                 return
@@ -234,6 +247,7 @@ class Attempts:
                 await self._driver.report(ref.run, end)
             else:
                 await self._tell(run, work, came_to)
+                await self._foresight.end(ref)
 
     async def _tell(self, run: Run, work: Work, end: Good) -> None:
         """Says how the attempt ended, and has what is left of it seen to beside whoever has its room next."""
@@ -254,7 +268,8 @@ class Attempts:
 
     async def _done_before(self, run: Run, node: NodePlan, work: Work) -> events.NodeReused | None:
         """What the attempt's work came to when it was done before; nobody who wants it stopped keeps it from that."""
-        foreseen = None if work.ahead is None else work.ahead.asked(given(run, node))
+        # Asked a second time, what was foreseen may be long ago.
+        foreseen = None if work.ahead is None or work.asked is not None else work.ahead.asked(given(run, node))
         work.asked = await self._memory.ask(run, node, work.ref, foreseen=foreseen, before=work.asked)
         if work.asked is None or work.asked.reused is None:
             return None
@@ -313,7 +328,7 @@ class Attempts:
         footprint = self._footprint(work, tier)
         watching = self._lookout.begin(footprint, partial(self._stop_container, ref, grace_seconds=0.0))
         outputs = self._outputs(run, node, work, footprint, since=attempt.executing_at or attempt.admitted_at)
-        outputs.store_early(wanted=partial(self._wanted_early, work))
+        outputs.store_early(wanted=partial(self._wanted_early, work), stored=partial(self._stored_early, work))
         work.outputs = outputs
         try:
             exit_ = await self._patiently(lambda: self._executor.wait(ref))
@@ -334,6 +349,12 @@ class Attempts:
     async def _wanted_early(self, work: Work, size: int) -> bool:
         """Whether so many bytes may be stored before it is known how the node ended: not where they filled the disk."""
         return not work.stopped and not await self._disks.lack_after(size)
+
+    def _stored_early(self, work: Work, artifacts: Sequence[Artifact]) -> None:
+        """What would follow is begun; not behind what is told to stop, nor behind collections."""
+        plain = not any(port.many for port in work.node.outputs)
+        if work.phase is Phase.EXECUTING and not work.stopped and plain:
+            self._foresight.look(work.ref, artifacts)
 
     async def _room_made(self, work: Work, outputs: Outputs) -> str:
         """What is short where the disk is full. What the node wrote is gone then, or not even its log could be kept."""

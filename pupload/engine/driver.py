@@ -206,6 +206,13 @@ class Driver:
     def _known(self, run_id: str) -> Run | None:
         return self._live.get(run_id) or self._finished.get(run_id)
 
+    def foreseen(self, run: Run, report: events.Report) -> Decision | None:
+        """What would be decided on the report, room left aside; None where it may change too much to think it twice."""
+        if run.owner != self._me or _reach_far(run, [report]):
+            return None
+        decision, _ = decide_all(run, [report], now=self._clock.now(), chance=_usual)
+        return decision
+
     async def take_up(self, run_ids: Iterable[str]) -> list[Run]:
         """
         Takes up runs that are ours now, and gives the orders that each implies. Returns those that could be read.
@@ -488,6 +495,11 @@ def _reach_far(run: Run, reports: Iterable[events.Report]) -> bool:
 def _waits(run: Run, command: commands.Command) -> bool:
     """Whether the order is to start what waits for room."""
     return isinstance(command, commands.StartNode) and run.nodes[command.node].status is NodeStatus.READY
+
+
+def _usual() -> float:
+    """Chance, where nothing comes of it."""
+    return 0.5
 
 
 def _nothing(*_: object) -> None:

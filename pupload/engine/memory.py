@@ -164,7 +164,7 @@ class Memory:
         if before is not None and await self._holds(node, before):
             return before
         asked = await (foreseen or self._look(run, node, ref))
-        if asked is not None and asked.found is None and asked.key in self._learning:
+        if asked is not None and asked.found is None and (asked.key in self._learning or asked.key in self._recent):
             asked = await self._look(run, node, ref)
         if asked is None or asked.found is None:
             return asked

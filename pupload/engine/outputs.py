@@ -7,7 +7,7 @@ out to have ended badly it is withdrawn (`pupload.engine.attempts`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,13 +81,16 @@ class Outputs:
         self._trouble: Exception | None = None
         """What came in the way of looking."""
 
-    def store_early(self, *, wanted: Callable[[int], Awaitable[bool]]) -> None:
+    def store_early(
+        self, *, wanted: Callable[[int], Awaitable[bool]], stored: Callable[[Sequence[Artifact]], None]
+    ) -> None:
         """
         Begins to look at what the node left and to store it, once nothing writes any more.
 
         Stored is what goes under keys of the attempt's own, if so many bytes are `wanted` then and are not too much.
+        Where that is all, `stored` is told of it.
         """
-        self._early = asyncio.ensure_future(self._store_early(wanted))
+        self._early = asyncio.ensure_future(self._store_early(wanted, stored))
         # Not in the task's own hands: one that is cancelled before its first step never gets to its `finally`.
         self._early.add_done_callback(lambda _: self._looked.set())
 
@@ -119,7 +122,9 @@ class Outputs:
         if self._early is not None:
             await ended(self._early)
 
-    async def _store_early(self, wanted: Callable[[int], Awaitable[bool]]) -> None:
+    async def _store_early(
+        self, wanted: Callable[[int], Awaitable[bool]], stored: Callable[[Sequence[Artifact]], None]
+    ) -> None:
         try:
             await self._until_it_has_ceased()
             seen = await self._look()
@@ -131,7 +136,9 @@ class Outputs:
         if await wanted(sum(one.size or 0 for one in seen.values())) and not self._footprint.too_much:
             # There may be room by the time that it counts: storing what is left then says so if there is none.
             with suppress(errors.DiskFull):
-                await self._store(seen, own_keys_only=True)
+                artifacts = await self._store(seen, own_keys_only=True)
+                if self._is_all:
+                    stored(artifacts)
 
     async def _until_it_has_ceased(self) -> None:
         if self._ended.is_set():  # before it was asked at all
@@ -163,10 +170,14 @@ class Outputs:
 
     async def store(self) -> tuple[Artifact, ...]:
         """Stores what is not stored yet. Returns the artifacts of all, and raises as `Staging.store_outputs`."""
-        stored, ports = self._kept.stored, self._node.outputs
-        if all(port.port in stored for port in ports):
-            return tuple(all_stored(self._node, stored, self._kept.items))
+        if self._is_all:
+            return tuple(all_stored(self._node, self._kept.stored, self._kept.items))
         return await self._store(None, own_keys_only=False)
+
+    @property
+    def _is_all(self) -> bool:
+        """Whether everything is stored."""
+        return all(port.port in self._kept.stored for port in self._node.outputs)
 
     async def _store(self, seen: dict[str, Seen] | None, *, own_keys_only: bool) -> tuple[Artifact, ...]:
         return await patiently(

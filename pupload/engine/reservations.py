@@ -11,6 +11,7 @@ from pupload.engine import orders
 from pupload.engine.admission import Admission
 from pupload.engine.ahead import Ahead, given
 from pupload.engine.arming import Arming
+from pupload.engine.foresight import Foresight
 from pupload.engine.memory import Memory
 from pupload.engine.staging import Staging
 from pupload.engine.tasks import Tasks
@@ -27,6 +28,7 @@ class Reservations:
         memory: Memory,
         arming: Arming,
         staging: Staging,
+        foresight: Foresight,
         is_begun: Callable[[str], bool],
     ) -> None:
         """`is_begun` says of an attempt's id whether the attempt is under way here."""
@@ -34,6 +36,7 @@ class Reservations:
         self._memory = memory
         self._arming = arming
         self._staging = staging
+        self._foresight = foresight
         self._tasks = Tasks()
         self._is_begun = is_begun
         self._held: dict[str, Work] = {}
@@ -67,6 +70,9 @@ class Reservations:
         work = self._held.get(AttemptRef(run=run.id, node=node, number=number).id)
         if work is None or work.ahead is not None:
             return
+        work.ahead = self._foresight.taken(work.ref)
+        if work.ahead is not None:
+            return  # it was, before this was decided
         work.ahead = Ahead(given(run, work.node), asking=self._memory.foresee(run, work.node, work.ref))
         laying = self._arming.to_lay_in(work.ref) if any(work.ahead.given) else None
         if laying is not None:

@@ -68,6 +68,16 @@ async def a_place(
 # ── In ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_an_input_that_lies_there_for_other_facts_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    place = await a_place(tmp_path)
+    (path,) = (await place.fetch()).values()
+    inputs = place.inside(path).parent
+    (inputs / "image.txt").write_text("of an end that did not come")
+    (inputs / ".gate").write_text("not ours")
+    assert list((await place.fetch()).values()) == [path]
+    assert sorted(found.name for found in inputs.iterdir()) == [".gate", place.inside(path).name]
+
+
 async def test_inputs_lie_where_the_container_is_told(tmp_path: Path) -> None:
     place = await a_place(
         tmp_path, definition=a_definition(inputs=[a_port("image", "image/*")], outputs=[a_port("resized")])
