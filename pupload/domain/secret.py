@@ -27,6 +27,7 @@ STORE_PARAMS = frozenset({"accesskey", "secretkey", "sessiontoken"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _REFERENCE = re.compile(r"\$\{secret\.([^{}]*)\}")
 _OF_CREDENTIAL = re.compile(r"\$\{credential\.([^{}]*)\.([A-Za-z0-9_][A-Za-z0-9_-]{0,127})\}")
+_BEGINS = "${"
 _MARKS = ("${secret.", "${credential.")
 _AT = "@"
 
@@ -38,12 +39,12 @@ def is_name(text: str) -> bool:
 
 def is_mentioned(value: object) -> bool:
     """Whether the value names a secret anywhere, rightly or not."""
-    return isinstance(value, str) and any(mark in value for mark in _MARKS)
+    return isinstance(value, str) and _BEGINS in value and any(mark in value for mark in _MARKS)
 
 
 def named(value: object) -> str | None:
     """The secret that the value names, being nothing else; None where it names none."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value.startswith(_BEGINS):
         return None
     if (found := _REFERENCE.fullmatch(value)) is not None:
         return found[1] if is_name(found[1]) else None

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from pupload import errors
-from pupload.domain import schedule
+from pupload.domain import counting, schedule
 from tests.contracts.states import NOON, Bench, state
 
 __all__ = ["state"]
@@ -44,6 +44,33 @@ async def test_a_schedule_reads_back_whole_after_a_restart(state: Bench) -> None
     assert saved == replace(this, version=1)
     await state.again()
     assert await state.schedules.get("sched_a") == saved
+
+
+async def test_what_one_counts_reads_back_too(state: Bench) -> None:
+    count = counting.Count(
+        name="nightly",
+        description="of all that came",
+        drawing=7,
+        trigger="clock",
+        payload={"a": [1, 2.5, None, {"b": True}]},
+        most_runs=5,
+        most_retries=0,
+        timeout_seconds=9,
+        runs=3,
+        failures=2,
+        repeat=1,
+        retry=1,
+        over=counting.Over.DEAD,
+        counted="run_a",
+        error="päst",
+        ran_at=NOON,
+        updated_at=NOON,
+    )
+    of_drawing = schedule.of_drawing(7)
+    saved = await put(state, a_schedule(flow_id=of_drawing, cron="", interval_seconds=60, base_at=NOON, count=count))
+    await state.again()
+    assert await state.schedules.list(flow_id=of_drawing) == [saved]
+    assert saved.count == count
 
 
 async def test_of_two_that_save_at_once_one_succeeds(state: Bench) -> None:

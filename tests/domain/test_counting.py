@@ -94,7 +94,7 @@ def test_after_a_failure_the_interval_is_counted_from_there() -> None:
     count = replace(a_count(), retry=2)
     after = schedule.counted(a_schedule(a_count()), count, ended)
     assert after.next_at == after.look_at == ended + 2 * MINUTE
-    assert schedule.of_interval(after)(after.next_at) == ended + 3 * MINUTE
+    assert schedule.of_interval(after)(ended + 2 * MINUTE) == ended + 3 * MINUTE
 
 
 @pytest.mark.parametrize("over", Over)
