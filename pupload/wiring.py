@@ -84,6 +84,7 @@ from pupload.service.outlines import Outlines
 from pupload.service.overview import Overview
 from pupload.service.presenting import Presenter
 from pupload.service.projects import Projects
+from pupload.service.questions import Questions
 from pupload.service.queue import Queue
 from pupload.service.results import Results
 from pupload.service.runs import Runs, Terms
@@ -335,6 +336,7 @@ def make_services(
     drawings = Drawings(engine=engine, catalogue=catalogue)
     drawn_runs = DrawnRuns(engine=engine, drawings=drawings, flows=flows, inputs=inputs)
     counted = Counted(engine=engine, schedules=schedules, drawings=drawings, drawn=drawn_runs)
+    launches = Launches(runs=runs, flows=flows, inputs=inputs, uploads=uploads, catalogue=catalogue)
     return Services(
         callers=Callers(
             accounts=engine.world.accounts, passwords=passwords, clock=engine.world.clock, ids=engine.world.ids
@@ -374,12 +376,13 @@ def make_services(
         approvals=Approvals(engine=engine, runs=runs, hands=hands),
         threads=threads,
         chat=Chat(drawings=drawings, runs=drawn_runs, threads=threads),
+        questions=Questions(launches=launches, flows=flows, threads=threads),
         consequences=Consequences(engine, children, threads, knowledge, Followed(batches), counted),
         batches=batches,
         knowledge=knowledge,
         episodes=Episodes(engine=engine),
         inputs=inputs,
-        launches=Launches(runs=runs, flows=flows, inputs=inputs, uploads=uploads, catalogue=catalogue),
+        launches=launches,
         namespaces=Namespaces(engine=engine, flows=flows, schedules=schedules),
         drawings=drawings,
         drawn_runs=drawn_runs,

@@ -41,6 +41,7 @@ from pupload.service import (
     nodes,
     overview,
     projects,
+    questions,
     queue,
     results,
     runs,
@@ -76,6 +77,7 @@ class Services:
     approvals: approvals.Approvals
     threads: threads.Threads
     chat: chat.Chat
+    questions: questions.Questions
     consequences: consequences.Consequences
     runs: runs.Runs
     uploads: uploads.Uploads

@@ -6,7 +6,7 @@ What is given is held against the flow first, so that nothing is begun that coul
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,16 +66,16 @@ class Launches:
         known = [*definitions, *filter(None, found)]
         return Ends(entries=ends_of.entries(flow, known), terminals=ends_of.terminals(flow, known))
 
-    async def flow(self, flow: str, value: Any) -> Run:
+    async def flow(self, flow: str, value: Any, *, labels: Mapping[str, str] | None = None) -> Run:
         """
-        A run of the saved flow, given the value; every node does its work.
+        A run of the saved flow, given the value; every node does its work. With labels it is followed.
 
         Raises `errors.UnknownSavedFlow`, `errors.Malformed` and `errors.TooLarge` for the value, and as `Flows.start`
         does: there is no run then.
         """
         view = await self._flows.get(flow)
         await self._check(view.content.flow, view.content.definitions, value)
-        return await self._begin(partial(self._start, view), lambda run: self._inputs.give(run.id, value))
+        return await self._begin(partial(self._start, view, labels), lambda run: self._inputs.give(run.id, value))
 
     async def order(self, order: Order, value: Any) -> Run:
         """The same of a flow that is not saved. Raises as `Runs.start` does."""
@@ -116,8 +116,10 @@ class Launches:
     async def _check(self, flow: Flow, definitions: Sequence[NodeDef], value: Any) -> None:
         inputs.check(value, [end.edge for end in (await self.ends(flow, definitions)).entries])
 
-    async def _start(self, view: FlowView) -> Run:
-        return (await self._flows.start(view.flow.id, version=view.version.number, memoize=False)).run
+    async def _start(self, view: FlowView, labels: Mapping[str, str] | None = None) -> Run:
+        version, followed = view.version.number, labels is not None
+        begun = self._flows.start(view.flow.id, version=version, memoize=False, labels=labels, followed=followed)
+        return (await begun).run
 
     async def _begin(self, start: Callable[[], Awaitable[Run]], give: Callable[[Run], Awaitable[Any]]) -> Run:
         """The run, given what it waits for; where that cannot be, it is cancelled: nobody else would give it."""

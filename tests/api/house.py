@@ -19,7 +19,6 @@ from urllib.parse import quote
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from argon2 import profiles
-from pupload.service.executions import Executions
 
 from pupload import errors
 from pupload.adapters.folder.tree import FolderSource
@@ -48,6 +47,7 @@ from pupload.service.drawings import Drawings
 from pupload.service.drawn_runs import DrawnRuns
 from pupload.service.dry_runs import DryRuns
 from pupload.service.episodes import Episodes
+from pupload.service.executions import Executions
 from pupload.service.feed import Feed
 from pupload.service.flows import Flows
 from pupload.service.handing import Hands
@@ -61,6 +61,7 @@ from pupload.service.nodes import Nodes
 from pupload.service.outlines import Outlines
 from pupload.service.overview import Overview
 from pupload.service.projects import Projects
+from pupload.service.questions import Questions
 from pupload.service.queue import Queue
 from pupload.service.results import Results
 from pupload.service.schedules import Schedules
@@ -216,6 +217,7 @@ async def a_house(
         drawings = Drawings(engine=bench.engine, catalogue=catalogue)
         drawn_runs = DrawnRuns(engine=bench.engine, drawings=drawings, flows=flows, inputs=inputs)
         counted = Counted(engine=bench.engine, schedules=schedules, drawings=drawings, drawn=drawn_runs)
+        launches = Launches(runs=bench.runs, flows=flows, inputs=inputs, uploads=bench.uploads, catalogue=catalogue)
         services = Services(
             callers=callers,
             runs=bench.runs,
@@ -242,7 +244,7 @@ async def a_house(
             dry_runs=DryRuns(engine=bench.engine, runs=bench.runs, flows=flows, scratch=root / "tables", seconds=1e6),
             overview=Overview(engine=bench.engine, outlines=outlines),
             inputs=inputs,
-            launches=Launches(runs=bench.runs, flows=flows, inputs=inputs, uploads=bench.uploads, catalogue=catalogue),
+            launches=launches,
             namespaces=Namespaces(engine=bench.engine, flows=flows, schedules=schedules),
             drawings=drawings,
             drawn_runs=drawn_runs,
@@ -254,6 +256,7 @@ async def a_house(
             approvals=Approvals(engine=bench.engine, runs=bench.runs, hands=hands),
             threads=threads,
             chat=Chat(drawings=drawings, runs=drawn_runs, threads=threads),
+            questions=Questions(launches=launches, flows=flows, threads=threads),
             consequences=Consequences(bench.engine, children, threads, knowledge, Followed(batches), counted),
             batches=batches,
             knowledge=knowledge,

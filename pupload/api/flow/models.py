@@ -503,7 +503,7 @@ class AwaitedApproval(Answer, frozen=True, kw_only=True):
 
 
 class AwaitedRun(Answer, frozen=True, kw_only=True):
-    """An edge that waits until then for the result of a run of the saved flow; `ID` is the run's once it was started."""
+    """An edge that waits until then for the result of a run of the saved flow; `ID` is there once it was started."""
 
     Edge: str
     Flow: str
@@ -538,8 +538,8 @@ class FlowRun(Answer, frozen=True, kw_only=True):
 
     Where the items of a node or an edge were asked for there is a `Page`, and `NodeState` and `Artifacts` have those
     on it alone. `FlowID` and `FlowVersion` are of the saved flow that it is a run of. `Priority` is 0 where it is not
-    told; `Queued` is there while the run waits for a slot. `AwaitedApprovals` are edges on which somebody is asked to say
-    yes or no, `AwaitedRuns` those that wait for runs of other flows; `Parent` is the run on whose behalf it is.
+    told; `Queued` is there while the run waits for a slot. `AwaitedApprovals` are edges on which somebody is asked to
+    say yes or no, `AwaitedRuns` those that wait for runs of other flows; `Parent` is the run on whose behalf it is.
     """
 
     ID: str

@@ -12,6 +12,7 @@ from pupload.api.flow import (
     accounts,
     answering,
     approving,
+    asking,
     credentials,
     dry_runs,
     facts,
@@ -585,6 +586,7 @@ ROUTES = (
     *overview.ROUTES,
     *queue.ROUTES,
     *approving.ROUTES,
+    *asking.ROUTES,
     *facts.ROUTES,
     *accounts.ROUTES,
 )
