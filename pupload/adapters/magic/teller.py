@@ -104,6 +104,8 @@ def _better(told: str, head: bytes) -> str:
     """What the library told, or what we know better."""
     if told not in _VAGUE:
         return told
+    if len(head) == 1 and (head.isspace() or b" " <= head <= b"~"):
+        return "text/plain"  # a digit, say: the library looks at no file of one byte
     return "video/mp2t" if _is_transport_stream(head) else _marked(head) or told
 
 

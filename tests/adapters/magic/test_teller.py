@@ -90,6 +90,13 @@ async def test_no_bytes_are_empty(teller: MagicTeller) -> None:
     assert await teller.tell(b"", size=0) == "application/x-empty"
 
 
+@pytest.mark.parametrize(
+    ("head", "kind"), [(b"5", "text/plain"), (b"\n", "text/plain"), (b"\xfe", "application/octet-stream")]
+)
+async def test_a_single_character_is_text(teller: MagicTeller, head: bytes, kind: str) -> None:
+    assert await teller.tell(head, size=1) == kind
+
+
 async def test_what_nobody_knows_is_a_stream_of_octets(teller: MagicTeller) -> None:
     assert await teller.tell(bytes([0, 250, 1, 249, 2, 248, 3]) * 40, size=1 << 30) == "application/octet-stream"
 
