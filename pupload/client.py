@@ -48,6 +48,8 @@ _SILENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.5
 _NAME_LENGTH = 120
 
+_UNAUTHENTICATED = (errors.TokenMissing, errors.WrongCredentials, errors.WrongCode)
+
 _BROKEN_OFF = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
 
@@ -66,13 +68,23 @@ class Client:
     """Talks to one server. Use it as an async context manager."""
 
     def __init__(
-        self, url: str, *, pause_seconds: float = _PAUSE_SECONDS, silence_seconds: float = _SILENCE_SECONDS
+        self,
+        url: str,
+        *,
+        token: str = "",
+        pause_seconds: float = _PAUSE_SECONDS,
+        silence_seconds: float = _SILENCE_SECONDS,
     ) -> None:
-        """Raises `errors.Malformed` when `url` is no http address. A silence of `silence_seconds` is an error."""
+        """
+        `token` is shown to the server, and to no store that it leads to.
+
+        Raises `errors.Malformed` when `url` is no http address. A silence of `silence_seconds` is an error.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise errors.Malformed(reason=f"{url} is not the address of a server: it looks like http://host:1234")
         self.url = url.rstrip("/")
+        self._shown = {"Authorization": f"Bearer {token}"} if token else {}
         self._pause_seconds, self._silence_seconds = pause_seconds, silence_seconds
         self._session: aiohttp.ClientSession | None = None
 
@@ -124,6 +136,11 @@ class Client:
         """The run, told yes or no. Raises `errors.Conflict` where it asks nobody on this edge."""
         said = {"Approve": approve, "Comment": comment}
         return await self._call("POST", f"/api/v1/flow/approve/{_step(run_id)}/{_step(edge)}", said)
+
+    async def question(self, flow: str, value: Any, *, keep: bool = False, wait_seconds: int = 60) -> Answer:
+        """What came of a run of the saved flow on the value, or how that stands when the time is over."""
+        query, said = {"wait": f"{wait_seconds}s"}, {"Input": value, "Thread": keep}
+        return await self._call("POST", f"/api/v1/flow/saved/{_step(flow)}/ask", said, query=query)
 
     async def why(self, run_id: str, node: str) -> Answer:
         """Why the node ran, or did not: whether its work was done before."""
@@ -349,7 +366,8 @@ class Client:
         return self._session
 
     def _request(self, method: str, path: str, **more: Any) -> "_Request":
-        return _Request(self._open(), self.url, method, path, more)
+        shown = {**self._shown, **(more.pop("headers", None) or {})}
+        return _Request(self._open(), self.url, method, path, {**more, "headers": shown})
 
     async def ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, **more: Mapping[str, str]
@@ -503,7 +521,9 @@ async def _error(response: aiohttp.ClientResponse) -> errors.PuploadError:
         return errors.UnknownRun()
     if response.status == 409:
         return errors.Conflict(reason=sentence)
-    if response.status in (401, 403):
+    if response.status == 401:
+        return next((kind() for kind in _UNAUTHENTICATED if kind().message == sentence), errors.Unauthenticated())
+    if response.status == 403:
         return errors.Forbidden(reason=sentence)
     if response.status in (502, 503, 504):
         return errors.TryLater(reason=sentence.removeprefix("Not now: "))

@@ -1,6 +1,7 @@
 """`pup approve`."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,25 @@ async def test_a_run_is_told_yes_or_no(pup: Pup, tmp_path: Path) -> None:
         assert await asyncio.to_thread(pup, "approve", second, "go", "--no", "--json", *at) == 0
         assert pup.json["Error"] == "somebody said no to edge go"
         assert await asyncio.to_thread(pup, "approve", second, "go", *at) == 1
+
+
+async def test_a_flow_is_asked(pup: Pup, tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        node = {"ID": "copy", "Uses": "pupload/resize", "Inputs": [{"Name": "image", "Edge": "said"}]}
+        node["Outputs"] = [{"Name": "resized", "Edge": "result"}]
+        flow = {"Flow": {"Name": "copy", "Nodes": [node]}, "NodeDefs": ASKS["NodeDefs"]}
+        assert (await house.call("PUT", "/api/v1/flow/saved/copy", json=flow))[0] == 200
+        at = ("--url", house.url)
+        own = ThreadPoolExecutor(1)  # the house has one thread for itself
+
+        async def ask(*words: str) -> int:
+            return await asyncio.get_running_loop().run_in_executor(own, pup, "ask", *words, *at)
+
+        assert await ask("copy", "hello", "--thread") == 0
+        assert pup.said.strip() == "hello"
+        assert await ask("copy", '{"n": 1.5}', "--value") == 0
+        assert pup.said.strip() == '{"n": 1.5}'
+        assert await ask("copy", "[1]", "--value", "--json") == 0
+        assert pup.json["Result"] == {"Kind": "json", "Edge": "result", "Value": [1]}
+        assert await ask("copy", "{", "--value") != 0
+        assert await ask("gone", "hello") == 1
