@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from pupload import errors
-from pupload.domain import collection, ids, mime
+from pupload.domain import collection, ids, knowledge, mime
 from pupload.domain.artifact import Artifact
 from pupload.domain.run import Run
 from pupload.engine import aside
@@ -183,7 +183,10 @@ def replying(run: Run) -> Artifact | None:
 
 
 def terminal(run: Run) -> Sequence[Artifact]:
-    """What nodes made and no node takes, by edge: handlers aside, what is deleted aside, collections as one."""
+    """
+    What nodes made and no node takes, by edge, collections as one; but for what handlers made, what is deleted, and
+    facts, which are there to be remembered.
+    """
     made = (
         one
         for edge, one in run.artifacts.items()
@@ -192,8 +195,15 @@ def terminal(run: Run) -> Sequence[Artifact]:
     return [
         one
         for one in sorted(collection.without_items(made), key=lambda one: one.edge)
-        if (plan := run.plan.edges.get(one.edge)) is not None and not plan.consumers
+        if (plan := run.plan.edges.get(one.edge)) is not None and not plan.consumers and not _is_remembered(run, one)
     ]
+
+
+def _is_remembered(run: Run, this: Artifact) -> bool:
+    node = run.plan.nodes.get(this.node or "")
+    return node is not None and any(
+        port.edge == this.edge and port.types == (knowledge.MEDIA,) for port in node.outputs
+    )
 
 
 def _only(found: Iterable[Artifact]) -> Artifact | None:

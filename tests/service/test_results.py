@@ -90,3 +90,13 @@ def test_a_collection_is_told_by_its_items_that_are_there() -> None:
     assert [(each["place"], each["name"]) for each in artifacts.items(this, whole)] == [(0, "0.txt"), (3, "3.txt")]
     assert [one.edge for one in results.terminal(this)] == ["photos"]
     assert results.chosen(this) is None
+
+
+def test_facts_are_no_result() -> None:
+    this = a_run(made("answer", JSON), made("facts", JSON))
+    port = plan.PortPlan(port="facts", edge="facts", types=("application/vnd.pupload.facts+jsonl",))
+    nodes = {**this.plan.nodes, "resize": replace(this.plan.nodes["resize"], outputs=(port,))}
+    remembering = replace(this, plan=replace(this.plan, nodes=nodes))
+    found = results.chosen(remembering)
+    assert found is not None
+    assert found.edge == "answer"
