@@ -2,16 +2,15 @@
 
 import asyncio
 
-from pupload.cli import failures
+from pupload.cli import failures, logins
 from pupload.cli.output import Output
-from pupload.client import Client
 
 
 def answer(out: Output, url: str, run_id: str, edge: str, *, approve: bool, comment: str) -> int:
     """Says yes or no to a run."""
 
     async def main() -> int:
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             run = await client.approve(run_id, edge, approve=approve, comment=comment)
         if out.as_json:
             out.json(run)

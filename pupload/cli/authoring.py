@@ -148,7 +148,7 @@ def _as_json(asked: Loaded[flow.Flow], findings: Sequence[Finding], places: Sequ
 
 def push(out: Output, url: str, *, start: Path) -> int:
     """Stores the project on a server."""
-    from pupload.client import Client
+    from pupload.cli import logins
 
     loaded = project.load(start)
     if not loaded.id:
@@ -162,7 +162,7 @@ def push(out: Output, url: str, *, start: Path) -> int:
     }
 
     async def work() -> None:
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             await client.push(loaded.id, body)
 
     asyncio.run(work())

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pupload import errors
+from pupload.cli import logins
 from pupload.cli.output import Output
 from pupload.cli.servers import Address
-from pupload.client import Client
 
 
 @asynccontextmanager
@@ -25,7 +25,7 @@ async def a_server(
     turn on, unless its user has a policy of their own. Raises `errors.ServerUnreachable`.
     """
     try:
-        async with Client(address.url) as client:
+        async with logins.client(address.url) as client:
             await client.health()
     except errors.ServerUnreachable:
         if address.chosen:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pupload.cli import failures
+from pupload.cli import failures, logins
 from pupload.cli.output import Output
 from pupload.cli.runs import moment
-from pupload.client import Answer, Client
+from pupload.client import Answer
 from pupload.domain import credential
 
 _CREDENTIALS = "/api/v1/flow/credentials"
@@ -130,7 +130,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _ask(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
     async def main() -> Answer:
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             return await client.ask(method, path, body)
 
     return asyncio.run(main())

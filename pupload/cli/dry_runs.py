@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from pupload import errors
 from pupload.api.flow import wire
-from pupload.cli import authoring, failures, output, project, tables, trial, words
+from pupload.cli import authoring, failures, logins, output, project, tables, trial, words
 from pupload.cli.borrowing import a_server
 from pupload.cli.failures import Usage
 from pupload.cli.output import Output
-from pupload.client import Answer, Client
+from pupload.client import Answer
 from pupload.domain.flow import with_stores
 
 MOST_BYTES = 1 << 20
@@ -83,7 +83,7 @@ async def _try(out: Output, loaded: project.Project, asked: Any, given: Mapping[
 
 
 async def _ask(url: str, path: str, body: Mapping[str, Any]) -> Answer:
-    async with Client(url, silence_seconds=PATIENCE_SECONDS) as client:
+    async with logins.client(url, silence_seconds=PATIENCE_SECONDS) as client:
         return await client.ask("POST", path, body)
 
 

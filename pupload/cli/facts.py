@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from pupload.cli import failures
+from pupload.cli import failures, logins
 from pupload.cli.output import Output
 from pupload.cli.runs import moment
-from pupload.client import Answer, Client
+from pupload.client import Answer
 
 _FACTS = "/api/v1/flow/facts"
 
@@ -63,7 +63,7 @@ def _short(value: Any) -> str:
 
 def _ask(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
     async def main() -> Answer:
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             return await client.ask(method, path, body)
 
     return asyncio.run(main())

@@ -25,6 +25,8 @@ def sentence_of(error: errors.PuploadError) -> str:
     """What went wrong, and what to try where that is not plain."""
     if isinstance(error, errors.ServerUnreachable):
         return f"{error.message}; is it running? `pup dev` starts one here, --url names another"
+    if type(error) in (errors.TokenMissing, errors.Unauthenticated):
+        return f"{error.message.rstrip('.')}; `pup login` lets you in, PUPLOAD_TOKEN and --token-file name a token"
     return error.message
 
 

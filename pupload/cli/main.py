@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pupload.cli import approving, dry_running, glancing, knowing, opening, ranking, sourcing, tabling, timing
+from pupload.cli import approving, dry_running, entering, glancing, knowing, opening, ranking, sourcing, tabling, timing
 from pupload.cli.words import Json, Url
 from pupload.cli.words import out as _out
 from pupload.cli.words import url as _url
@@ -38,6 +38,10 @@ app.add_typer(sourcing.flows, name="flow")
 app.add_typer(timing.schedules, name="schedule")
 app.add_typer(opening.credentials, name="credential")
 app.add_typer(knowing.facts, name="fact")
+app.add_typer(entering.accounts, name="account")
+app.add_typer(entering.keys, name="key")
+app.command()(entering.login)
+app.command()(entering.logout)
 app.command()(timing.backfill)
 app.command()(ranking.queue)
 app.command()(approving.approve)
@@ -113,8 +117,15 @@ def _pup(
     _version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="The token to show the server, in place of the login's."),
+    ] = None,
 ) -> None:
-    pass
+    if token_file is not None:
+        from pupload.cli import logins
+
+        logins.TOKEN_FILE.set(token_file)
 
 
 # ── A project ────────────────────────────────────────────────────────────────────────────────────────────────────

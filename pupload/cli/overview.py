@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from rich.text import Text
 
-from pupload.cli import failures, output, runs
+from pupload.cli import failures, logins, output, runs
 from pupload.cli.output import Output
-from pupload.client import Answer, Client
+from pupload.client import Answer
 
 _FLOW = "/api/v1/flow"
 
@@ -234,7 +234,7 @@ def _counted(count: int, what: str) -> str:
 
 def _ask(url: str, method: str, path: str, body: Mapping[str, Any] | None = None, **more: Mapping[str, str]) -> Answer:
     async def main() -> Answer:
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             return await client.ask(method, path, body, **more)
 
     return asyncio.run(main())

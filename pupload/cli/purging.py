@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from pupload import errors
-from pupload.cli import failures, output
+from pupload.cli import failures, logins, output
 from pupload.cli.output import Output
 from pupload.cli.runs import moment
 from pupload.client import Answer, Client
@@ -52,7 +52,7 @@ def seconds_of(text: str) -> float:
 
 async def _purge(out: Output, url: str, run_ids: Sequence[str], age: float, status: str, *, dry_run: bool) -> int:
     purged, failed = list[str](), dict[str, str]()
-    async with Client(url) as client:
+    async with logins.client(url) as client:
         found = [await client.status(run_id) for run_id in run_ids] if dry_run else []
         if age:
             found = await _older(client, age, status)

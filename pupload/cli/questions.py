@@ -6,9 +6,8 @@ import sys
 from typing import Any
 
 from pupload import errors
-from pupload.cli import failures
+from pupload.cli import failures, logins
 from pupload.cli.output import Output
-from pupload.client import Client
 
 
 def ask(out: Output, url: str, flow: str, text: str, *, as_value: bool, keep: bool, wait_seconds: int) -> int:
@@ -16,7 +15,7 @@ def ask(out: Output, url: str, flow: str, text: str, *, as_value: bool, keep: bo
 
     async def main() -> int:
         said = await asyncio.to_thread(sys.stdin.read) if text == "-" else text
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             answer = await client.question(flow, _value(said, as_value), keep=keep, wait_seconds=wait_seconds)
         if out.as_json:
             out.json(answer)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from pupload.cli import failures, runs
+from pupload.cli import failures, logins, runs
 from pupload.cli.output import Output
-from pupload.client import Answer, Client
+from pupload.client import Answer
 
 
 def show(out: Output, url: str, limit: int) -> int:
@@ -45,7 +45,7 @@ def _ask(
     url: str, method: str, path: str, body: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None
 ) -> Answer:
     async def main() -> Answer:
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             return await client.ask(method, path, body, query=query or {})
 
     return asyncio.run(main())

@@ -7,12 +7,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pupload import errors
-from pupload.cli import failures, output, trial
+from pupload.cli import failures, logins, output, trial
 from pupload.cli.board import Board
 from pupload.cli.comparing import Comparison, Told
 from pupload.cli.failures import Usage
 from pupload.cli.output import Output
-from pupload.client import Answer, Client
+from pupload.client import Answer
 
 _MOST_NAMED = 20
 
@@ -45,7 +45,7 @@ async def replayed(
 ) -> int:
     """As `replay`. Raises `failures.Failed` when the new run did not complete."""
     trial.term_is_interrupt()
-    async with Client(url) as client:
+    async with logins.client(url) as client:
         old = await client.status(run_id)
         edits = read_edits(old["NodeState"], from_nodes=from_nodes, flags=flags, parts=parts)
         try:

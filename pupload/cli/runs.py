@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from pupload.cli import failures, output
+from pupload.cli import failures, logins, output
 from pupload.cli.output import Output
 from pupload.client import Answer, Client
 
@@ -15,7 +15,7 @@ def with_client(url: str, work: Callable[[Client], Awaitable[T]]) -> T:
     """What `work` comes to with a client of the server."""
 
     async def main() -> T:
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             return await work(client)
 
     return asyncio.run(main())

@@ -9,7 +9,7 @@ from typing import Any
 
 from pupload import building, errors
 from pupload.api.flow import wire
-from pupload.cli import cases, failures, gathering, nodetypes, project, trial
+from pupload.cli import cases, failures, gathering, logins, nodetypes, project, trial
 from pupload.cli.board import Board
 from pupload.cli.borrowing import a_server
 from pupload.cli.cases import Case
@@ -43,7 +43,7 @@ async def _test(out: Output, homes: Sequence[Home], address: Address, start: Pat
     told: list[Answer] = []
     # A server that is there for this alone runs what its user names; one that others have keeps to its policy.
     serving = a_server(out, address, project=project.find_root(start), every_type=True)
-    async with serving as url, Client(url) as client:
+    async with serving as url, logins.client(url) as client:
         for home in homes:
             told += [await _try(out, client, home, case) for case in cases.read(home.folder)]
     bad = [each for each in told if each["Objections"]]

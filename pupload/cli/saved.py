@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pupload import errors
 from pupload.api.flow import wire
-from pupload.cli import authoring, failures, project, runs, trial
+from pupload.cli import authoring, failures, logins, project, runs, trial
 from pupload.cli.output import Output
 from pupload.client import Answer, Client
 from pupload.domain.flow import with_stores
@@ -210,7 +210,7 @@ def _told(out: Output, place: Callable[[Finding], str]) -> Iterator[None]:
 
 def _with_client(url: str, work: Callable[[Client], Awaitable[T]]) -> T:
     async def main() -> T:
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             return await work(client)
 
     return asyncio.run(main())

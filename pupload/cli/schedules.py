@@ -5,13 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from pupload.cli import failures, runs, trial
+from pupload.cli import failures, logins, runs, trial
 from pupload.cli.output import Output
-from pupload.client import Answer, Client
+from pupload.client import Answer
 
 _SCHEDULES = "/api/v1/flow/schedules"
 
-_KEPT = ("Cron", "Interval", "Timezone", "Enabled", "CatchUp", "CatchUpWindow", "Overlap", "Params", "Priority")
+_KEPT = (
+    *("Cron", "Interval", "Timezone", "Enabled", "CatchUp", "CatchUpWindow", "Overlap", "Params", "Priority"),
+    "Input",
+)
 """What a schedule goes on to say where it is not said anew."""
 
 _MOST_SHOWN = 60
@@ -148,7 +151,7 @@ def backfill(
 
 def _ask(url: str, method: str, path: str, body: Mapping[str, Any] | None = None, **more: Mapping[str, str]) -> Answer:
     async def main() -> Answer:
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             return await client.ask(method, path, body, **more)
 
     return asyncio.run(main())

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from pupload.cli import failures
+from pupload.cli import failures, logins
 from pupload.cli.output import Output
 from pupload.cli.runs import moment
 from pupload.client import Client
@@ -76,7 +76,7 @@ def _value(name: str) -> str:
 
 def _with_client(url: str, work: Callable[[Client], Awaitable[T]]) -> T:
     async def main() -> T:
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             return await work(client)
 
     return asyncio.run(main())

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from pupload import errors
-from pupload.cli import failures, runs
+from pupload.cli import failures, logins, runs
 from pupload.cli.output import Output
-from pupload.client import Answer, Client
+from pupload.client import Answer
 
 _SOURCES = "/api/v1/flow/sources"
 
@@ -89,7 +89,7 @@ def _place(problem: Answer) -> str:
 
 def _ask(url: str, method: str, path: str) -> Answer:
     async def main() -> Answer:
-        async with Client(url) as client:
+        async with logins.client(url) as client:
             return await client.ask(method, path)
 
     return asyncio.run(main())

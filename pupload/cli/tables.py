@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.text import Text
 
-from pupload.cli import failures, output
+from pupload.cli import failures, logins, output
 from pupload.cli.output import Output
-from pupload.client import Answer, Client
+from pupload.client import Answer
 
 CELL = 60
 """Characters of a cell in a terminal."""
@@ -60,7 +60,7 @@ def profile(out: Output, url: str, run_id: str, node: str, *, edge: str) -> int:
 
 
 async def _ask(url: str, what: str, run_id: str, **which: str | int) -> Answer:
-    async with Client(url) as client:
+    async with logins.client(url) as client:
         return await client.told(what, run_id, **which)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pupload import errors
 from pupload.api.flow import wire
-from pupload.cli import authoring, failures, gathering, output, project, runs
+from pupload.cli import authoring, failures, gathering, logins, output, project, runs
 from pupload.cli.board import Board
 from pupload.cli.borrowing import a_server
 from pupload.cli.failures import Usage
@@ -111,7 +111,7 @@ async def _test(
     secrets = {well.edge: well.secret or "" for well in asked.value.wells if well.source == "webhook"}
     definitions = loaded.used_by(asked.value)
     order = wire.write_order(asked.value, [each.value for each in definitions], params)
-    async with a_server(out, address, project=loaded.root) as url, Client(url) as client:
+    async with a_server(out, address, project=loaded.root) as url, logins.client(url) as client:
         try:
             run = await client.start(order)
         except errors.Invalid as error:

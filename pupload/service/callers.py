@@ -236,6 +236,13 @@ class Callers:
         user = await self._account_of(caller, user_id)
         await self._change(user.id, lambda before: replace(before, second=account.disabled()))
 
+    async def reset_code_of(self, name: str) -> None:
+        """The same of the account of this name, for who sits at the machine. Raises `errors.UnknownAccount`."""
+        user = await self._accounts.find(name)
+        if user is None:
+            raise errors.UnknownAccount(name=name)
+        await self._change(user.id, lambda before: replace(before, second=account.disabled()))
+
     async def change_password(self, caller: Caller, old: str, new: str) -> None:
         """All keys of logins are void. Raises `errors.WrongCredentials`, `errors.Malformed`."""
         _check_whole(caller)
