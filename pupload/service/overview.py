@@ -190,9 +190,16 @@ class Overview:
             database_bytes=await self._runs.size(),
             flows=len(await self._outlines.all()),
             active_runs=await self._runs.active(),
-            queued_runs=admission.slots.waiting,
+            queued_runs=self._queued(),
             max_concurrent_runs=admission.room.attempts if admission.slots.most is None else admission.slots.most,
         )
+
+    def _queued(self) -> int:
+        """How many runs wait for a slot here, of those that are there for the caller."""
+        slots, live = self._engine.admission.slots, self._engine.driver.live
+        if owned.shown() is None:
+            return slots.waiting
+        return sum(run in live and owned.sees(live[run].plan) for run in slots.queued)
 
     async def purge(self, *, days: int = 30) -> int:
         """

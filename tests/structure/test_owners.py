@@ -18,6 +18,7 @@ MAY = {
     "dry_runs.py": "whoever began a dry run holds its id, and nobody else",
     "handing.py": "what is handed to a run by what follows from another of the same account",
     "schedules.py": "whether the run before is over, for the schedule that started it",
+    "overview.py": "how many runs wait for a slot, of those that the caller sees",
     "queue.py": "it shows of the runs that go on those that the caller sees",
 }
 

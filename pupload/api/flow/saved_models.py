@@ -14,7 +14,7 @@ class SaveFlow(Request):
     A flow to save, with the node definitions it uses. What is left out stays as it was.
 
     `Label` is what the version is called, `Message` says what changed. With `IfVersion` nothing is saved where the
-    latest version is another; 0: where there is any.
+    latest version is another; 0: where there is any. Others see and run a flow that is `Public`.
     """
 
     Flow: TheFlow
@@ -22,6 +22,7 @@ class SaveFlow(Request):
     Description: str | None = None
     Tags: list[str] | None = None
     Enabled: bool | None = None
+    Public: bool | None = None
     Label: str | None = None
     Message: str = ""
     IfVersion: int | None = Field(default=None, ge=0)
@@ -59,6 +60,8 @@ class SavedFlowLine(Answer, frozen=True, kw_only=True):
     A saved flow as lists show it. `Version` and `Label` are those of the latest version.
 
     One that is `Gone` is in its source no more: it is not enabled, until it is found there again, and may be removed.
+    `Account` is the number of the account whose it is; null where it is nobody's. One that is `Public` is seen and run
+    by others, and not changed.
     """
 
     ID: str
@@ -69,6 +72,8 @@ class SavedFlowLine(Answer, frozen=True, kw_only=True):
     Source: str
     Enabled: bool
     Gone: bool
+    Public: bool
+    Account: int | None
     Version: int
     Label: str
     CreatedAt: datetime
