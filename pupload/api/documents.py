@@ -57,6 +57,24 @@ def spelling(value: object) -> str | None:
     return str(value) if isinstance(value, int | float) else None
 
 
+_LEAST = -(2**63)
+
+
+def plain(value: Any) -> Any:
+    """
+    The value without numbers that remember how they were written, for what is kept.
+
+    Raises `errors.Malformed` for a number that is too small to be.
+    """
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if isinstance(value, int) and value < _LEAST:
+        raise errors.Malformed(reason="a number is too large")
+    return float(value) if isinstance(value, Real) else value
+
+
 # ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

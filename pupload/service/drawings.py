@@ -7,6 +7,7 @@ changes it. What one may not see is not there.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pupload import errors
@@ -15,6 +16,7 @@ from pupload.domain.drawing.component import Component
 from pupload.domain.drawing.findings import Finding, Wrong
 from pupload.domain.drawing.model import Drawing, DrawnEdge, DrawnNode
 from pupload.domain.nodedef import NodeDef
+from pupload.engine import aside
 from pupload.engine.engine import Engine
 from pupload.ports import Catalogue, DrawingPage
 from pupload.service import owned
@@ -30,6 +32,9 @@ _TRIES = 8
 
 CREDENTIALS = ("llm_credential_id", "credential_id")
 """What in a node's `config` names a credential."""
+
+_MANY = 100
+"""So many edges take a while to judge."""
 
 Said = Mapping[str, Any]
 """Fields of a drawing, a node or an edge, by their names here; what is not said stays as it is."""
@@ -102,6 +107,59 @@ class Drawings:
         new = editing.checked(Drawing(**facts))
         await self._check_error_handler(new)
         return await self._drawings.create(new)
+
+    async def put(
+        self, slug: str, said: Said, nodes: Sequence[Said], edges: Sequence[Said], *, if_revision: int | None = None
+    ) -> tuple[Drawing, Drawing]:
+        """
+        The drawing before and after it is this, new or in place of what it was.
+
+        What is not said of it is as new ones have it.
+
+        Raises `errors.Conflict` where it is at another revision than `if_revision` (0: where it is there at all), and
+        all that `create`, `add_node` and `add_edge` raise: nothing is changed then.
+        """
+        for each in nodes:
+            await self._check_node(each)
+        now, known = self._clock.now(), await self.components()
+        parts = [DrawnNode(**each, updated_at=now) for each in nodes], [DrawnEdge(**each) for each in edges]
+        usual = {"account": owned.mine(), "slug": slug, "created_at": now, "updated_at": now}
+        fresh = editing.redrawn(editing.checked(Drawing(**{**usual, **said})), *parts)
+        await self._check_error_handler(fresh)
+        await aside.aside(partial(_check_edges, fresh, known), large=len(edges) > _MANY)
+
+        def edit(before: Drawing | None) -> Drawing:
+            there = 0 if before is None else before.revision
+            if if_revision not in (None, there):
+                raise errors.Conflict(reason=f"drawing {slug} is at revision {there}, not {if_revision}")
+            if before is None:
+                return fresh
+            same = {name: getattr(before, name) for name in ("id", "account", "revision", "created_at", "updated_at")}
+            return editing.redrawn(replace(fresh, **same, nodes=before.nodes, edges=before.edges), *parts)
+
+        return await self._put(slug, edit)
+
+    async def _put(self, slug: str, edit: Callable[[Drawing | None], Drawing]) -> tuple[Drawing, Drawing]:
+        """The drawing of this slug that the caller's saving changes, changed; or a new one."""
+        there = await self._kept(slug)
+        if there is None:
+            new = await self._drawings.create(edit(None))
+            return new, new
+        before, after = await self._change_this(there, edit)
+        if after is not before:
+            self._tell(Kind.CHANGED, before, after)
+        return before, after
+
+    async def _kept(self, slug: str) -> Drawing | None:
+        """The caller's own, else for administrators nobody's, as from before there were accounts; None for neither."""
+        for account in dict.fromkeys((owned.mine(), None)):
+            try:
+                found = await self._drawings.find(slug, account=owned.shown(), first=account)
+            except errors.UnknownDrawing:
+                return None
+            if found.account == account and owned.changes(found):
+                return found
+        return None
 
     async def change(self, slug: str, said: Said) -> tuple[Drawing, Drawing]:
         """
@@ -215,9 +273,12 @@ class Drawings:
     # ── Parts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _change(self, slug: str, edit: Callable[[Drawing], Drawing]) -> tuple[Drawing, Drawing]:
-        """The drawing before and after, the same where nothing is otherwise; begun anew where others are quicker."""
+        """The drawing before and after, the same where nothing is otherwise."""
+        return await self._change_this(await self.own(slug), edit)
+
+    async def _change_this(self, before: Drawing, edit: Callable[[Drawing], Drawing]) -> tuple[Drawing, Drawing]:
+        """See `_change`; begun anew where others are quicker."""
         for left in reversed(range(_TRIES)):
-            before = await self.own(slug)
             after = edit(before)
             if after == before:
                 break
@@ -226,6 +287,7 @@ class Drawings:
             except errors.DrawingChanged:
                 if not left:
                     raise
+                before = await self._drawings.get(before.id)
         return before, before
 
     async def _check_node(self, said: Said) -> None:
@@ -266,6 +328,13 @@ class Drawings:
         edge: DrawnEdge | None = None,
     ) -> None:
         self.news.tell(News(kind=kind, slug=before.slug, drawing=after, node=node, edge=edge))
+
+
+def _check_edges(drawing: Drawing, known: joining.Known) -> None:
+    """Raises what the first edge is that cannot be drawn beside those before it."""
+    for place, edge in enumerate(drawing.edges):
+        before = replace(drawing, edges=drawing.edges[:place])
+        _refuse(before, edge, joining.objection(before, edge, known))
 
 
 def _refuse(drawing: Drawing, edge: DrawnEdge, found: Finding | None) -> None:

@@ -10,6 +10,7 @@ comes to something else; so it is whoever starts the run, be it a schedule or an
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pupload import errors
@@ -19,6 +20,7 @@ from pupload.domain.drawing.compiling import Compiled
 from pupload.domain.drawing.component import Component
 from pupload.domain.drawing.model import Drawing
 from pupload.domain.drawing.ports import DataType
+from pupload.engine import aside
 from pupload.engine.engine import Engine
 from pupload.service import asking, behalf, inputs
 from pupload.service.drawings import Drawings, Said
@@ -42,6 +44,9 @@ AFTER_ERROR = ("trigger_error", *CALLED)
 
 _TRIES = 8
 
+_LARGE = 200
+"""So many nodes and edges take a while."""
+
 
 class DrawnRuns:
     """Judges and runs drawings; where one is asked for, by its slug, it raises `errors.UnknownDrawing`."""
@@ -59,7 +64,8 @@ class DrawnRuns:
         flows: dict[int | str, str] = {}
         for each in await self._others(found):
             flows[each.id] = flows[each.slug] = f"{_namespace(each)}/{WHOLE}"  # it need not be there yet
-        judged = judging.judge(found, await self._drawings.definitions(), flows=flows)
+        definitions = await self._drawings.definitions()
+        judged = await aside.aside(partial(judging.judge, found, definitions, flows=flows), large=_is_large(found))
         return [each.sentence for each in judged]
 
     async def execute(
@@ -119,7 +125,15 @@ class DrawnRuns:
 
     async def change(self, slug: str, said: Said) -> Drawing:
         """See `Drawings.change`; its flows are called as it is, and are seen and may be run as it may."""
-        before, after = await self._drawings.change(slug, said)
+        return await self._followed(*await self._drawings.change(slug, said))
+
+    async def put(
+        self, slug: str, said: Said, nodes: Sequence[Said], edges: Sequence[Said], *, if_revision: int | None = None
+    ) -> Drawing:
+        """See `Drawings.put`; and as `change`."""
+        return await self._followed(*await self._drawings.put(slug, said, nodes, edges, if_revision=if_revision))
+
+    async def _followed(self, before: Drawing, after: Drawing) -> Drawing:
         if (before.slug, before.active, before.public) != (after.slug, after.active, after.public):
             for flow in await self.flows(before):
                 await self._follow(flow, after)
@@ -179,7 +193,9 @@ class DrawnRuns:
                 view, _ = await self._keep(each, begin, kept, (*above, drawing))
                 kept[each.id] = view.flow.id
             flows[each.id] = flows[each.slug] = kept[each.id]
-        compiled = compiling.compile_drawing(drawing, await self._drawings.definitions(), trigger=trigger, flows=flows)
+        definitions = await self._drawings.definitions()
+        compile_ = partial(compiling.compile_drawing, drawing, definitions, trigger=trigger, flows=flows)
+        compiled = await aside.aside(compile_, large=_is_large(drawing))
         if compiled.findings:
             told = tuple(dict.fromkeys(each.sentence for each in compiled.findings))
             raise errors.UnfitDrawing(slug=drawing.slug, reason="; ".join(told), sentences=told)
@@ -211,6 +227,11 @@ class DrawnRuns:
                 other = await (self._drawings.get(name) if isinstance(name, int) else self._drawings.find(name))
                 found[other.id] = other
         return list(found.values())
+
+
+def _is_large(drawing: Drawing) -> bool:
+    """Whether it takes more than some milliseconds to judge, or to compile."""
+    return len(drawing.nodes) + len(drawing.edges) > _LARGE
 
 
 def first_trigger(drawing: Drawing, known: Mapping[str, Component], wanted: Sequence[str]) -> str | None:

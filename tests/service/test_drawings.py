@@ -396,3 +396,71 @@ async def test_who_is_asked_twice_with_one_key_runs_once(desk: Desk) -> None:
     again = await desk.runs.execute("greet", value="hello", idempotency_key="k")
     assert first.run.id == again.run.id
     assert await desk.ended(again) == "HELLO!"
+
+
+# ── As a whole ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+NODES = ({"node_id": "ask", "component": "trigger_chat"}, {"node_id": "say", "component": "acme/shout"})
+EDGES = ({"source": "ask", "target": "say"},)
+
+
+async def test_a_drawing_is_put_as_a_whole_and_what_is_as_it_was_keeps_its_number(desk: Desk) -> None:
+    with asked_by(ANN):
+        first = await desk.runs.put("greet", {"name": "Greet"}, NODES, EDGES)
+        assert first.revision == 1
+        assert await desk.runs.put("greet", {"name": "Greet"}, NODES, EDGES) == first
+        with desk.drawings.news.follow() as follower:
+            more = ({"node_id": "more", "component": "acme/shout"}, *NODES)
+            second = await desk.runs.put(
+                "greet", {"name": "Greet"}, more, ({"source": "say", "target": "more"}, *EDGES)
+            )
+            assert (await follower.next()).drawing == second
+        assert [node.id for node in second.nodes] == [3, first.nodes[0].id, first.nodes[1].id]
+        assert [edge.id for edge in second.edges] == [2, first.edges[0].id]
+        assert second.nodes[1:] == first.nodes
+        for wrong, kind in (
+            ({"if_revision": 1}, errors.Conflict),
+            ({"nodes": (*NODES, NODES[0])}, errors.DrawnNodeTaken),
+            ({"edges": ({"source": "ask", "target": "no"},)}, errors.UnknownDrawnNode),
+            ({"edges": (*EDGES, *EDGES)}, errors.DrawnEdgeTaken),
+            ({"edges": ({"source": "say", "target": "ask"},)}, errors.UnfitEdge),
+            ({"said": {"name": ""}}, errors.Malformed),
+            ({"said": {"name": "x", "error_handler": 77}}, errors.Malformed),
+        ):
+            asked: dict[str, Any] = {"said": {"name": "Greet"}, "nodes": NODES, "edges": EDGES, **wrong}
+            with pytest.raises(kind):
+                await desk.runs.put("greet", **asked)
+        assert await desk.drawings.find("greet") == second
+
+
+async def test_putting_a_drawing_never_changes_somebody_elses(desk: Desk) -> None:
+    with asked_by(ANN):
+        hers = await desk.runs.put("greet", {"name": "Hers", "public": True}, NODES, EDGES)
+    for other in (BOB, ADMIN):
+        with asked_by(other):
+            own = await desk.runs.put("greet", {"name": "Mine"}, (), ())
+            assert own.account == other.user
+            assert await desk.drawings.find("greet") == own
+    assert await desk.drawings.get(hers.id) == hers
+    assert (await desk.drawings.list()).total == 3
+    nobodys = await desk.runs.put("greet", {"name": "Nobody's"}, (), ())
+    with asked_by(ADMIN):
+        await desk.drawings.create({"slug": "other", "name": "Other"})
+        await desk.runs.remove("greet")
+        changed = await desk.runs.put("greet", {"name": "Seen to"}, (), ())
+    assert (changed.id, changed.account) == (nobodys.id, None)
+
+
+async def test_an_administrator_removes_what_is_somebody_elses_with_its_flows(desk: Desk) -> None:
+    with asked_by(ANN):
+        await desk.draw()
+        view = await desk.runs.execute("greet", value="hello")
+        flow = await desk.flows.find("drawn/greet/ask")
+    with asked_by(ADMIN):
+        await desk.runs.change("greet", {"slug": "salute"})
+        assert (await desk.flows.get(flow.id)).flow.full_name == "drawn/salute/ask"
+        await desk.runs.remove("salute")
+        with pytest.raises(errors.UnknownSavedFlow):
+            await desk.flows.get(flow.id)
+    with asked_by(ANN):
+        assert await desk.ended(view) == "HELLO!"

@@ -14,6 +14,7 @@ from pupload.api.flow import (
     approving,
     asking,
     credentials,
+    drawings,
     dry_runs,
     facts,
     feeding,
@@ -400,6 +401,7 @@ ROUTES = (
     *saved.ROUTES,
     *schedules.ROUTES,
     *credentials.ROUTES,
+    *drawings.ROUTES,
     *sources.ROUTES,
     Route(
         method="GET",

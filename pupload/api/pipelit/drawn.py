@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import AfterValidator, Field
 
 from pupload import errors
-from pupload.api.documents import Real
+from pupload.api import documents
 from pupload.api.pipelit import models, problems, wire
 from pupload.api.pipelit.bodies import Body
 from pupload.api.web import SERVICES
@@ -24,21 +24,7 @@ from pupload.service import counted
 
 # ── What requests hold ───────────────────────────────────────────────────────────────────────────────────────────
 
-_LEAST = -(2**63)
-
-
-def _plain(value: Any) -> Any:
-    """The value without numbers that only remember how they were written."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if isinstance(value, int) and value < _LEAST:
-        raise ValueError("a number is too large")
-    return float(value) if isinstance(value, Real) else value
-
-
-Object = Annotated[dict[str, Any], AfterValidator(_plain)]
+Object = Annotated[dict[str, Any], AfterValidator(documents.plain)]
 Number = Annotated[float, AfterValidator(float)]
 Place = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Id = Annotated[int, Field(ge=1, lt=2**63)]

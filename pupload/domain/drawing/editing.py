@@ -7,7 +7,7 @@ one node of a name, edges between nodes that are there, and no more of it than a
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from pupload.domain import saved
 from pupload.domain.drawing.model import Drawing, DrawnEdge, DrawnNode
 
 MOST_NODES = 1000
-MOST_EDGES = 5000
+MOST_EDGES = 2000
 MOST_NODE_ID = 64
 MOST_NAME = 256
 MOST_WORDS = 4096
@@ -27,6 +27,8 @@ MOST_CONFIG_BYTES = 256 * 1024
 MOST_BYTES = 4 * 1024 * 1024
 """Of what all nodes are set to."""
 MOST_SECONDS = 30 * 86400
+
+_TOO_MUCH = f"a node is set to {MOST_CONFIG_BYTES} bytes at most, written as JSON"
 
 _NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _PERSON = "human_confirmation"
@@ -102,6 +104,39 @@ def without_node(this: Drawing, node_id: str) -> Drawing:
     )
 
 
+def redrawn(this: Drawing, nodes: Sequence[DrawnNode], edges: Sequence[DrawnEdge]) -> Drawing:
+    """
+    The drawing with these nodes and edges in place of its own; those that are as they were keep numbers and times.
+
+    Whether the edges may be there is for `pupload.domain.drawing.joining`. Raises `errors.DrawnNodeTaken`,
+    `errors.Malformed`.
+    """
+    if len(nodes) > MOST_NODES or len(edges) > MOST_EDGES:
+        raise errors.Malformed(reason=f"a drawing has {MOST_NODES} nodes and {MOST_EDGES} edges at most")
+    before = {node.node_id: node for node in this.nodes}
+    found: dict[str, DrawnNode] = {}
+    for node in map(_judged, nodes):
+        if node.node_id in found:
+            raise errors.DrawnNodeTaken(node=node.node_id)
+        if _size(node.config) > MOST_CONFIG_BYTES:
+            raise errors.Malformed(reason=_TOO_MUCH)
+        found[node.node_id] = _numbered(before.get(node.node_id), node)
+    numbers: dict[str, list[int]] = {}
+    for edge in reversed(this.edges):
+        numbers.setdefault(repr(replace(edge, id=0)), []).append(edge.id)
+    kept = (numbers.get(repr(replace(edge, id=0))) for edge in edges)
+    after = tuple(replace(edge, id=known.pop() if known else 0) for edge, known in zip(edges, kept, strict=True))
+    return _fitting(replace(this, nodes=tuple(found.values()), edges=after))
+
+
+def _numbered(before: DrawnNode | None, node: DrawnNode) -> DrawnNode:
+    """The node as the one that it is, which is as old as before where nothing is otherwise."""
+    if before is None:
+        return replace(node, id=0)
+    same = replace(node, id=before.id, updated_at=before.updated_at)
+    return before if same == before else replace(node, id=before.id)
+
+
 def known_node(this: Drawing, node_id: str) -> DrawnNode:
     """The node of this name. Raises `errors.UnknownDrawnNode`."""
     found = this.node(node_id)
@@ -123,10 +158,10 @@ def _judged(node: DrawnNode) -> DrawnNode:
     return replace(node, interrupt_before=True) if node.component == _PERSON else node
 
 
-def _fitting(this: Drawing, node: DrawnNode) -> Drawing:
+def _fitting(this: Drawing, node: DrawnNode | None = None) -> Drawing:
     """The drawing. Raises `errors.Malformed` where the node, or all of them, are set to more than is kept."""
-    if _size(node.config) > MOST_CONFIG_BYTES:
-        raise errors.Malformed(reason=f"a node is set to {MOST_CONFIG_BYTES} bytes at most, written as JSON")
+    if node is not None and _size(node.config) > MOST_CONFIG_BYTES:
+        raise errors.Malformed(reason=_TOO_MUCH)
     if sum(_size(each.config) for each in this.nodes if each.config) > MOST_BYTES:
         raise errors.Malformed(reason=f"the nodes of a drawing are set to {MOST_BYTES} bytes at most, written as JSON")
     return this

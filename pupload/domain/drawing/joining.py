@@ -157,7 +157,7 @@ def _kind(node: DrawnNode, known: Known) -> Kind | None:
 
 
 def _same(one: DrawnEdge, other: DrawnEdge) -> bool:
-    return _identity(one) == _identity(other)
+    return one.source == other.source and one.target == other.target and _identity(one) == _identity(other)
 
 
 def _identity(edge: DrawnEdge) -> tuple[object, ...]:
