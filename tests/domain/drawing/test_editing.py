@@ -53,7 +53,7 @@ def test_there_are_so_many_nodes_and_edges_at_most() -> None:
     with pytest.raises(errors.Malformed, match="1000 nodes"):
         editing.with_node(full, a_node())
     edge = DrawnEdge(source="a", target="b")
-    with pytest.raises(errors.Malformed, match="5000 edges"):
+    with pytest.raises(errors.Malformed, match="2000 edges"):
         editing.with_edge(replace(a_drawing("a", "b"), edges=(edge,) * editing.MOST_EDGES), edge)
 
 
