@@ -30,6 +30,7 @@ ELSEWHERE = {
     "/api/v1/auth/mfa/disable",
     "/api/v1/flow/events",  # of these there is no end: tests/api follows them
     "/api/v1/flow/ws",
+    "/ws",
     "/api/v1/events",
     "/api/ws",
     "/ws/execution",

@@ -9,6 +9,7 @@ from pupload.api.web import Services
 from pupload.domain import ids
 from pupload.domain.plan import Origin
 from pupload.domain.run import Attempt, NodeRun, NodeStatus, Run, Status
+from pupload.service import threads
 from pupload.service.executions import Execution, State
 from pupload.service.results import Kind, Reference, Result
 from pupload.service.views import WaitingUpload
@@ -138,9 +139,14 @@ def _waiting(this: WaitingUpload) -> WaitingURL:
 
 
 async def final_output(services: Services, run: Run) -> Any:
-    """What came of it: `output` of its result, else `node_outputs` of all that no node takes; None before that."""
+    """
+    What came of it: the `message` that is the reply in a chat, else `output` of its result, else `node_outputs` of all
+    that no node takes; None before that.
+    """
     if run.status is not Status.COMPLETE:
         return None
+    if threads.LABEL in run.plan.labels:
+        return {"message": await services.results.reply(run.id)}
     result = await services.results.of(run.id)
     if result.kind is not Kind.NONE:
         return {"output": shown(result)}
