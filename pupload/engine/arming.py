@@ -14,7 +14,7 @@ swept by the next.
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -22,7 +22,6 @@ from typing import Self
 
 from pupload import errors
 from pupload.domain import soonest
-from pupload.domain.artifact import Artifact
 from pupload.domain.plan import NodePlan
 from pupload.domain.run import AttemptRef, Run, Status
 from pupload.engine import orders, prospects
@@ -271,10 +270,9 @@ class Arming:
         # Another controller may have swept it, or somebody by hand; to look takes some microseconds.
         return Claim(container=True, folder=folder if folder is not None and folder.inputs.is_dir() else None)
 
-    def awaits(self, run: Run, artifacts: Iterable[Artifact]) -> bool:
-        """Whether a container waits for a node of the run that takes one of these."""
-        outlook, edges = self._outlooks.get(run.id), {artifact.edge for artifact in artifacts}
-        waiting = [place.ref.node for place in outlook.places.values() if place.waits] if outlook else []
+    def awaits(self, run: Run, edges: Collection[str]) -> bool:
+        """Whether a container waits for a node of the run that takes what lies on one of these."""
+        waiting = (place.ref.node for place in self._places.values() if place.waits and place.ref.run == run.id)
         return any(port.edge in edges for node in waiting for port in run.plan.nodes[node].inputs)
 
     def dismiss(self, ref: AttemptRef) -> None:

@@ -7,7 +7,7 @@ The same steps serve an attempt that was under way when the last controller died
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from pupload import errors
 from pupload.domain import events
-from pupload.domain.artifact import Artifact
 from pupload.domain.plan import NodePlan
 from pupload.domain.run import Attempt, AttemptRef, Failure, NodeStatus, Run
 from pupload.domain.tiers import Tier
@@ -89,14 +88,7 @@ class Attempts:
         self._lookout = Lookout(clock)
         self._works: dict[str, Work] = {}
         self._foresight = Foresight(driver=driver, memory=memory, arming=arming, staging=staging)
-        self.reservations = Reservations(
-            admission=admission,
-            memory=memory,
-            arming=arming,
-            staging=staging,
-            foresight=self._foresight,
-            is_begun=self.has_id,
-        )
+        self.reservations = Reservations(admission, foresight=self._foresight, is_begun=self.has_id)
         self._tasks = Tasks()
         self._cleaning = Tasks()
         self._busy: dict[str, set[asyncio.Task[None]]] = {}
@@ -123,7 +115,6 @@ class Attempts:
     async def close(self) -> None:
         """Lets go of all attempts; their containers go on, and the next start takes them up."""
         await self._tasks.close()
-        await self.reservations.close()
         await self._foresight.close()
         await self._lookout.close()
         with suppress(TimeoutError):
@@ -206,10 +197,7 @@ class Attempts:
             self._tasks.start(self._stop_container(ref), name=f"stop {ref.id}")
         elif run.ending is not None:
             # It is being stored: its work is done and worth keeping, unless the whole run is to end.
-            work.given_up = True
-            if work.outputs is not None:
-                work.outputs.give_up()
-            work.break_off()
+            work.give_up()
 
     async def _bury(self, run: Run, ref: AttemptRef) -> None:
         await self._try_to_clean(run, Work(ref, run.plan.nodes[ref.node], container=True))
@@ -235,13 +223,12 @@ class Attempts:
                 report = events.NodeAdmitted(node=ref.node, attempt=ref.number)
                 work.admitting = self._driver.ask(ref.run, report)
             came_to = await self._come_to_an_end(run, node, attempt, tier, work)
-            if came_to is None or isinstance(came_to, events.AttemptFailed):
-                await self._foresight.end(ref)
             if came_to is None:
                 await self._try_to_clean_up(work)
                 return
             if isinstance(came_to, events.AttemptFailed):
                 # What failed is gone before it is told, so that the next attempt finds a clean place.
+                await self._foresight.end(ref)
                 end = self._handout.masked(ref, came_to)
                 await self._try_to_clean(run, work)
                 await self._driver.report(ref.run, end)
@@ -328,7 +315,7 @@ class Attempts:
         footprint = self._footprint(work, tier)
         watching = self._lookout.begin(footprint, partial(self._stop_container, ref, grace_seconds=0.0))
         outputs = self._outputs(run, node, work, footprint, since=attempt.executing_at or attempt.admitted_at)
-        outputs.store_early(wanted=partial(self._wanted_early, work), stored=partial(self._stored_early, work))
+        outputs.store_early(wanted=partial(self._wanted_early, work), stored=partial(self._foresight.look, work))
         work.outputs = outputs
         try:
             exit_ = await self._patiently(lambda: self._executor.wait(ref))
@@ -349,12 +336,6 @@ class Attempts:
     async def _wanted_early(self, work: Work, size: int) -> bool:
         """Whether so many bytes may be stored before it is known how the node ended: not where they filled the disk."""
         return not work.stopped and not await self._disks.lack_after(size)
-
-    def _stored_early(self, work: Work, artifacts: Sequence[Artifact]) -> None:
-        """What would follow is begun; not behind what is told to stop, nor behind collections."""
-        plain = not any(port.many for port in work.node.outputs)
-        if work.phase is Phase.EXECUTING and not work.stopped and plain:
-            self._foresight.look(work.ref, artifacts)
 
     async def _room_made(self, work: Work, outputs: Outputs) -> str:
         """What is short where the disk is full. What the node wrote is gone then, or not even its log could be kept."""
@@ -504,8 +485,7 @@ class Attempts:
     async def _folder_of_another(self, ref: AttemptRef) -> Folder | None:
         """Where the attempt's container has its files; None where that is our own directory, or there is none."""
         outputs = await self._patiently(lambda: self._executor.outputs(ref))
-        own = self._staging.folder(ref)
-        return None if outputs is None or outputs == own.outputs else Folder(path=outputs.parent)
+        return None if outputs is None or outputs == self._staging.folder(ref).outputs else Folder(path=outputs.parent)
 
     async def _try_to_clean(self, run: Run, work: Work) -> None:
         """The same for a failed attempt, and its outputs go too. What it came to is told even where that fails."""

@@ -20,6 +20,7 @@ from pupload.engine.driver import Driver
 from pupload.engine.memory import Memory
 from pupload.engine.staging import Staging
 from pupload.engine.tasks import Tasks
+from pupload.engine.work import Phase, Work
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +45,22 @@ class Foresight:
         self._behind.clear()
         await self._tasks.close()
 
-    def look(self, ref: AttemptRef, artifacts: Sequence[Artifact]) -> None:
-        """The attempt has stored all its outputs, and may have ended well: what would follow from that is begun."""
+    def look(self, work: Work, artifacts: Sequence[Artifact]) -> None:
+        """
+        The attempt has stored all its outputs, and may have ended well: what would follow from that is begun.
+
+        Not behind what is told to stop, nor behind collections, whose items are counted first.
+        """
+        if work.phase is not Phase.EXECUTING or work.stopped or any(port.many for port in work.node.outputs):
+            return
         try:
-            self._look(ref, artifacts)
+            self._look(work.ref, artifacts)
         except Exception:
-            log.exception("what follows %s is not begun before its end, for a reason of ours", ref.id)
+            log.exception("what follows %s is not begun before its end, for a reason of ours", work.ref.id)
 
     def _look(self, ref: AttemptRef, artifacts: Sequence[Artifact]) -> None:
         run = self._driver.live.get(ref.run)
-        if run is None or not self._arming.awaits(run, artifacts):
+        if run is None or not self._arming.awaits(run, {artifact.edge for artifact in artifacts}):
             return
         end = events.NodeSucceeded(node=ref.node, attempt=ref.number, exit_code=0, artifacts=tuple(artifacts))
         if (decision := self._driver.foreseen(run, end)) is None:
@@ -63,16 +70,24 @@ class Foresight:
                 self._begin(ref, decision.run, AttemptRef(run=ref.run, node=order.node, number=order.attempt))
 
     def _begin(self, behind: AttemptRef, run: Run, ref: AttemptRef) -> None:
+        if ref.id not in self._begun and self._arming.has(ref.id):
+            self._begun[ref.id] = self.ahead(run, ref)
+            self._behind.setdefault(behind.id, []).append(ref)
+
+    def ahead(self, run: Run, ref: AttemptRef) -> Ahead:
+        """
+        Begins what can be done before the attempt is saved as one to start: the run is as it will be.
+
+        It is asked whether its work was done before, and the inputs are laid where its container waits for them.
+        """
         node = run.plan.nodes[ref.node]
-        ahead = Ahead(given(run, node))
-        if ref.id in self._begun or not any(ahead.given) or (laying := self._arming.to_lay_in(ref)) is None:
-            return
-        ahead.asking = self._memory.foresee(run, node, ref)
-        ahead.folder, before = laying
-        fetching = self._staging.fetch_inputs(run, node, before)
-        ahead.fetching = self._tasks.ask(fetching, name=f"inputs of {ref.id}, foreseen")
-        self._begun[ref.id] = ahead
-        self._behind.setdefault(behind.id, []).append(ref)
+        ahead = Ahead(given(run, node), asking=self._memory.foresee(run, node, ref))
+        laying = self._arming.to_lay_in(ref) if any(ahead.given) else None
+        if laying is not None:
+            ahead.folder, before = laying
+            fetching = self._staging.fetch_inputs(run, node, before)
+            ahead.fetching = self._tasks.ask(fetching, name=f"inputs of {ref.id}")
+        return ahead
 
     def taken(self, ref: AttemptRef) -> Ahead | None:
         """What was begun for the attempt, which is decided on: it is the caller's now. None where nothing was."""
@@ -83,7 +98,8 @@ class Foresight:
         for ref in self._behind.pop(behind.id, ()):
             if (ahead := self._begun.pop(ref.id, None)) is not None:
                 await ahead.end()
-                self._arming.dismiss(ref)
+                if ahead.fetching is not None:
+                    self._arming.dismiss(ref)
 
     def forget(self, behind: AttemptRef) -> None:
         """Nobody here sees to that attempt any more, nor to those behind it."""

@@ -2,13 +2,15 @@
 The items of a collection, laid out for a node: a directory of files in the place where a single input has its file.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pupload.domain import collection, itemnames
 from pupload.domain.artifact import Artifact
 from pupload.domain.run import Run
+from pupload.engine.clearing import clear
 from pupload.engine.tasks import each_of
 from pupload.ports import Hands
 
@@ -81,3 +83,13 @@ def _remove(directory: Path, names: Iterable[str]) -> None:
     """What an earlier start had begun to bring, and never finished."""
     for name in names:
         (directory / name).unlink(missing_ok=True)
+
+
+async def remove_others(names: Collection[str], inputs: Path) -> None:
+    """
+    These, which are none of the inputs, are gone afterwards: an earlier process may have laid them for an end of
+    another attempt that did not come. Hidden ones are not inputs at all.
+    """
+    for name in names:
+        if not name.startswith("."):
+            await asyncio.to_thread(clear, inputs / name)

@@ -9,35 +9,17 @@ from collections.abc import Callable, Collection
 from pupload.domain.run import AttemptRef, NodeRun, Run
 from pupload.engine import orders
 from pupload.engine.admission import Admission
-from pupload.engine.ahead import Ahead, given
-from pupload.engine.arming import Arming
 from pupload.engine.foresight import Foresight
-from pupload.engine.memory import Memory
-from pupload.engine.staging import Staging
-from pupload.engine.tasks import Tasks
 from pupload.engine.work import Phase, Work
 
 
 class Reservations:
     """Attempts that have room, and are to be started once it is saved that they are admitted."""
 
-    def __init__(
-        self,
-        *,
-        admission: Admission,
-        memory: Memory,
-        arming: Arming,
-        staging: Staging,
-        foresight: Foresight,
-        is_begun: Callable[[str], bool],
-    ) -> None:
+    def __init__(self, admission: Admission, *, foresight: Foresight, is_begun: Callable[[str], bool]) -> None:
         """`is_begun` says of an attempt's id whether the attempt is under way here."""
         self._admission = admission
-        self._memory = memory
-        self._arming = arming
-        self._staging = staging
         self._foresight = foresight
-        self._tasks = Tasks()
         self._is_begun = is_begun
         self._held: dict[str, Work] = {}
 
@@ -70,16 +52,7 @@ class Reservations:
         work = self._held.get(AttemptRef(run=run.id, node=node, number=number).id)
         if work is None or work.ahead is not None:
             return
-        work.ahead = self._foresight.taken(work.ref)
-        if work.ahead is not None:
-            return  # it was, before this was decided
-        work.ahead = Ahead(given(run, work.node), asking=self._memory.foresee(run, work.node, work.ref))
-        laying = self._arming.to_lay_in(work.ref) if any(work.ahead.given) else None
-        if laying is not None:
-            folder, before = laying
-            fetching = self._staging.fetch_inputs(run, work.node, before)
-            work.ahead.fetching = self._tasks.ask(fetching, name=f"inputs of {work.ref.id}")
-            work.ahead.folder = folder
+        work.ahead = self._foresight.taken(work.ref) or self._foresight.ahead(run, work.ref)
 
     def give_back(self, run_id: str) -> None:
         """What is still reserved for the run is for nothing that it has."""
@@ -87,10 +60,6 @@ class Reservations:
             del self._held[work.ref.id]
             work.forget()
             self._admission.release(work.ref, keeper=work)
-
-    async def close(self) -> None:
-        """Nothing is done ahead any more."""
-        await self._tasks.close()
 
     def begun(self, ref: AttemptRef) -> Work | None:
         """The attempt's room is its own from now on; None where none was reserved."""

@@ -216,9 +216,7 @@ class Staging:
                 name = input_name(port, artifact)
                 paths[port.port] = f"{INSIDE}/in/{name}"
                 (collections if port.many else wanted)[name] = artifact
-        for name in (folder.fetched or frozenset()) - wanted.keys() - collections.keys():
-            if not name.startswith("."):  # laid by an earlier process, for an end of another that did not come
-                await asyncio.to_thread(clear, folder.inputs / name)
+        await laying.remove_others((folder.fetched or frozenset()) - wanted.keys() - collections.keys(), folder.inputs)
         # Where nobody has looked what is there already, each looks for itself.
         there = wanted.keys() if folder.fetched is None else folder.fetched
         await all_of(

@@ -62,6 +62,13 @@ class Work:
         if self.ahead is not None:
             self.ahead.forget()
 
+    def give_up(self) -> None:
+        """Nobody wants its outputs any more: what moves them is broken off."""
+        self.given_up = True
+        if self.outputs is not None:
+            self.outputs.give_up()
+        self.break_off()
+
     def break_off(self) -> None:
         """Ends its task where bytes are on their way, once."""
         if self.moving and not self.broken_off and self.task is not None:
