@@ -175,7 +175,7 @@ class Consequences:
         while len(found) == PAGE:
             found = [*await self._runs.unsettled(after=after, limit=PAGE)]
             for run_id in found:
-                if run_id not in self._failures and await self._is_left(run_id):
+                if run_id not in self._failures and run_id not in self._under_way and await self._is_left(run_id):
                     self.look_at(run_id)
             after = found[-1] if found else after
 
@@ -183,7 +183,11 @@ class Consequences:
         """Whether nobody else is likely to be at it."""
         try:
             run = await self._driver.look(run_id)
-        except errors.PuploadError:
+        except errors.Damaged as error:
+            log.warning("nothing follows from run %s, which cannot be read: %s", run_id, error)
+            await self._runs.settle(run_id)
+            return False
+        except errors.UnknownRun:
             return False
         ended = run.finished_at or run.created_at
         return self._driver.owns(run) or ended + timedelta(seconds=LOOK_SECONDS) <= self._clock.now()

@@ -149,3 +149,16 @@ async def test_a_database_that_is_away_puts_it_off(bench: Bench) -> None:
     await bench.until(lambda: not any(book.followed for book in bench.kept.shelf.books.values()), step=5.0)
     assert runs.calls.count("settle") == 4
     await other.close()
+
+
+async def test_a_run_that_cannot_be_read_is_given_up(bench: Bench) -> None:
+    run = await done(bench, await bench.start(followed()))
+    bench = await bench.restarted()
+    runs = Faulty(bench.world.runs)
+    runs.before["load"] = raises(errors.Damaged(what=run.id, reason="it was"))
+    bench.engine.driver._runs = runs
+    seen = Seen()
+    bench.engine.consequences.start([seen])
+    await settled(bench)
+    assert seen.runs == []
+    await bench.engine.close()
