@@ -325,9 +325,10 @@ def make_services(
     runs = Runs(engine=engine, catalogue=catalogue, presenter=presenter, terms=terms)
     flows = Flows(engine=engine, runs=runs)
     outlines = Outlines(engine, catalogue)
-    schedules = Schedules(engine=engine, flows=flows)
     uploads = _uploads(engine, runs, presenter)
     inputs = Inputs(engine=engine, runs=runs, uploads=uploads)
+    launches = Launches(runs=runs, flows=flows, inputs=inputs, uploads=uploads, catalogue=catalogue)
+    schedules = Schedules(engine=engine, flows=flows, launches=launches)
     hands = Hands(engine=engine, uploads=uploads)
     results = Results(engine=engine, runs=runs)
     threads = Threads(engine=engine, kept=engine.world.threads, results=results)
@@ -336,7 +337,6 @@ def make_services(
     drawings = Drawings(engine=engine, catalogue=catalogue)
     drawn_runs = DrawnRuns(engine=engine, drawings=drawings, flows=flows, inputs=inputs)
     counted = Counted(engine=engine, schedules=schedules, drawings=drawings, drawn=drawn_runs)
-    launches = Launches(runs=runs, flows=flows, inputs=inputs, uploads=uploads, catalogue=catalogue)
     return Services(
         callers=Callers(
             accounts=engine.world.accounts, passwords=passwords, clock=engine.world.clock, ids=engine.world.ids

@@ -86,6 +86,8 @@ class Schedule:
     params: Mapping[str, str] = field(default_factory=dict)
     priority: int | None = None
     """Of its runs; None: their flow's."""
+    given: str = field(default="", repr=False)
+    """What each run is given where it waits for an upload, as JSON; empty: nothing."""
     account: int | None = None
     """The number of the account whose it is, and its runs are; None: nobody's."""
     created_at: datetime

@@ -64,6 +64,7 @@ class Starter(Protocol):
         labels: Mapping[str, str],
         priority: int | None,
         account: int | None,
+        given: str,
         idempotency_key: str,
     ) -> str:
         """
@@ -208,6 +209,7 @@ class Scheduler:
                 labels={"schedule": this.id, "scheduled_at": f"{fire:%Y-%m-%dT%H:%M:%SZ}"},
                 priority=this.priority,
                 account=this.account,
+                given=this.given,
                 idempotency_key=schedule.key_of(this, fire),
             )
         except errors.Refused as error:

@@ -77,6 +77,16 @@ class Launches:
         await self._check(view.content.flow, view.content.definitions, value)
         return await self._begin(partial(self._start, view, labels), lambda run: self._inputs.give(run.id, value))
 
+    async def check(self, flow: str, value: Any) -> None:
+        """Raises `errors.Malformed` and `errors.TooLarge` for a value that no run of the saved flow can be given."""
+        view = await self._flows.get(flow)
+        await self._check(view.content.flow, view.content.definitions, value)
+
+    async def give(self, run: Run, value: Any) -> None:
+        """The value, unless the run was given what it waits for already."""
+        if inputs.awaited(run):
+            await self._inputs.give(run.id, value)
+
     async def order(self, order: Order, value: Any) -> Run:
         """The same of a flow that is not saved. Raises as `Runs.start` does."""
         await self._check(order.flow, order.definitions, value)

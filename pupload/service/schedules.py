@@ -1,5 +1,6 @@
 """Schedules: put, looked at, paused and removed; and the one that starts what they say, kept going."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -10,8 +11,9 @@ from pupload.domain.access import Permission
 from pupload.domain.schedule import CatchUp, Overlap, Schedule
 from pupload.engine.engine import Engine
 from pupload.engine.schedules import Scheduler, following
-from pupload.service import asking, behalf, owned
+from pupload.service import asking, behalf, inputs, owned
 from pupload.service.flows import Flows
+from pupload.service.launching import Launches
 
 MOST_FIRES = 100
 """Told beforehand."""
@@ -39,6 +41,8 @@ class Draft:
     overlap: Overlap = Overlap.SKIP
     params: Mapping[str, str] = field(default_factory=dict)
     priority: int | None = None
+    given: str = ""
+    """What each run is given where it waits for an upload, as JSON; empty: nothing."""
 
 
 class Schedules:
@@ -48,9 +52,11 @@ class Schedules:
     Whatever names one raises `errors.UnknownSchedule` where there is none.
     """
 
-    def __init__(self, *, engine: Engine, flows: Flows) -> None:
+    def __init__(self, *, engine: Engine, flows: Flows, launches: Launches | None = None) -> None:
+        """Without `launches` runs are given nothing."""
         self._engine = engine
         self._flows = flows
+        self._launches = launches
         self._schedules = owned.Schedules(engine)
         self._calendar = engine.world.calendar
         self.scheduler = Scheduler(
@@ -174,15 +180,20 @@ class Schedules:
         labels: Mapping[str, str],
         priority: int | None,
         account: int | None,
+        given: str,
         idempotency_key: str,
     ) -> str:
         owner = await behalf.of(account, self._engine.world.accounts)
         if not owner.may(Permission.FLOWS_RUN):
             raise errors.Forbidden(reason="the account that it would be done for may not run flows")
         with asking.asked_by(owner):
+            if given and self._launches is not None:
+                await self._launches.check(flow_id, json.loads(given))
             view = await self._flows.start(
                 flow_id, params=params, labels=labels, priority=priority, idempotency_key=idempotency_key
             )
+            if given and self._launches is not None:
+                await self._launches.give(view.run, json.loads(given))
         return view.run.id
 
     async def _is_over(self, run_id: str) -> bool:
@@ -218,6 +229,7 @@ def _with(this: Schedule, draft: Draft) -> Schedule:
         overlap=draft.overlap,
         params=draft.params,
         priority=draft.priority,
+        given=draft.given,
         last_error="",
     )
 
@@ -232,5 +244,7 @@ def _check(this: Schedule) -> None:
     least = schedule.LEAST_INTERVAL_SECONDS
     if this.interval_seconds and not least <= this.interval_seconds <= schedule.MOST_SECONDS:
         raise errors.Malformed(reason=f"an interval is {least} second to {longest.days} days")
+    if len(this.given.encode()) > inputs.MOST_BYTES:
+        raise errors.TooLarge(what="what each run is given", limit=inputs.MOST_BYTES)
     if not 0 <= this.window_seconds <= schedule.MOST_SECONDS:
         raise errors.Malformed(reason=f"a catch-up window is at most {longest.days} days")

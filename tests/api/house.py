@@ -202,9 +202,10 @@ async def a_house(
         bench.image(IMAGE, copies("image", "resized"))
         bench.image(SHOUT, shout)
         flows = Flows(engine=bench.engine, runs=bench.runs)
-        schedules = Schedules(engine=bench.engine, flows=flows)
         outlines = Outlines(bench.engine, catalogue)
         inputs = Inputs(engine=bench.engine, runs=bench.runs, uploads=bench.uploads)
+        launches = Launches(runs=bench.runs, flows=flows, inputs=inputs, uploads=bench.uploads, catalogue=catalogue)
+        schedules = Schedules(engine=bench.engine, flows=flows, launches=launches)
         hands = Hands(engine=bench.engine, uploads=bench.uploads)
         results = Results(engine=bench.engine, runs=bench.runs)
         threads = Threads(engine=bench.engine, kept=bench.kept.threads, results=results)
@@ -217,7 +218,6 @@ async def a_house(
         drawings = Drawings(engine=bench.engine, catalogue=catalogue)
         drawn_runs = DrawnRuns(engine=bench.engine, drawings=drawings, flows=flows, inputs=inputs)
         counted = Counted(engine=bench.engine, schedules=schedules, drawings=drawings, drawn=drawn_runs)
-        launches = Launches(runs=bench.runs, flows=flows, inputs=inputs, uploads=bench.uploads, catalogue=catalogue)
         services = Services(
             callers=callers,
             runs=bench.runs,

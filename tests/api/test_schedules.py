@@ -38,6 +38,7 @@ async def test_a_schedule_is_made_looked_at_changed_paused_and_removed(tmp_path:
             "Overlap": "skip",
             "Params": {"a": "1"},
             "Priority": None,
+            "Input": None,
             "CreatedAt": made["CreatedAt"],
             "NextAt": "2026-03-09T05:00:00Z",
             "LastAt": None,

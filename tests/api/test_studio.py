@@ -588,22 +588,57 @@ async def test_a_run_goes_on_when_its_client_or_the_server_does_not(tmp_path: Pa
 
 
 async def test_a_graphs_schedule_is_started_and_stopped_with_its_project(tmp_path: Path) -> None:
-    config = {"cron_expression": "0 6 * * *", "timezone": "Europe/Berlin"}
-    first = {"id": "in", "type": "input", "data": {"trigger_type": "schedule", "schedule_config": config}}
+    config: dict[str, Any] = {"cron_expression": "0 6 * * *", "timezone": "Europe/Berlin", "payload": {"day": "today"}}
+    first: dict[str, Any] = {
+        "id": "in",
+        "type": "input",
+        "data": {"trigger_type": "schedule", "schedule_config": config},
+    }
     graph = {"graph": a_graph(first, a_container("a"), edges=[("in", "a")])}
+    save = "/api/projects/p/pipelines/main"
+
+    async def listed(house: House) -> list[tuple[str, str, bool, Any]]:
+        found = (await house.call("GET", "/api/v1/flow/schedules?flow=p/main"))[1]["Schedules"]
+        return [(each["Cron"], each["Timezone"], each["Enabled"], each["Input"]) for each in found]
+
     async with a_house(tmp_path) as house:
         assert (await house.call("POST", "/api/projects", json={"name": "p"}))[0] == 200
         for _ in range(2):
-            assert (await house.call("POST", "/api/projects/p/pipelines/main", json=graph))[0] == 200
-        (this,) = (await house.call("GET", "/api/v1/flow/schedules?flow=p/main"))[1]["Schedules"]
-        assert (this["Cron"], this["Timezone"], this["Enabled"]) == ("0 6 * * *", "Europe/Berlin", False)
+            assert (await house.call("POST", save, json=graph))[0] == 200
+            assert await listed(house) == [("0 6 * * *", "Europe/Berlin", False, {"day": "today"})]
         assert (await house.call("GET", "/api/projects/p/runtime/status"))[1]["status"] == "stopped"
         await house.call("POST", "/api/projects/p/runtime/start")
         _, told = await house.call("GET", "/api/projects/p/runtime/status")
         assert (told["status"], told["trigger_type"], told["scheduler_active"]) == ("running", "schedule", True)
+        config |= {"cron_expression": "30 7 * * *", "payload": None}
+        await house.call("POST", save, json=graph)
+        assert await listed(house) == [("30 7 * * *", "Europe/Berlin", True, {})]
         await house.call("POST", "/api/projects/p/runtime/stop")
-        (this,) = (await house.call("GET", "/api/v1/flow/schedules?flow=p/main"))[1]["Schedules"]
-        assert this["Enabled"] is False
+        assert await listed(house) == [("30 7 * * *", "Europe/Berlin", False, {})]
+        first["data"] = {"trigger_type": "manual"}
+        await house.call("POST", save, json=graph)
+        assert await listed(house) == []
+
+
+async def test_a_scheduled_run_is_given_its_payload(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        house.bench.image(IMAGE, copies("image", "resized"))
+        await save(house)
+        asked = {"Flow": "my-project", "Interval": "240h", "Input": {"day": "today"}}
+        status, told = await house.call("POST", "/api/v1/flow/schedules", json=asked)
+        assert (status, told["Input"]) == (200, {"day": "today"})
+        path = f"{BASE}/runtime/executions"
+        house.bench.clock.advance(864_000)
+        while not (found := (await house.call("GET", path))[1]["executions"]):
+            pass  # every call is a turn of the loop, in which time passes
+        assert (await over(house, found[0]["execution_id"]))["result"] == '{"day": "today"}'
+        # What does not fit starts none, and says so.
+        await save(house, entries=("left", "right"))
+        house.bench.clock.advance(864_000)
+        while not (told := (await house.call("GET", f"/api/v1/flow/schedules/{told['ID']}"))[1])["LastError"]:
+            pass
+        assert "left, right" in told["LastError"]
+        assert len((await house.call("GET", path))[1]["executions"]) == 1
 
 
 async def test_more_graphs_than_are_kept_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ class Service:
         labels: Mapping[str, str],
         priority: int | None,
         account: int | None,
+        given: str,
         idempotency_key: str,
     ) -> str:
         await asyncio.sleep(0)

@@ -111,7 +111,11 @@ async def test_the_contract_s_javascript(http: aiohttp.ClientSession, server: Se
 async def test_a_graph_is_run_in_containers_and_told(http: aiohttp.ClientSession) -> None:
     louder = {"image": images.busybox(), "command": ["sh", "-c", 'tr a-z A-Z < "$INPUT_INPUT" > "$OUTPUT_OUTPUT"']}
     breaks = {"image": images.busybox(), "command": ["sh", "-c", "exit 4"], "maxAttempts": 1}
-    nodes = [{"id": "in", "type": "input"}, {"id": "loud", "data": louder}, {"id": "out", "type": "output"}]
+    nodes: list[dict[str, Any]] = [
+        {"id": "in", "type": "input"},
+        {"id": "loud", "data": louder},
+        {"id": "out", "type": "output"},
+    ]
     edges = [{"source": "in", "target": "loud"}, {"source": "loud", "target": "out"}]
     graph = {"nodes": nodes, "edges": edges, "metadata": {}}
     async with http.ws_connect("/ws/execution") as socket:

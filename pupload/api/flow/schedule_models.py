@@ -1,6 +1,7 @@
 """The names that go over the wire about schedules and backfills; see `pupload.api.flow.models`."""
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import Field
 
@@ -14,6 +15,7 @@ class PutSchedule(Request):
     `Cron` has five fields, meant in `Timezone`. `CatchUp` (`none`, `one`, `all`) is what becomes of moments that were
     missed for there was no server, not longer ago than `CatchUpWindow`; `Overlap` (`skip`, `queue`, `allow`) what
     becomes of one while the run before is still under way. `Priority` is that of its runs, else they have the flow's.
+    `Input`, a text or any JSON, is put where each run waits for an upload; of several an object with one for each edge.
     """
 
     Flow: str
@@ -27,6 +29,7 @@ class PutSchedule(Request):
     Overlap: str = "skip"
     Params: dict[str, AnyText] = Field(default_factory=dict)
     Priority: ThePriority | None = None
+    Input: Any = None
 
 
 class PauseSchedule(Request):
@@ -78,6 +81,7 @@ class Schedule(Answer, frozen=True, kw_only=True):
     Overlap: str
     Params: dict[str, str]
     Priority: int | None
+    Input: Any
     CreatedAt: datetime
     NextAt: datetime | None
     LastAt: datetime | None

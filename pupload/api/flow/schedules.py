@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from pupload import errors
 from pupload.api import web as shared
 from pupload.api.flow import answering, reading, schedule_models
 from pupload.api.web import SERVICES, Parameter, Route
-from pupload.domain import duration, schedule
+from pupload.domain import duration, schedule, tables
 from pupload.domain.access import Permission
 from pupload.service import schedules
 
@@ -104,6 +105,7 @@ def read_draft(document: Any) -> schedules.Draft:
         overlap=_one_of(schedule.Overlap, "Overlap", asked.Overlap),
         params=dict(asked.Params),
         priority=asked.Priority,
+        given="" if asked.Input is None else tables.compact(asked.Input),
     )
 
 
@@ -173,6 +175,7 @@ def _view(this: schedule.Schedule) -> schedule_models.Schedule:
         Overlap=this.overlap.value,
         Params=dict(this.params),
         Priority=this.priority,
+        Input=msgspec.Raw(this.given.encode()) if this.given else None,
         CreatedAt=this.created_at,
         NextAt=this.next_at,
         LastAt=this.last_at,

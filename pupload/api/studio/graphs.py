@@ -14,7 +14,7 @@ from typing import Any
 from pupload import errors
 from pupload.api import documents
 from pupload.api.studio import models, problems
-from pupload.domain import flow, nodedef, saved
+from pupload.domain import flow, nodedef, saved, tables
 
 INPUT, OUTPUT = "input", "output"
 """Types of nodes; also what the handles of a container are called where an edge does not say."""
@@ -40,6 +40,8 @@ class Boundaries:
     trigger_type: str | None = None
     cron: str = ""
     timezone: str = "UTC"
+    payload: str = ""
+    """What a run on schedule is given, as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,7 @@ def boundaries(graph: models.Graph) -> Boundaries:
         trigger_type=trigger,
         cron=config.get("cron_expression", ""),
         timezone=str(config.get("timezone") or "UTC"),
+        payload=tables.compact(config.get("payload") or {}),
     )
 
 

@@ -61,10 +61,11 @@ async def save_pipeline(request: web.Request) -> web.Response:
         return bodies.understood(value, models.SavedGraph)
 
     graph = (await bodies.read_as(request, read)).graph
-    await services.namespaces.find(project)
+    found = await services.namespaces.find(project)
+    before = await _drawn_before(services, found, name)
     compiled = graphs.compiled(graph, await known(services, graph))
     flow = await services.namespaces.save(project, name, compiled.content, json.dumps(sent[0]["graph"]))
-    await _keep_schedule(services, project, flow, compiled.boundaries)
+    await _keep_schedule(services, project, flow, before, compiled)
     return wire.answer(models.Done(status="saved"))
 
 
@@ -85,16 +86,26 @@ async def known(services: Services, graph: models.Graph) -> list[Any]:
     return [found[name] for name in graphs.uses(graph)]
 
 
-async def _keep_schedule(services: Services, project: str, flow: SavedFlow, ends: graphs.Boundaries) -> None:
-    """The flow has the schedule that its graph says, or none of a graph before; it is started with the project."""
+async def _keep_schedule(
+    services: Services, project: str, flow: SavedFlow, before: graphs.Boundaries | None, now: graphs.Compiled
+) -> None:
+    """The flow has the schedule that its graph says, in place of that which it said before; others stay."""
+    said = now.boundaries
     there = await services.schedules.list(flow=flow.id)
-    same = [each for each in there if (each.cron, each.timezone) == (ends.cron, ends.timezone)]
-    if not ends.cron or same:
+    old = [
+        each for each in there if before is not None and (each.cron, each.timezone) == (before.cron, before.timezone)
+    ]
+    if not said.cron:
+        for each in old:
+            await services.schedules.remove(each.id)
         return
     running = (await services.namespaces.runtime(project)).running
-    await services.schedules.create(
-        schedules.Draft(flow=flow.id, cron=ends.cron, timezone=ends.timezone, enabled=running)
-    )
+    given = said.payload if entries.entries(now.content.flow, ()) else ""
+    draft = schedules.Draft(flow=flow.id, cron=said.cron, timezone=said.timezone, enabled=running, given=given)
+    if old:
+        await services.schedules.replace(old[0].id, draft)
+    else:
+        await services.schedules.create(draft)
 
 
 # ── What it takes, and does ──────────────────────────────────────────────────────────────────────────────────────
@@ -166,6 +177,12 @@ async def _drawn(services: Services, found: NamespaceView, flow: SavedFlow) -> g
     if graph is None:
         return None
     return graphs.boundaries(bodies.understood(documents.parse_json(graph.encode()), models.Graph))
+
+
+async def _drawn_before(services: Services, found: NamespaceView, name: str) -> graphs.Boundaries | None:
+    """What the graph says that the pipeline was made of until now; None where there is none."""
+    kept = next((flow for flow in found.flows if flow.name == name), None)
+    return None if kept is None else await _drawn(services, found, kept)
 
 
 async def _trigger(services: Services, found: NamespaceView, flow: SavedFlow) -> str | None:
