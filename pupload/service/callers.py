@@ -6,6 +6,7 @@ password, a locked second factor and one try too many all are answered alike, an
 """
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +29,9 @@ _GUESSERS = 10_000
 
 _TRIES = 8
 """How often a change of an account is begun anew when somebody else was quicker."""
+
+UNASKED_SECONDS = 1.0
+"""For so long it is believed that there are no accounts."""
 
 LOOKED_SECONDS = 10.0
 """How often it is looked whether what goes on for somebody still may."""
@@ -64,10 +68,18 @@ class Callers:
         self._guesses = _Guesses()
         self._changed = asyncio.Event()
         self._set_up = False
+        self._asked_until = -math.inf
 
     async def are_set_up(self) -> bool:
-        """Whether there is any account; until then everybody is `access.ANYBODY`."""
-        self._set_up = self._set_up or await self._accounts.any()
+        """
+        Whether there is any account; until then everybody is `access.ANYBODY`.
+
+        That there is none is asked anew once in `UNASKED_SECONDS`: an account that this server makes counts at once,
+        one that another makes so much later. That there is one is never otherwise again.
+        """
+        now = self._clock.monotonic()
+        if not self._set_up and now >= self._asked_until:
+            self._set_up, self._asked_until = await self._accounts.any(), now + UNASKED_SECONDS
         return self._set_up
 
     async def identify(self, token: str) -> Caller:
@@ -126,6 +138,7 @@ class Callers:
         user = await self._new(name, password, role=Role.ADMIN)
         made = self._key(0)
         await self._accounts.create(user, made.key, first=True)
+        self._set_up = True
         self._tell()
         return made.token
 

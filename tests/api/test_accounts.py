@@ -87,3 +87,109 @@ async def test_a_password_is_told_to_nobody(tmp_path: Path, caplog: pytest.LogCa
             status, answer = await post(house, "login", json=body)
             assert (status, "hunter2" in str(answer)) == (400, False)
     assert "hunter2" not in caplog.text
+
+
+# ── As Pipelit has it ────────────────────────────────────────────────────────────────────────────────────────────
+
+AUTH = "/api/v1/auth"
+
+
+async def _with_code(house: House, name: str) -> str:
+    """Has codes asked for of the account, over HTTP; returns the authenticator's secret."""
+    headers = house.shown(name)
+    status, proposed = await house.call("POST", f"{AUTH}/mfa/setup/", headers=headers)
+    assert (status, set(proposed)) == (200, {"secret", "provisioning_uri"})
+    code = {"code": shown(house, proposed["secret"])}
+    enabled = await house.call("POST", f"{AUTH}/mfa/verify/", headers=headers, json=code)
+    assert enabled == (200, {"mfa_enabled": True})
+    house.bench.clock.advance(60)
+    secret: str = proposed["secret"]
+    return secret
+
+
+async def _log_in(house: House, name: str, **headers: str) -> None:
+    password = {"username": name, "password": f"{name}'s password"}
+    answer = await house.call("POST", f"{AUTH}/token/", json=password, headers=headers)
+    assert answer == (200, {"key": "", "requires_mfa": True})
+
+
+async def _give(house: House, name: str, code: str, **headers: str) -> tuple[int, Any]:
+    asked = {"username": name, "code": code}
+    return await house.call("POST", f"{AUTH}/mfa/login-verify/", json=asked, headers=headers)
+
+
+async def test_a_login_with_a_code_over_http(tmp_path: Path) -> None:
+    async with a_house(tmp_path, accounts=ACCOUNTS) as house:
+        secret = await _with_code(house, "ed")
+        again = await house.call("POST", f"{AUTH}/mfa/setup/", headers=house.shown("ed"))
+        assert again == (400, {"detail": "MFA is already enabled."})
+        await _log_in(house, "ed")
+        code = shown(house, secret)
+        status, answer = await _give(house, "ed", code)
+        assert (status, answer["requires_mfa"]) == (200, False)
+        assert (await _give(house, "ed", code))[0] == 401, "no code opens twice"
+        headers = {"Authorization": f"Bearer {answer['key']}"}
+        found = await house.call("GET", f"{AUTH}/me/", headers=headers)
+        assert found == (200, {"username": "ed", "mfa_enabled": True})
+        house.bench.clock.advance(60)
+        off = await house.call("POST", f"{AUTH}/mfa/disable/", headers=headers, json={"code": shown(house, secret)})
+        assert off == (200, {"mfa_enabled": False})
+
+
+async def test_a_code_without_its_password_opens_nothing(tmp_path: Path) -> None:
+    async with a_house(tmp_path, accounts=ACCOUNTS, proxies=limiting.networks(("127.0.0.0/8",))) as house:
+        secret = await _with_code(house, "ed")
+        assert await _give(house, "ed", shown(house, secret)) == (401, {"detail": "Invalid credentials."})
+        await _log_in(house, "ed", **{"X-Forwarded-For": "192.0.2.1"})
+        assert (await _give(house, "ed", shown(house, secret), **{"X-Forwarded-For": "192.0.2.2"}))[0] == 401
+        house.bench.clock.advance(301)
+        assert (await _give(house, "ed", shown(house, secret), **{"X-Forwarded-For": "192.0.2.1"}))[0] == 401
+        await _log_in(house, "ed", **{"X-Forwarded-For": "192.0.2.1"})
+        assert (await _give(house, "ed", shown(house, secret), **{"X-Forwarded-For": "192.0.2.1"}))[0] == 200
+
+
+async def test_ten_wrong_codes_lock_the_right_one_out_for_a_quarter_of_an_hour(tmp_path: Path) -> None:
+    async with a_house(tmp_path, accounts=ACCOUNTS) as house:
+        secret, wrong = await _with_code(house, "ed"), (401, {"detail": "Invalid TOTP code."})
+        for _ in range(10):
+            house.bench.clock.advance(15)
+            await _log_in(house, "ed")
+            assert await _give(house, "ed", "000000") == wrong
+        for _ in range(4):
+            house.bench.clock.advance(180)
+            await _log_in(house, "ed")
+            assert await _give(house, "ed", shown(house, secret)) == wrong
+        house.bench.clock.advance(200)
+        await _log_in(house, "ed")
+        assert (await _give(house, "ed", shown(house, secret)))[0] == 200
+
+
+async def test_who_does_not_know_the_password_locks_nobody_out(tmp_path: Path) -> None:
+    async with a_house(tmp_path, accounts=ACCOUNTS) as house:
+        secret = await _with_code(house, "ed")
+        for _ in range(40):
+            assert await _give(house, "ed", "000000") == (401, {"detail": "Invalid credentials."})
+        await _log_in(house, "ed")
+        assert (await _give(house, "ed", shown(house, secret)))[0] == 200
+
+
+async def test_five_codes_a_minute_are_looked_at(tmp_path: Path) -> None:
+    async with a_house(tmp_path, accounts=ACCOUNTS) as house:
+        secret = await _with_code(house, "ed")
+        await _log_in(house, "ed")
+        for _ in range(5):
+            await _give(house, "ed", "000000")
+        assert (await _give(house, "ed", shown(house, secret)))[0] == 401
+        house.bench.clock.advance(61)
+        assert (await _give(house, "ed", shown(house, secret)))[0] == 200
+
+
+async def test_twenty_wrong_passwords_keep_the_right_one_out_for_a_minute(tmp_path: Path) -> None:
+    async with a_house(tmp_path, accounts=ACCOUNTS) as house:
+        for _ in range(20):
+            asked = {"username": "ed", "password": "guess"}
+            assert (await house.call("POST", f"{AUTH}/token/", json=asked))[0] == 401
+        right = {"username": "ed", "password": "ed's password"}
+        assert await house.call("POST", f"{AUTH}/token/", json=right) == (401, {"detail": "Invalid credentials."})
+        house.bench.clock.advance(61)
+        assert (await house.call("POST", f"{AUTH}/token/", json=right))[0] == 200
