@@ -49,6 +49,8 @@ _day = runs.c.started_at.op("/")(_DAY)  # of whole numbers, both databases give 
 _count = func.count()
 _there = runs.c.doomed_at.is_(None)
 _of_account = runs.c.account_id == bindparam("account")
+_of_account_beside = func.coalesce(runs.c.account_id, NOUGHT) == bindparam("account")
+"""Where another index leaves few rows, that of accounts is not to be taken."""
 _since = runs.c.started_at >= bindparam("since")
 _over = runs.c.finished_at.is_not(None)
 _going = runs.c.status.in_([bindparam(status.value) for status in GOING])
@@ -69,13 +71,14 @@ class _Statements:
 
     def __init__(self, *, of_account: bool) -> None:
         there = (_there, _of_account) if of_account else (_there,)
+        beside = (_there, _of_account_beside) if of_account else (_there,)
         self.days = (
             select(_day, *_counts(ENDED)).where(_over, _since, *there).group_by(_day),
-            select(_day, *_counts(GOING)).where(_going, _since, *there).group_by(_day),
+            select(_day, *_counts(GOING)).where(_going, _since, *beside).group_by(_day),
         )
         self.statuses = (
             select(NOUGHT, *_counts(ENDED)).where(_over, _since, *there),
-            select(NOUGHT, *_counts(GOING)).where(_going, _since, *there),
+            select(NOUGHT, *_counts(GOING)).where(_going, _since, *beside),
         )
         """Of those that have ended, and of those that go on: each finds its rows by an index."""
         self.failing = (
@@ -89,15 +92,17 @@ class _Statements:
         )
         self.under_way = (
             select(runs.c.id)
-            .where(_going, runs.c.started_at.is_not(None), *there)
+            .where(_going, runs.c.started_at.is_not(None), *beside)
             .order_by(runs.c.created_at.desc(), runs.c.id.desc())
             .limit(_LIMIT)
             .offset(NOUGHT)
         )
-        self.active = select(_count).where(runs.c.status == bindparam("status"), runs.c.started_at.is_not(None), *there)
+        self.active = select(_count).where(
+            runs.c.status == bindparam("status"), runs.c.started_at.is_not(None), *beside
+        )
         self.kin = tuple(
             select(runs.c.created_at, runs.c.id)
-            .where(column == bindparam("family"), runs.c.id != RUN, *there)
+            .where(column == bindparam("family"), runs.c.id != RUN, *beside)
             .order_by(runs.c.created_at, runs.c.id)
             .limit(_LIMIT)
             .offset(NOUGHT)

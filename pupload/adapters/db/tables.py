@@ -77,6 +77,7 @@ runs = Table(
     Index("runs_by_saved_flow", "flow_id", "created_at", "id", **_where("flow_id IS NOT NULL")),
     Index("runs_by_account", "account_id", "created_at", "id", **_where("account_id IS NOT NULL")),
     Index("runs_of_account", "account_id", "id", **_where("account_id IS NOT NULL")),
+    Index("runs_of_account_by_status", "account_id", "status", "created_at", "id", **_where("account_id IS NOT NULL")),
     Index(
         *("runs_ended_by_account", "account_id", "started_at", "status", "flow_id", "finished_at", "doomed_at"),
         **_where("account_id IS NOT NULL AND finished_at IS NOT NULL AND doomed_at IS NULL"),

@@ -14,6 +14,7 @@ def upgrade() -> None:
     ended = ["account_id", "started_at", "status", "flow_id", "finished_at", "doomed_at"]
     _index("runs_by_account", ["account_id", "created_at", "id"], "account_id IS NOT NULL")
     _index("runs_of_account", ["account_id", "id"], "account_id IS NOT NULL")
+    _index("runs_of_account_by_status", ["account_id", "status", "created_at", "id"], "account_id IS NOT NULL")
     _index("runs_ended_by_account", ended, "account_id IS NOT NULL AND finished_at IS NOT NULL AND doomed_at IS NULL")
     op.add_column("schedules", sa.Column("account_id", sa.BigInteger))
     op.create_index("schedules_by_account", "schedules", ["account_id", "id"])
