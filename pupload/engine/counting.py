@@ -55,20 +55,26 @@ class Counter:
             if error is None:
                 return schedule.passed_over(this, fire), 0
             this = self._counted(this, error, now, run=this.last_run)
-            if error:
-                return schedule.passed_over(this, fire), 0
+            if error or not this.enabled:
+                return schedule.passed_over(this, fire), 0  # the next one has its moment, or there is none
         if schedule.is_too_late(this, fire, now):
             return self._failed(this, fire, now, f"it could not be started in time: {this.last_error}"), 0
         return await self._begin(this, fire, now)
 
-    async def count(self, schedule_id: str, run_id: str, *, error: str, now: datetime) -> None:
-        """The run, which is over, is counted; nothing happens where it was, or where nobody counts any more."""
+    async def count(self, schedule_id: str, run_id: str, *, account: int | None, error: str, now: datetime) -> None:
+        """
+        The run of this account, which is over, is counted.
+
+        Nothing happens where it was, where the schedule is another account's, or where nothing is counted any more.
+        """
         for _ in range(PATIENCE):
             try:
                 this = await self._schedules.get(schedule_id)
             except errors.UnknownSchedule:
                 return
-            if this.count is None or counting.is_counted(this.count, run_id):
+            if this.count is None or this.count.over is not None or this.account != account:
+                return
+            if counting.is_counted(this.count, run_id):
                 return
             if await self._schedules.put(self._counted(this, error, now, run=run_id)) is not None:
                 return

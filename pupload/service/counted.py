@@ -233,8 +233,8 @@ class Counted:
     async def see_to(self, run: Run) -> None:
         """See `engine.consequences.Consequence`."""
         if run.status.terminal:
-            now = self._all.scheduler.now()
-            await self._counter.count(run.plan.labels[LABEL], run.id, error=_error(run), now=now)
+            of, now = run.plan.labels[LABEL], self._all.scheduler.now()
+            await self._counter.count(of, run.id, account=run.plan.account, error=_error(run), now=now)
             self._all.scheduler.moved()
 
     # ── Parts ────────────────────────────────────────────────────────────────────────────────────────────────────

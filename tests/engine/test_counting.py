@@ -91,7 +91,7 @@ class Bench:
     async def tell(self, run: str, error: str = "") -> None:
         """The run is over, and somebody noticed."""
         self.runner.ends[run] = error
-        await self.counter.count("sched_a", run, error=error, now=self.clock.now())
+        await self.counter.count("sched_a", run, account=None, error=error, now=self.clock.now())
         self.scheduler.moved()
 
 
@@ -193,7 +193,9 @@ async def test_a_run_is_counted_once_however_often_it_is_told_of() -> None:
         await bench.clock.run_for(61)
         bench.runner.ends["run_001"] = "no"
         now = bench.clock.now()
-        await asyncio.gather(*(bench.counter.count("sched_a", "run_001", error="no", now=now) for _ in range(8)))
+        await asyncio.gather(
+            *(bench.counter.count("sched_a", "run_001", account=None, error="no", now=now) for _ in range(8))
+        )
         assert (await bench.count()).failures == 1
 
 
@@ -237,9 +239,28 @@ async def test_of_many_fires_at_once_one_counts() -> None:
 
 async def test_one_that_is_gone_or_does_not_count_is_passed_over() -> None:
     async with a_bench() as bench:
-        await bench.counter.count("sched_absent", "run_001", error="", now=bench.clock.now())
+        await bench.counter.count("sched_absent", "run_001", account=None, error="", now=bench.clock.now())
         await bench.put()
         this = await bench.kept.get("sched_a")
         assert await bench.kept.put(replace(this, count=None, enabled=False, look_at=None)) is not None
-        await bench.counter.count("sched_a", "run_001", error="", now=bench.clock.now())
+        await bench.counter.count("sched_a", "run_001", account=None, error="", now=bench.clock.now())
         assert (await bench.kept.get("sched_a")).count is None
+
+
+async def test_the_last_run_that_nobody_told_of_is_the_last() -> None:
+    async with a_bench() as bench:
+        await bench.put(most_runs=1)
+        await bench.clock.run_for(600)
+        assert bench.runner.at == [60]
+        assert (await bench.count()).over is Over.DONE
+
+
+async def test_runs_that_say_they_are_anothers_are_not_counted_nor_any_after_the_end() -> None:
+    async with a_bench() as bench:
+        await bench.put(most_retries=0)
+        await bench.counter.count("sched_a", "run_900", account=7, error="", now=bench.clock.now())
+        assert (await bench.count()).runs == 0
+        await bench.tell("run_001", "no")
+        await bench.tell("run_002")
+        count = await bench.count()
+        assert (count.runs, count.failures, count.over) == (0, 1, Over.DEAD)
