@@ -30,6 +30,7 @@ from pupload.api.flow import (
     secrets,
     sources,
     tables,
+    telling,
     waiting,
     wire,
 )
@@ -259,12 +260,12 @@ def _edge(request: web.Request) -> tuple[str, str]:
 
 async def list_callbacks(request: web.Request) -> web.Response:
     found = await request.app[SERVICES].callbacks.of_run(request.match_info["flowRunID"])
-    return _answer(wire.write_deliveries(found))
+    return _answer(telling.write_deliveries(found))
 
 
 async def send_callback_again(request: web.Request) -> web.Response:
     run_id, delivery_id = request.match_info["flowRunID"], request.match_info["deliveryID"]
-    return _answer(wire.write_delivery(await request.app[SERVICES].callbacks.send_again(run_id, delivery_id)))
+    return _answer(telling.write_delivery(await request.app[SERVICES].callbacks.send_again(run_id, delivery_id)))
 
 
 # ── Projects ─────────────────────────────────────────────────────────────────────────────────────────────────────

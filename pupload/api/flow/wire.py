@@ -13,7 +13,7 @@ import msgspec
 
 from pupload import errors, ports
 from pupload.api.flow import holding, masks, models, provenance, reading, remembered, repeating
-from pupload.domain import delivery, flow, nodedef, run
+from pupload.domain import flow, nodedef, run
 from pupload.service import views
 
 _ENCODER = msgspec.json.Encoder()
@@ -368,24 +368,6 @@ def write_page(page: ports.RunPage, *, limit: int, offset: int) -> models.RunLis
         Total=page.total,
         Limit=limit,
         Offset=offset,
-    )
-
-
-def write_deliveries(found: Iterable[delivery.Delivery]) -> models.DeliveryList:
-    """The callbacks of a run."""
-    return models.DeliveryList(Deliveries=[write_delivery(each) for each in found])
-
-
-def write_delivery(this: delivery.Delivery) -> models.Delivery:
-    """A callback of a run."""
-    return models.Delivery(
-        ID=this.id,
-        URL=masks.url(this.url),
-        Type=this.kind,
-        State=this.state.value,
-        CreatedAt=this.created_at,
-        NextTryAt=this.due_at,
-        Tries=[models.CallbackTry(At=each.at, Status=each.status, Error=each.error) for each in this.tries],
     )
 
 
