@@ -479,9 +479,11 @@ async def test_each_error_has_its_status(tmp_path: Path, error: Exception, statu
 
 async def test_the_frameworks_refusals_have_the_owners_shape(tmp_path: Path) -> None:
     async with a_house(tmp_path) as house:
-        for path in ("/api/v1/nope", "/api/v1", "/nope", "/api/v1/flow/status"):
+        owned = {"/api/v1/flow/nope": "error", "/nope": "error", "/api/v1/flow/status": "error", "/api/nope": "error"}
+        owned |= {"/api/v1/nope": "detail", "/api/v1": "detail", "/ws/nope": "detail", "/api/projects/a/b": "detail"}
+        for path, word in owned.items():
             status, body = await house.call("GET", path)
-            assert (status, set(body)) == (404, {"error"})
+            assert (path, status, set(body)) == (path, 404, {word})
         async with house.http.delete(f"{house.url}{TEST}") as response:
             assert (response.status, response.headers["Allow"]) == (405, "POST")
             assert set(await response.json()) == {"error"}
