@@ -6,7 +6,7 @@ died in between, what was said is what the run was given.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pupload import errors, ports
 from pupload.domain import thread
@@ -20,6 +20,8 @@ from pupload.service.results import Results
 
 LABEL = "thread"
 """Of a run: what its thread is with."""
+
+_MOMENT = timedelta(microseconds=1)
 
 MOST_MESSAGES = 1000
 """In one answer."""
@@ -82,8 +84,9 @@ class Threads:
         if Role.USER not in known and (given := _given(run)) is not None:
             await self.said(run, await self._text(run, given))
         if Role.ASSISTANT not in known and run.status is Status.COMPLETE:
-            assert run.finished_at is not None
-            await self._say(run, Role.ASSISTANT, await self._results.reply(run.id), run.finished_at)
+            # Whoever reads back from a message must find the other, so no two of a run are said at the same moment.
+            at = max(run.finished_at or run.created_at, run.created_at + _MOMENT)
+            await self._say(run, Role.ASSISTANT, await self._results.reply(run.id), at)
 
     async def _say(self, run: Run, role: Role, text: str, at: datetime) -> None:
         account, flow = run.plan.account, run.plan.labels[LABEL]

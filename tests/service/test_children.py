@@ -9,8 +9,11 @@ import pytest
 
 from pupload.domain import flow as flows
 from pupload.domain.run import Run, Status
+from pupload.service.approvals import Approvals
+from pupload.service.handing import Hands
 from tests.bench import Bench, a_bench, copies, ends
 from tests.builders import a_flow, a_node, a_well
+from tests.engine.test_ownership import finished, silenced, two
 from tests.service.following import (
     children,
     copies_to_result,
@@ -217,3 +220,68 @@ async def test_what_nobody_follows_stays_so_until_somebody_does(bench: Bench) ->
     bench = await restarted(without)
     assert (await over(bench, run)).status is Status.COMPLETE
     await bench.engine.close()
+
+
+# ── Several servers ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def both(tmp_path: Path) -> AsyncIterator[tuple[Bench, Bench]]:
+    async with two(tmp_path) as (one, other):
+        one.image(IMAGE, copies("image", "resized", seconds=5.0))
+        await save(one, "inner", copies_to_result())
+        yield one, other
+
+
+async def test_a_child_on_another_server_hands_its_result_over(both: tuple[Bench, Bench]) -> None:
+    one, other = both
+    run = await one.start(waits_for_a_run())
+    await one.upload(run, "text", b"hello")
+    await one.until(lambda: bool(one.engine.driver.live[run.id].artifacts), step=0.1)
+    started(other)
+    other.engine.consequences.look_at(run.id)
+    await one.until(lambda: bool(other.engine.driver.live), step=0.1)
+    started(one)
+    run = await finished(one, run)
+    assert run.status is Status.COMPLETE
+    assert run.owner == "one"
+    (child,) = await children(one)
+    assert child.owner == "two"
+
+
+async def test_what_a_dead_server_began_another_goes_on_with(both: tuple[Bench, Bench]) -> None:
+    one, other = started(both[0]), started(both[1])
+    run = await one.start(waits_for_a_run())
+    await one.upload(run, "text", b"hello")
+    await one.until(lambda: len(one.engine.driver.live) == 2, step=0.1)
+    await one.engine.consequences.close()
+    await silenced(one)
+    run = await finished(other, run)
+    assert (run.status, run.owner) == (Status.COMPLETE, "two")
+    assert len(await children(other)) == 1
+    await other.until(lambda: not any(book.followed for book in other.kept.shelf.books.values()), step=1.0)
+
+
+async def test_two_servers_that_see_to_one_run_start_one_child(both: tuple[Bench, Bench]) -> None:
+    one, other = started(both[0]), started(both[1])
+    run = await one.start(waits_for_a_run())
+    await one.upload(run, "text", b"hello")
+    for _ in range(100):
+        for each in both:
+            each.engine.consequences.look_at(run.id)
+        await one.clock.run_for(0.05)
+    assert (await finished(one, run)).status is Status.COMPLETE
+    assert len(await children(other)) == 1
+
+
+async def test_a_no_reaches_the_server_that_has_the_run(both: tuple[Bench, Bench]) -> None:
+    one, other = both
+    node = a_node("publish", inputs={"image": "go"}, outputs={"resized": "result"})
+    for approve, status in ((True, Status.COMPLETE), (False, Status.ERROR)):
+        run = await one.start(a_flow(node, wells=[a_well("go", source="approval")]))
+        hands = Hands(engine=other.engine, uploads=other.uploads)
+        approvals = Approvals(engine=other.engine, runs=other.runs, hands=hands)
+        said = asyncio.ensure_future(approvals.answer(run.id, "go", approve=approve))
+        assert (await finished(one, run)).status is status
+        await one.until(said.done, step=0.1)
+        assert (await said).run.id == run.id
