@@ -65,6 +65,7 @@ def test_parameters_and_secrets_are_variables_wherever_they_are_named() -> None:
         flags=(
             FlagValue(name="w", value="w-${param.width}-${param.height}"),
             FlagValue(name="k", value="${secret.api}"),
+            FlagValue(name="c", value="${credential.open.ai.api_key}"),
         ),
     )
     flow = replace(
@@ -84,6 +85,7 @@ def test_parameters_and_secrets_are_variables_wherever_they_are_named() -> None:
         ("param:flow_a:date", node_id),
         ("param:flow_a:tone", node_id),
         ("secret:api", node_id),
+        ("secret:api_key@open.ai", node_id),
         ("secret:hook", node_id),
         ("secret:always", node_id),
         ("secret:access", "connection:https://s3.example/photos"),

@@ -91,7 +91,10 @@ class Dashboard(Answer, frozen=True, kw_only=True):
 
 
 class Hit(Answer, frozen=True, kw_only=True):
-    """What was found: a `flow`, a `store` or a `variable` (`param.NAME`, `secret.NAME`); `Flows` name it."""
+    """
+    What was found: a `flow`, a `store` or a `variable` (`param.NAME`, `secret.NAME`, `credential.NAME.KEY`); `Flows`
+    name it.
+    """
 
     Kind: str
     ID: str
