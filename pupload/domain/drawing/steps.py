@@ -10,8 +10,9 @@ Drawings written down: a list of steps, each behind the one before it, begun by 
       - {id: thank, type: code}
       - {id: ask, type: human_confirmation, after: which}
 
-`nodes` is another word for `steps`, `edges` may say what leads where instead. A document with `based_on` and `patches`
-changes a drawing that there is, and is only looked at. What a step says that is not said here is its `extra_config`.
+`nodes` is another word for `steps`, `edges` may say what leads where instead. What a step says that is not said here is
+its `extra_config`. A document with `based_on` and `patches` changes a drawing that there is, and is only looked at; so
+is a flow (`pupload.domain.drawing.written`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +21,10 @@ from datetime import datetime
 from typing import Any
 
 from pupload.domain import saved
-from pupload.domain.drawing import components, joining
+from pupload.domain.drawing import components, joining, written
 from pupload.domain.drawing.component import Component
 from pupload.domain.drawing.model import Drawing, DrawnEdge, DrawnNode, EdgeType
+from pupload.domain.flow import Flow
 from pupload.domain.nodedef import NodeDef
 
 TRIGGERS = ("chat", "telegram", "manual", "schedule", "workflow", "error", "none")
@@ -55,12 +57,16 @@ class Read:
 
     drawing: Drawing | None = None
     """None where it says none, or not enough of one."""
+    flow: Flow | None = None
+    """The flow that it is instead."""
     errors: tuple[str, ...] = ()
     """What is wrong with it."""
 
     @property
     def counts(self) -> tuple[int, int]:
         """How many nodes and edges it comes to."""
+        if self.flow is not None:
+            return len(self.flow.nodes), written.edges(self.flow)
         return (0, 0) if self.drawing is None else (len(self.drawing.nodes), len(self.drawing.edges))
 
 
@@ -72,6 +78,9 @@ def read(document: Any, definitions: Sequence[NodeDef], *, now: datetime) -> Rea
     """The drawing that plain values mean, made `now`, and what is wrong with its words, its nodes and its edges."""
     if not isinstance(document, Mapping):
         return Read(errors=("the document is a mapping with name and steps",))
+    if written.is_flow(document):
+        flow, wrong = written.read(document, definitions)
+        return Read(flow=flow, errors=wrong)
     if "based_on" in document:
         return Read(errors=tuple(_patches(document)))
     try:

@@ -93,13 +93,46 @@ def test_patches_of_another_drawing_are_looked_at() -> None:
     assert read(based_on="other", patches=[{"action": "remove_step", "step_id": "a"}]) == Read()
 
 
+def a_flow(**node: Any) -> dict[str, Any]:
+    bound = {"Inputs": [{"Name": "image", "Edge": "photo"}], "outputs": [{"name": "resized", "edge": "small"}]}
+    return {"Name": "Shrink", "Nodes": [{"ID": "shrink", "Uses": "pupload/resize", **bound, **node}]}
+
+
+def test_a_flow_is_judged_as_flows_are() -> None:
+    good = steps.read(a_flow(Flags=[{"Name": "width", "Value": 800}]), SHIPPED, now=NOON)
+    assert (good.errors, good.counts) == ((), (1, 2))
+    wrong = steps.read({"Flow": a_flow(Uses="acme/none"), "NodeDefs": []}, SHIPPED, now=NOON)
+    assert wrong.errors == ("Definition acme/none not found (node shrink)",)
+    own = [{"Publisher": "acme", "Name": "none", "Image": "acme/none"}]
+    assert steps.read({"Flow": a_flow(Uses="acme/none"), "NodeDefs": own}, SHIPPED, now=NOON).errors == ()
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["code", "chat", "switch"]),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
             st.sampled_from(
-                ["name", "steps", "nodes", "edges", "trigger", "id", "type", "model", "after", "routes", "config"]
+                [
+                    "name",
+                    "steps",
+                    "nodes",
+                    "edges",
+                    "trigger",
+                    "id",
+                    "type",
+                    "model",
+                    "after",
+                    "routes",
+                    "config",
+                    "Flow",
+                    "Nodes",
+                    "Uses",
+                    "Inputs",
+                    "Edge",
+                    "DataWells",
+                    "When",
+                ]
             )
             | st.text(max_size=4),
             inner,
@@ -113,5 +146,5 @@ ANYTHING = st.recursive(
 @given(ANYTHING)
 def test_whatever_is_written_is_read_or_refused_in_words(document: Any) -> None:
     found = steps.read(document, SHIPPED, now=NOON)
-    assert found.drawing is not None or found.errors or "based_on" in document
+    assert found.drawing or found.flow or found.errors or "based_on" in document
     assert all(found.errors)
