@@ -11,7 +11,19 @@ from typing import Annotated
 
 import typer
 
-from pupload.cli import approving, dry_running, entering, glancing, knowing, opening, ranking, sourcing, tabling, timing
+from pupload.cli import (
+    approving,
+    drawing,
+    dry_running,
+    entering,
+    glancing,
+    knowing,
+    opening,
+    ranking,
+    sourcing,
+    tabling,
+    timing,
+)
 from pupload.cli.words import Json, Url
 from pupload.cli.words import out as _out
 from pupload.cli.words import url as _url
@@ -37,6 +49,7 @@ app.add_typer(callbacks, name="callback")
 app.add_typer(sourcing.flows, name="flow")
 app.add_typer(timing.schedules, name="schedule")
 app.add_typer(opening.credentials, name="credential")
+app.add_typer(drawing.drawings, name="drawing")
 app.add_typer(knowing.facts, name="fact")
 app.add_typer(entering.accounts, name="account")
 app.add_typer(entering.keys, name="key")
