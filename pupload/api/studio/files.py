@@ -41,7 +41,7 @@ async def sent(request: web.Request) -> AsyncIterator[Given]:
     name = PurePath((part.filename or FIELD).replace("\\", "/")).name[:MOST_NAME] or FIELD
     media = mime.normalised(part.headers.get("Content-Type", "").partition(";")[0])
     guessed = mimetypes.guess_type(name, strict=True)[0]
-    what = f"a file for project {request.match_info['name']}"
+    what = f"project {request.match_info['name']}"
     async with request.app[SERVICES].launches.taken(_pieces(request, part), what=what) as path:
         yield Given(path=path, name=name, content_type=media or guessed or mime.UNKNOWN)
 
