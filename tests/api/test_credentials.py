@@ -1,5 +1,6 @@
 """Credentials over the wire and through a whole run: shown masked, given to nodes, and found nowhere else."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -41,6 +42,17 @@ async def test_a_mask_that_comes_back_changes_nothing(tmp_path: Path) -> None:
         detail = {**made["Detail"], "organization_id": "org"}  # type: ignore[dict-item]
         status, after = await house.call("PATCH", f"{CREDENTIALS}/openai", json={"Detail": detail})
         assert (status, after["Detail"]["organization_id"]) == (200, "org")
+        assert await house.bench.world.secrets.reveal("api_key@openai") == KEY
+
+
+async def test_of_many_changes_at_once_none_is_lost(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        made = await add(house)
+        one = f"{CREDENTIALS}/{made['ID']}"
+        changes = [house.call("PATCH", one, json={"Detail": {f"key{number}": number}}) for number in range(6)]
+        assert {status for status, _ in await asyncio.gather(*changes)} == {200}
+        _, after = await house.call("GET", one)
+        assert {f"key{number}" for number in range(6)} <= after["Detail"].keys()
         assert await house.bench.world.secrets.reveal("api_key@openai") == KEY
 
 
