@@ -18,7 +18,7 @@ import yaml
 from pupload import offline
 from pupload.api import documents, surfaces
 from pupload.api.app import make_app
-from pupload.api.flow import reading, saved_models, wire
+from pupload.api.flow import drawing_models, reading, saved_models, wire
 from pupload.cli import serving
 from pupload.cli.main import app as pup
 from pupload.domain import events, run, sourcefile, validation
@@ -175,6 +175,9 @@ def test_examples_of_flows_and_definitions_use_words_that_there_are() -> None:
                 example = {"Nodes": example}
             if "Sources" in example:
                 assert sourcefile.read(example)
+                continue
+            if "Edges" in example:
+                reading.read(drawing_models.SaveDrawing, example, warnings=unknown, yaml=True)
                 continue
             if "Flow" in example:
                 reading.read(saved_models.SaveFlow, example, warnings=unknown, yaml=True)
