@@ -37,6 +37,7 @@ NOT_THEIRS = {
     ("flow", "PUT", "/api/v1/secret/{name}"): "makes one of the caller's own",
     ("flow", "POST", "/api/v1/project/{projectID}"): "makes one of the caller's own",
     ("flow", "PUT", "/api/v1/flow/facts/{key}"): "makes one of the caller's own",
+    ("flow", "PUT", "/api/v1/flow/drawings/{drawing}"): "makes one of the caller's own",
     ("flow", "POST", "/api/v1/flow/purge/{flowRunID}"): "administrators only",
 }
 
@@ -140,6 +141,9 @@ async def annas(root: Path) -> AsyncIterator[Theirs]:
         found.known["credential"] = str(made["ID"])
         fact = await found.made("anna", "PUT", "/api/v1/flow/facts/annas", json={"Value": 7})
         found.known["fact"] = fact["ID"]
+        drawing = {"Name": "annas", "Nodes": [{"ID": "in", "Component": "trigger_manual"}]}
+        await found.made("anna", "PUT", "/api/v1/flow/drawings/annas-own", json=drawing)
+        found.known["drawing"] = "annas-own"
         yield found
 
 
