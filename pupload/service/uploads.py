@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -143,11 +143,18 @@ class Uploads:
         """
         Takes the body as the object of a webhook's edge; one that comes again changes nothing.
 
-        `token` is the one in the URL; where the well has a secret, the body must be `signed`. Raises
-        `errors.UnknownRun`, `errors.NotAwaited`, `errors.Forbidden`, `errors.TooLarge`, `errors.TryLater`.
+        `token` is the one in the URL; where the well has a secret, the body must be `signed`. Whoever has that need not
+        be the run's owner: of a run that is somebody's they are told how far it is, and nothing of what is in it.
+
+        Raises `errors.UnknownRun`, `errors.NotAwaited`, `errors.Forbidden`, `errors.TooLarge`, `errors.TryLater`.
         """
         with asking.asked_by(access.ANYBODY):  # the token says who may, and has no account
-            return await self._received(run_id, edge, body, size=size, signed=signed, token=token)
+            view = await self._received(run_id, edge, body, size=size, signed=signed, token=token)
+        if view.run.plan.account is None:
+            return view
+        plan = replace(view.run.plan, params={}, labels={})
+        run = replace(view.run, plan=plan, nodes={}, error="")
+        return replace(view, run=run, nodes=(), logs={}, waiting=(), artifacts={}, warnings=())
 
     async def _received(
         self, run_id: str, edge: str, body: AsyncIterator[bytes], *, size: int | None, signed: Signed, token: str

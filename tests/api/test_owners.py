@@ -292,3 +292,17 @@ async def test_a_feed_tells_nothing_of_others(tmp_path: Path, path: str) -> None
                 said += (await asyncio.wait_for(stream.content.readline(), 10)).decode()
         assert run.removeprefix("run_") not in said
         assert ids.uuid_of(run) not in said
+
+
+async def test_who_has_a_webhook_s_token_is_told_nothing_of_what_is_in_the_run(tmp_path: Path) -> None:
+    async with annas(tmp_path) as theirs:
+        flow = a_job()
+        node = {**flow["Flow"]["Nodes"][0], "Inputs": [{"Name": "image", "Edge": "in"}]}
+        flow["Flow"] = {**flow["Flow"], "Nodes": [node], "DataWells": [{"Edge": "in", "Source": "webhook"}]}
+        run = await theirs.made("anna", "POST", "/api/v1/flow/test", json={**flow, "Params": {"name": "of Anna"}})
+        (waiting,) = run["WaitingURLs"]
+        async with theirs.house.http.post(waiting["PutURL"], data=b"a photo") as answer:
+            told = await answer.json()
+        assert answer.status == 200
+        assert (told["ID"], told["NodeState"], told["Artifacts"], told["WaitingURLs"]) == (run["ID"], {}, {}, [])
+        assert "of Anna" not in json.dumps(told)
