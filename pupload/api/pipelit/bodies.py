@@ -7,6 +7,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pupload import errors
+from pupload.api import documents
 from pupload.api import web as shared
 from pupload.api.pipelit import problems
 
@@ -42,7 +43,7 @@ async def read(request: web.Request, model: type[B], *, optional: bool = False) 
     def meaning(document: Any) -> B:
         if not isinstance(document, dict):
             raise problems.unfit("body: an object is expected")
-        return fit(model, document)
+        return fit(model, documents.plain(document))
 
     try:
         return await shared.read_document(request, meaning, optional=optional)

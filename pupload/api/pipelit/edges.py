@@ -60,7 +60,7 @@ async def list_edges(request: web.Request) -> web.Response:
 async def create_edge(request: web.Request) -> web.Response:
     body = await bodies.read(request, NewEdge)
     with drawn.unfit():
-        made = await request.app[SERVICES].drawings.add_edge(slug_of(request), _said(body))
+        made = await request.app[SERVICES].drawings.add_edge(slug_of(request), {"target": "", **_said(body)})
     return wire.answer(drawn.edge(made), status=201)
 
 
