@@ -83,6 +83,10 @@ class UnfitEdge(Malformed):
     """{reason}"""
 
 
+class UnfitInput(Malformed):
+    """what {slug} is given does not fit: {reason}"""
+
+
 class UnfitDrawing(Malformed):
     """the drawing {slug} cannot run: {reason}"""
 

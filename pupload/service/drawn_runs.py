@@ -15,7 +15,7 @@ from typing import Any
 
 from pupload import errors
 from pupload.domain import saved
-from pupload.domain.drawing import compiling, judging, reach
+from pupload.domain.drawing import compiling, judging, reach, schemas
 from pupload.domain.drawing.compiling import Compiled
 from pupload.domain.drawing.component import Component
 from pupload.domain.drawing.model import Drawing
@@ -84,7 +84,8 @@ class DrawnRuns:
 
         Without a trigger it is begun by hand, as `BY_HAND` says. Its labels tell the drawing, the trigger and its kind.
         Every node does its work. Raises `errors.UnknownDrawnNode`, `errors.UnfitDrawing` with all that is wrong,
-        `errors.Malformed` where the drawing is not active, `errors.TooLarge`, and as `Flows.start` does.
+        `errors.UnfitInput` where the value is not what its `input_schema` says, `errors.Malformed` where the drawing is
+        not active, `errors.TooLarge`, and as `Flows.start` does.
         """
         drawing = await self._drawings.find(slug)
         if not drawing.active:
@@ -97,6 +98,7 @@ class DrawnRuns:
         node = None if begin is None else drawing.node(begin)
         kind = node.component.removeprefix("trigger_") if node is not None else "manual"
         given = {} if node is None else _given(compiled.entries.get(node.node_id, {}), known.get(node.component), value)
+        _check_value(drawing, kind, value)
         for edge, each in given.items():
             inputs.write(each, edge)  # nothing is begun that could not be given it
         run = await self._flows.start(
@@ -267,6 +269,19 @@ def _given(entries: Mapping[str, str], component: Component | None, value: Any) 
         elif name != "file":
             found[edge] = value
     return found
+
+
+def _check_value(drawing: Drawing, kind: str, value: Any) -> None:
+    """Raises `errors.UnfitInput` where the value is not what the drawing says that it is given."""
+    if drawing.input_schema is None:
+        return
+    told = value.get("payload") if kind == "schedule" and isinstance(value, dict) else value
+    if drawing.input_schema.get("type") == "string":
+        told = _text(told)
+    elif not isinstance(told, dict):
+        told = {"text": _text(told)}
+    if found := schemas.objections(drawing.input_schema, told):
+        raise errors.UnfitInput(slug=drawing.slug, reason="; ".join(found), sentences=found)
 
 
 def _text(value: Any) -> str:

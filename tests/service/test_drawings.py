@@ -398,6 +398,21 @@ async def test_who_is_asked_twice_with_one_key_runs_once(desk: Desk) -> None:
     assert await desk.ended(again) == "HELLO!"
 
 
+async def test_what_it_is_given_is_what_it_says(desk: Desk) -> None:
+    schema = {"type": "object", "required": ["text"], "properties": {"text": {"maxLength": 5}}}
+    await desk.draw(input_schema=schema)
+    assert await desk.ended(await desk.runs.execute("greet", value="hello")) == "HELLO!"
+    assert await desk.ended(await desk.runs.execute("greet", value={"text": "you", "more": 1})) == "YOU!"
+    with pytest.raises(errors.UnfitInput, match=r"\$\.text has more than 5 letters"):
+        await desk.runs.execute("greet", value="too long")
+    with pytest.raises(errors.UnfitInput, match=r"\$\.text is required"):
+        await desk.runs.execute("greet", value={"more": 1})
+    await desk.runs.change("greet", {"input_schema": {"type": "string", "minLength": 2}})
+    with pytest.raises(errors.UnfitInput, match="less than 2 letters"):
+        await desk.runs.execute("greet", value="a")
+    assert (await desk.bench.runs.list()).total == 2
+
+
 # ── As a whole ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 NODES = ({"node_id": "ask", "component": "trigger_chat"}, {"node_id": "say", "component": "acme/shout"})

@@ -75,7 +75,7 @@ def _unfit(error: errors.PuploadError | None) -> Sequence[str]:
         return [each.description for each in error.findings if each.is_error]
     if isinstance(error, errors.UnfitEdge):
         return [error.message]
-    if isinstance(error, errors.UnfitDrawing):
+    if isinstance(error, errors.UnfitDrawing | errors.UnfitInput):
         return error.facts.get("sentences") or [error.message]
     if isinstance(error, errors.Malformed):
         found: Sequence[str] = error.facts.get(UNFIT, ())
