@@ -48,7 +48,7 @@ async def test_lists_are_of_one_account_or_of_all(state: Bench) -> None:
     assert ([one.id for one in page.runs], page.total) == (["run_0"], 2)
     assert (await state.runs.list(account=3)) == ports.RunPage(runs=[], total=0)
     for wanted in ({"status": run.Status.ERROR}, {"flow": "shrink", "status": run.Status.ERROR}):
-        found = await state.runs.list(account=2, **wanted)  # type: ignore[arg-type]
+        found = await state.runs.list(account=2, **wanted)
         assert ([one.id for one in found.runs], found.total) == (["run_3"], 1)
     found = await state.runs.list(account=2, flow_id="flow_a", started=True)
     assert [one.id for one in found.runs] == ["run_0"]

@@ -16,6 +16,7 @@ from pupload.domain.access import ANYBODY, Caller, Permission, Role
 from pupload.domain.account import User
 from pupload.domain.replaying import Edits
 from pupload.domain.run import Run
+from pupload.service import owned
 from pupload.service import schedules as scheduling
 from pupload.service.artifacts import Artifacts
 from pupload.service.asking import asked_by
@@ -219,10 +220,8 @@ async def looks(house: House) -> object:
 @pytest.mark.parametrize("who", [ANNA, ROOT, ANYBODY], ids=lambda who: who.name or "anybody")
 async def test_the_owner_and_who_sees_everything_are_not_told_so(house: House, who: Caller) -> None:
     """Else the test above would pass for whatever is refused to everybody."""
-    unknown = (
-        errors.UnknownRun,
-        errors.UnknownSavedFlow,
-        errors.UnknownSchedule,
+    unknown: tuple[type[errors.PuploadError], ...] = (
+        *(errors.UnknownRun, errors.UnknownSavedFlow, errors.UnknownSchedule),
         *(kind for _, kind in OTHERS.values()),
     )
     last = ("run: purge", "flow: remove", "schedule: remove", "secret")
@@ -419,8 +418,6 @@ async def last_error(house: House) -> str:
 
 
 async def test_what_the_operator_names_is_nobodys_secret_or_an_administrators(house: House) -> None:
-    from pupload.service import owned
-
     kept, accounts = owned.Secrets(house.bench.world.secrets), house.bench.world.accounts
     assert await kept.reveal_to_operator("KEY", accounts) is None, "that is Anna's"
     with asked_by(ROOT):

@@ -8,7 +8,7 @@ import pytest
 from tests.structure import tree
 
 THEIRS = re.compile(r"\bworld\s*\.\s*(runs|saved|schedules|flows|feed)\b|\.driver\s*\.\s*(look|live)\b")
-"""Stores that hold rows of accounts, and what an engine knows of runs. (Secrets are told apart by their owners alone.)"""
+"""Stores that hold rows of accounts, and what an engine knows of runs. Secrets are told apart by their owners alone."""
 
 MAY = {
     "owned.py": "it is that place",
