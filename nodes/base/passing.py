@@ -37,7 +37,7 @@ def source(port: str) -> Path:
     return node.source(_variable(port))
 
 
-def read(port: str) -> Any:
+def value(port: str) -> Any:
     """What an input says."""
     return value_of(source(port), port)
 

@@ -28,12 +28,12 @@ class Late(Exception):
     """The time is over."""
 
 
-def late(*_: object) -> NoReturn:
+def time_is_over(*_: object) -> NoReturn:
     """What the alarm does, whatever is waited for: a name, a connection, a handshake, a header, the body."""
     raise Late
 
 
-def checked(url: str, *, any_port: bool) -> SplitResult:
+def parts_of(url: str, *, any_port: bool) -> SplitResult:
     """The parts of a URL that may be asked for; ends the node where it may not."""
     if not re.fullmatch(r"[!-~]{1,8000}", url):
         node.die(node.WRONG_FLAG, "flag url must be a URL of printable ASCII; write other letters as %XX")

@@ -27,7 +27,7 @@ def main() -> None:
     """Does what the flags say."""
     mode = node.choice("mode", "list", *MODES)
     separator = node.flag("separator", "\n")
-    things = [passing.read(port) for port in passing.eight()]
+    things = [passing.value(port) for port in passing.eight()]
     if passing.bound("items"):
         things += [passing.value_of(path, path.name) for path in node.sources("INPUT_ITEMS")]
     passing.write("output", gathered(mode, things, separator))

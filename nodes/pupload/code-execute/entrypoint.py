@@ -27,7 +27,7 @@ def main() -> None:
         if code:
             given = passing.source("input").read_bytes()
         else:
-            said = passing.read("input")
+            said = passing.value("input")
             code = passing.as_text(said.get("code", "") if isinstance(said, dict) else said)
     if not code.strip():
         node.die(node.WRONG_FLAG, "there is no code: set flag code, or give some on input")

@@ -73,7 +73,7 @@ def shifted(text: str) -> timedelta:
 
 def given() -> datetime:
     """The moment on the input, or now."""
-    said = passing.read("input") if passing.bound("input") else ""
+    said = passing.value("input") if passing.bound("input") else ""
     if said in ("", None):
         return datetime.now(UTC)
     try:

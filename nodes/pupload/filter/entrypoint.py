@@ -17,7 +17,7 @@ def main() -> None:
     """Does what the flags say."""
     operator = node.choice("operator", "exists", *passing.OPERATORS)
     field, wanted = node.flag("field"), compared(node.flag("value"))
-    items = passing.read("input")
+    items = passing.value("input")
     if isinstance(items, str):
         items = items.splitlines()
     if not isinstance(items, list):

@@ -33,9 +33,9 @@ def main() -> None:
     if expected and not re.fullmatch(r"[0-9a-f]{64}", expected):
         node.die(node.WRONG_FLAG, "flag sha256 must be 64 hexadecimal digits")
     output, trusted = node.place("OUTPUT_FILE"), web.trust()
-    signal.signal(signal.SIGALRM, web.late)
+    signal.signal(signal.SIGALRM, web.time_is_over)
     signal.alarm(seconds)
-    parts = web.checked(url, any_port=any_port)
+    parts = web.parts_of(url, any_port=any_port)
     try:
         for _ in range(hops + 1):
             answer = web.asked(parts, trusted)
@@ -44,7 +44,7 @@ def main() -> None:
                 return
             url = urljoin(url, answer.getheader("location") or "")
             answer.close()
-            parts = followed(parts, web.checked(url, any_port=any_port), expected)
+            parts = followed(parts, web.parts_of(url, any_port=any_port), expected)
     except web.Late:
         output.unlink(missing_ok=True)
         node.die(node.FAILED, "the file was not there within the time of flag seconds; raise it, or try again later")

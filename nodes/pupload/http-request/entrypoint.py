@@ -36,15 +36,15 @@ def main() -> None:
     any_port, seconds = node.boolean("any_port"), node.number("timeout", 30, 1, 3600)
     fails = node.boolean("fail_on_error", default=True)
     trusted = web.trust()
-    signal.signal(signal.SIGALRM, web.late)
+    signal.signal(signal.SIGALRM, web.time_is_over)
     signal.alarm(seconds)
-    parts = web.checked(order["url"], any_port=any_port)
+    parts = web.parts_of(order["url"], any_port=any_port)
     try:
         for _ in range(hops + 1):
             answer = web.asked(parts, trusted, order["method"], order["headers"], order["body"])
             if not hops or answer.status not in web.REDIRECTS:
                 break
-            after = web.checked(urljoin(order["url"], answer.getheader("location") or ""), any_port=any_port)
+            after = web.parts_of(urljoin(order["url"], answer.getheader("location") or ""), any_port=any_port)
             answer.close()
             parts = elsewhere(order, parts, after, answer.status)
         else:
@@ -69,7 +69,7 @@ def asked_for() -> dict[str, Any]:
         if url:
             body = body or passing.source("input").read_bytes() if method not in ("GET", "HEAD") else body
         else:
-            said = passing.read("input")
+            said = passing.value("input")
             if isinstance(said, dict):
                 url, method = str(said.get("url") or ""), str(said.get("method") or method).upper()
                 headers = {**headers, **said_headers(said.get("headers") or {}, "headers of input")}

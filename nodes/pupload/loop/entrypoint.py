@@ -14,7 +14,7 @@ import passing
 def main() -> None:
     """Does what the flags say."""
     most = node.number("max_items", 10_000, 1, 100_000)
-    said = passing.at(passing.read("input"), node.flag("field"))
+    said = passing.at(passing.value("input"), node.flag("field"))
     if isinstance(said, str):
         said = said.splitlines()
     if not isinstance(said, list):

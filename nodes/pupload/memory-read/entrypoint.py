@@ -14,12 +14,12 @@ import passing
 
 def main() -> None:
     """Does what the flags say."""
-    facts = passing.read("facts") if passing.bound("facts") else {}
+    facts = passing.value("facts") if passing.bound("facts") else {}
     if not isinstance(facts, dict):
         node.die(node.WRONG_INPUT, "input facts is no object of JSON")
     key = node.flag("key")
     if not key and passing.bound("input"):
-        said = passing.read("input")
+        said = passing.value("input")
         key = passing.as_text(said.get("key", "") if isinstance(said, dict) else said)
     if not key:
         passing.write("output", facts)

@@ -23,7 +23,7 @@ def main() -> None:
     scope = node.choice("scope", "user", *SCOPES)
     kind = node.choice("fact_type", "world_knowledge", *TYPES)
     key, text = node.flag("key"), node.flag("value")
-    said = passing.read("input") if passing.bound("input") else None
+    said = passing.value("input") if passing.bound("input") else None
     if said is None and not text:
         node.die(node.WRONG_INPUT, "there is nothing to remember: bind input, or set flag value")
     if key:

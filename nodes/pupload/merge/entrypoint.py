@@ -26,7 +26,7 @@ def main() -> None:
         passing.hand_on(ports[-1 if mode == "last" else 0], "output")
         node.say(f"{ports[-1 if mode == 'last' else 0]} as it is", 1)
         return
-    values = {port: passing.read(port) for port in ports}
+    values = {port: passing.value(port) for port in ports}
     size = passing.write("output", merged(mode, values, separator))
     node.say(f"{len(ports)} inputs, {size} bytes", 1)
 

@@ -23,7 +23,7 @@ def main() -> None:
         if line:
             given = passing.source("input").read_bytes()
         else:
-            said = passing.read("input")
+            said = passing.value("input")
             line = passing.as_text(said.get("command", "") if isinstance(said, dict) else said)
     if not line.strip() or "\0" in line:
         node.die(node.WRONG_FLAG, "there is no command: set flag command, or give a line of shell on input")
