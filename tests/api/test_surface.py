@@ -504,7 +504,12 @@ async def test_every_get_answers_head(tmp_path: Path) -> None:
         await house.call("PUT", "/api/v1/flow/saved/shrink", json=EXAMPLE)
         _, made = await house.call("POST", "/api/v1/flow/schedules", json={"Flow": "shrink", "Interval": "9h"})
         names = {"{flowRunID}": run["ID"], "{node}": "resize-1", "{flow}": "shrink", "{scheduleID}": made["ID"]}
-        names |= {"{source}": "api", "{edge}": "input-image"}
+        credential = {"Name": "mine", "Type": "llm", "Detail": {"api_key": "sk-0123456789abcdef"}}
+        await house.call("POST", "/api/v1/flow/credentials", json=credential)
+        await house.call("PUT", "/api/v1/flow/drawings/mine", json={"Name": "mine"})
+        await house.let_in({"root": "admin"})
+        names |= {"{source}": "api", "{edge}": "input-image", "{credential}": "mine", "{drawing}": "mine"}
+        names |= {"{account}": "1"}
         for route in routes.ROUTES:
             # A WebSocket has no head.
             if route.method == "GET" and "projectID" not in route.path and not route.path.endswith("/ws"):
@@ -515,7 +520,7 @@ async def test_every_get_answers_head(tmp_path: Path) -> None:
                     path += "?edge=input-image"  # some routes want a file
                 if path.endswith("/search"):
                     path += "?q=shrink"  # and one a text
-                async with house.http.head(house.url + path) as response:
+                async with house.http.head(house.url + path, headers=house.shown("root")) as response:
                     assert (route.path, response.status, await response.read()) == (route.path, 200, b"")
 
 
