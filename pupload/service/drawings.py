@@ -5,10 +5,12 @@ Whoever sees a drawing may look at it and run it (`pupload.service.drawn_runs`);
 changes it. What one may not see is not there.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from pupload import errors
 from pupload.domain.drawing import components, editing, joining, steps
@@ -28,7 +30,7 @@ MOST_PAGE = 1000
 """Drawings in one answer."""
 
 _TRIES = 8
-"""How often a change is begun anew when somebody else was quicker."""
+"""How often a change is begun anew when another server was quicker."""
 
 CREDENTIALS = ("llm_credential_id", "credential_id")
 """What in a node's `config` names a credential."""
@@ -48,6 +50,7 @@ class Drawings:
         self._drawings = engine.world.drawings
         self._catalogue = catalogue
         self._credentials = None if engine.world.credentials is None else Credentials(engine=engine)
+        self._changing = WeakValueDictionary[int, asyncio.Lock]()
         self._clock = engine.world.clock
         self._ids = engine.world.ids
         self.news: Hub[News] = Hub()
@@ -276,19 +279,23 @@ class Drawings:
         """The drawing before and after, the same where nothing is otherwise."""
         return await self._change_this(await self.own(slug), edit)
 
-    async def _change_this(self, before: Drawing, edit: Callable[[Drawing], Drawing]) -> tuple[Drawing, Drawing]:
-        """See `_change`; begun anew where others are quicker."""
-        for left in reversed(range(_TRIES)):
-            after = edit(before)
-            if after == before:
-                break
-            try:
-                return before, await self._drawings.save(replace(after, updated_at=self._clock.now()))
-            except errors.DrawingChanged:
-                if not left:
-                    raise
-                before = await self._drawings.get(before.id)
-        return before, before
+    async def _change_this(self, this: Drawing, edit: Callable[[Drawing], Drawing]) -> tuple[Drawing, Drawing]:
+        """
+        See `_change`. Here one change comes after the other, for who draws may ask for many at once; where another
+        server is quicker, it is begun anew.
+        """
+        async with self._changing.setdefault(this.id, asyncio.Lock()):
+            for left in reversed(range(_TRIES)):
+                before = await self._drawings.get(this.id)
+                after = edit(before)
+                if after == before:
+                    return before, before
+                try:
+                    return before, await self._drawings.save(replace(after, updated_at=self._clock.now()))
+                except errors.DrawingChanged:
+                    if not left:
+                        raise
+        raise AssertionError("the last try returns or raises")
 
     async def _check_node(self, said: Said) -> None:
         component, other = said.get("component"), said.get("subdrawing")

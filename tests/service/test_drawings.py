@@ -238,11 +238,23 @@ async def test_an_edge_is_judged_when_it_is_drawn_and_when_it_is_changed(desk: D
 
 async def test_of_many_changes_at_once_all_are_kept(desk: Desk) -> None:
     await desk.draw()
-    added = (desk.drawings.add_node("greet", {"node_id": f"n{number}", "component": "switch"}) for number in range(5))
+    added = (desk.drawings.add_node("greet", {"node_id": f"n{number}", "component": "switch"}) for number in range(50))
     await asyncio.gather(*added, desk.runs.change("greet", {"description": "busy"}))
     after = await desk.drawings.find("greet")
-    assert {f"n{number}" for number in range(5)} < {node.node_id for node in after.nodes}
+    assert {f"n{number}" for number in range(50)} < {node.node_id for node in after.nodes}
     assert after.description == "busy"
+
+
+async def test_of_changes_that_servers_make_at_once_all_are_kept(desk: Desk) -> None:
+    await desk.draw()
+    servers = [Drawings(engine=desk.bench.engine, catalogue=Shouting()) for _ in range(3)]
+    changes = (
+        server.add_node("greet", {"node_id": f"n{place}-{number}", "component": "switch"})
+        for place, server in enumerate(servers)
+        for number in range(4)
+    )
+    await asyncio.gather(*changes)
+    assert len((await desk.drawings.find("greet")).nodes) == 2 + 12
 
 
 async def test_changes_are_told_to_those_who_follow(desk: Desk) -> None:
