@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pupload import errors
-from pupload.domain import awaiting, deadlines
+from pupload.domain import awaiting, deadlines, saved
 from pupload.domain.events import CancelRequested
 from pupload.domain.plan import EdgePlan, Origin, Parent
 from pupload.domain.run import NodeStatus, Run, Status
@@ -134,7 +134,7 @@ class Children:
 
     async def _hand_on(self, run: Run, parent: Run, edge: str) -> None:
         found = results.chosen(run) if run.status is Status.COMPLETE else None
-        reason = f"run {run.id} of flow {parent.plan.edges[edge].flow} {_ended(run)}"
+        reason = f"run {run.id} of flow {_called(parent.plan.edges[edge].flow, run)} {_ended(run)}"
         if found is None or found.items is not None:
             await self._engine.uploads.refuse(parent.id, edge, reason)
             return
@@ -142,6 +142,11 @@ class Children:
             await self._hands.copy(run, found, parent, edge)
         except errors.ObjectAbsent:
             await self._engine.uploads.refuse(parent.id, edge, f"{reason}, which is not kept any more")
+
+
+def _called(flow: str, run: Run) -> str:
+    """What people call the flow that the run is of, which was asked for so."""
+    return flow if saved.canonical_id(flow) is None else run.plan.flow.name or flow
 
 
 def _ended(run: Run) -> str:

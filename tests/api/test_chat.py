@@ -128,3 +128,76 @@ async def test_what_cannot_be_said(house: House) -> None:
         assert gone == (404, {"detail": "Workflow not found."})
     await ask(house, "PATCH", "/api/v1/workflows/loud/", json={"is_active": False})
     assert (await ask(house, "POST", CHAT, json={"text": "x"}))[0] == 400
+
+
+# ── With people and other drawings in between ────────────────────────────────────────────────────────────────────
+
+
+async def until(house: House, execution: str, field: str) -> dict[str, Any]:
+    """The run's status once it says anything there."""
+    for _ in range(4000):
+        _, run = await ask(house, "GET", f"/api/v1/flow/status/{execution}")
+        if run.get(field):
+            return dict(run)
+        await asyncio.sleep(0.005)
+    raise AssertionError(f"it never had {field}: {run}")
+
+
+async def said(house: House, slug: str) -> str:
+    """The execution that hello has started."""
+    status, told = await ask(house, "POST", f"/api/v1/workflows/{slug}/chat/", json={"text": "hello"})
+    assert status == 200, told
+    return str(told["execution_id"])
+
+
+async def put_between(house: House, slug: str, node: dict[str, Any]) -> None:
+    """The node stands between what is said and what makes it loud."""
+    _, edges = await ask(house, "GET", f"/api/v1/workflows/{slug}/edges/")
+    await ask(house, "DELETE", f"/api/v1/workflows/{slug}/edges/{edges['items'][0]['id']}/")
+    status, told = await ask(house, "POST", f"/api/v1/workflows/{slug}/nodes/", json=node)
+    assert status == 201, told
+    for source, target in (("in", node["node_id"]), (node["node_id"], "shout")):
+        edge = {"source_node_id": source, "target_node_id": target}
+        status, told = await ask(house, "POST", f"/api/v1/workflows/{slug}/edges/", json=edge)
+        assert status == 201, told
+
+
+async def test_a_reply_comes_when_somebody_has_said_yes(house: House) -> None:
+    await ask(house, "PATCH", "/api/v1/workflows/loud/nodes/shout/", json={"interrupt_before": True})
+    execution = await said(house, "loud")
+    (asked,) = (await until(house, execution, "AwaitedApprovals"))["AwaitedApprovals"]
+    _, shown = await ask(house, "GET", f"/api/v1/executions/{execution}/")
+    assert shown["status"] == "interrupted"
+    path = f"/api/v1/flow/approve/{execution}/{asked['Edge']}"
+    assert (await ask(house, "POST", path, by="eve", json={"Approve": True}))[0] == 400, "it is not there for her"
+    assert (await ask(house, "POST", path, json={"Approve": True}))[0] == 200
+    assert (await heard(house, 2))["messages"][1]["text"] == "HELLO!"
+
+
+async def test_a_person_says_no(house: House) -> None:
+    await put_between(house, "loud", {"node_id": "sure", "component_type": "human_confirmation"})
+    execution = await said(house, "loud")
+    (asked,) = (await until(house, execution, "AwaitedApprovals"))["AwaitedApprovals"]
+    path = f"/api/v1/flow/approve/{execution}/{asked['Edge']}"
+    _, run = await ask(house, "POST", path, json={"Approve": False, "Comment": "too loud"})
+    assert run["Error"] == f"ed said no to edge {asked['Edge']}: too loud"
+    _, shown = await ask(house, "GET", f"/api/v1/executions/{execution}/")
+    assert (shown["status"], shown["error_message"]) == ("failed", run["Error"])
+
+
+async def test_a_drawing_runs_another_and_a_third_when_that_fails(house: House) -> None:
+    inner, after = await draw(house, "inner"), await draw(house, "after")
+    await put_between(house, "loud", {"node_id": "inner", "component_type": "workflow", "subworkflow_id": inner})
+    await ask(house, "PATCH", "/api/v1/workflows/loud/", json={"error_handler_workflow_id": after})
+    await said(house, "loud")
+    assert (await heard(house, 2))["messages"][1]["text"] == "HELLO!!"
+    house.bench.executor.images.pop("acme/shout:latest")
+    run = await until(house, await said(house, "loud"), "Error")
+    assert " of flow inner failed: node shout: " in run["Error"]
+    for _ in range(4000):
+        _, listed = await ask(house, "GET", "/api/v1/flow/list?flow=after")
+        if listed["Runs"]:
+            break
+        await asyncio.sleep(0.005)
+    handler = await until(house, listed["Runs"][0]["ID"], "Labels")
+    assert handler["Labels"] == {"failed": run["ID"]}
