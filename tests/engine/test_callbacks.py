@@ -12,10 +12,12 @@ import pytest
 from pupload import errors
 from pupload.adapters.memory.outbox import MemoryPoster
 from pupload.domain import callbacks, signing
+from pupload.domain.access import Caller, Role
 from pupload.domain.delivery import Delivery, Reply, State
 from pupload.domain.flow import Callback, Flow
 from pupload.domain.run import Run, Status
 from pupload.engine.callbacks import AT_ONCE, AT_ONCE_PER_HOST, Callbacks, Operator
+from pupload.service.asking import asked_by
 from tests.bench import PNG, Bench, a_bench, assemble, copies, ends
 from tests.builders import a_flow, a_node
 
@@ -134,6 +136,26 @@ async def test_a_secret_that_is_named_is_looked_up_when_it_is_sent(bench: Bench)
     await bench.world.secrets.put("HOOK", OLD, at=bench.clock.now())
     await until(bench, run, State.DELIVERED, step=1.0)
     assert "webhook-signature" in receiver(bench).posted[0].headers
+
+
+async def test_a_callback_is_signed_with_its_run_s_account_s_secret(bench: Bench) -> None:
+    await bench.world.secrets.put("HOOK", OLD, at=bench.clock.now())
+    await bench.world.secrets.put("HOOK", NEW, account=2, at=bench.clock.now())
+    with asked_by(Caller(user=2, name="", role=Role.EDITOR)):
+        run = await bench.start(telling(secrets=("${secret.HOOK}",)))
+        await bench.runs.cancel(run.id)
+        await until(bench, run, State.DELIVERED)
+    posted = receiver(bench).posted[0]
+    signed = {
+        key: signing.signature(
+            signing.key_of(key),
+            message_id=posted.headers["webhook-id"],
+            timestamp=int(posted.headers["webhook-timestamp"]),
+            body=posted.body,
+        )
+        for key in (OLD, NEW)
+    }
+    assert posted.headers["webhook-signature"] == signed[NEW] != signed[OLD]
 
 
 async def _tried(bench: Bench, run: Run) -> AsyncIterator[Delivery]:

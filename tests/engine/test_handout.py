@@ -9,11 +9,13 @@ import pytest
 from pupload import errors
 from pupload.adapters.memory.containers import Outcome, Said
 from pupload.adapters.memory.secrets import Secrets
+from pupload.domain.access import Caller, Role
 from pupload.domain.flow import Flow
 from pupload.domain.nodedef import NodeDef, Retry
 from pupload.domain.run import AttemptRef, Failure, NodeStatus, Run, Status
 from pupload.engine.handout import Handout
 from pupload.ports import ContainerOrder
+from pupload.service.asking import asked_by
 from tests.bench import Bench, a_bench
 from tests.builders import NOON, a_definition, a_flow, a_node, a_plan
 
@@ -218,3 +220,42 @@ async def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
 async def test_where_its_files_are_gone_an_attempt_is_masked_with_what_is_set_now(tmp_path: Path) -> None:
     mask = await (await given(tmp_path / "root")).masker(NODE, REF)
     assert mask("it is the value") == "it is ***"
+
+
+async def test_an_attempt_is_given_the_secrets_of_its_run_s_account(tmp_path: Path) -> None:
+    given: dict[str, str] = {}
+
+    def run(order: ContainerOrder) -> Outcome:
+        assert order.secrets is not None
+        given[order.attempt.run] = (order.secrets / "TOKEN").read_text()
+        return Outcome(said=["it is nobodys, it is annas"])
+
+    async with a_bench(tmp_path) as bench:
+        bench.image(IMAGE, run)
+        nobodys = await bench.ended(await started(bench, value="nobodys"))
+        anna, ben = (Caller(user=number, name="", role=Role.EDITOR) for number in (2, 3))
+        for name, value in {"TOKEN": "annas", "ALWAYS": "always"}.items():
+            await bench.world.secrets.put(name, value, account=2, at=NOON)
+        with asked_by(anna):
+            annas = await bench.ended(await bench.start(asking(), [DEFINITION]))
+            assert given == {nobodys.id: "nobodys", annas.id: "annas"}
+            (record,) = (await bench.view(annas)).logs["resize"]
+            assert record.line.message == "it is nobodys, it is ***"
+        with asked_by(ben), pytest.raises(errors.Invalid):
+            await bench.start(asking(), [DEFINITION])
+
+
+async def test_what_was_taken_away_since_is_missing_and_nobody_else_s_is_not_taken(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        bench.image(IMAGE, lambda order: Outcome())
+        await started(bench, value="nobodys")
+        for name in ("TOKEN", "ALWAYS"):
+            await bench.world.secrets.put(name, "annas", account=2, at=NOON)
+        with asked_by(Caller(user=2, name="", role=Role.EDITOR)):
+            flow = a_flow(a_node(inputs={"image": "in"}, outputs={}, flags={"token": "${secret.TOKEN}", "plain": "x"}))
+            run = await bench.start(flow, [DEFINITION])
+            await bench.world.secrets.remove("TOKEN", account=2)
+            await bench.upload(run, "in", b"x")
+            ended = await bench.ended(run, step=5.0)
+        assert ended.status is Status.ERROR
+        assert "TOKEN" in ended.error

@@ -1,5 +1,7 @@
 """Keys that are secrets: looked up when they are needed, noticed when they change, and missed in words."""
 
+from dataclasses import replace
+
 import pytest
 
 from pupload import errors
@@ -65,6 +67,23 @@ async def test_opening_a_store_needs_no_secret_and_signing_says_which_is_missing
     await desk.stores.prepare(DESCRIBED)
     assert desk.signed_by() == "AKIDEXAMPLE"
     assert desk.stores.open(DESCRIBED) is store
+
+
+async def test_a_run_s_store_signs_with_its_account_s_secrets_and_nobody_else_s(desk: Desk) -> None:
+    await desk.put(ACCESS="AKIDNOBODYS", SECRET="secret key")
+    for account, key in {2: "AKIDSECOND", 3: "AKIDTHIRD"}.items():
+        await desk.secrets.put("ACCESS", key, account=account, at=NOON)
+        await desk.secrets.put("SECRET", "secret key", account=account, at=NOON)
+    signed = {}
+    for account in (None, 2, 3):
+        described = replace(DESCRIBED, account=account)
+        await desk.stores.prepare(described)
+        url = desk.stores.open(described).presign_get("key", expires_seconds=60)
+        signed[account] = url.partition("X-Amz-Credential=")[2].partition("%2F")[0]
+    assert signed == {None: "AKIDNOBODYS", 2: "AKIDSECOND", 3: "AKIDTHIRD"}
+    await desk.stores.prepare(replace(DESCRIBED, account=4))
+    with pytest.raises(errors.StoreUnavailable, match="is not set"):
+        desk.stores.open(replace(DESCRIBED, account=4)).presign_get("key", expires_seconds=60)
 
 
 async def test_a_changed_secret_is_used_within_seconds_by_a_store_that_is_open(desk: Desk) -> None:
