@@ -15,6 +15,7 @@ from pupload.adapters.db.database import Database
 from pupload.adapters.sealing.sealer import FileSealer
 from pupload.domain import credential, delivery, flow, run, schedule
 from pupload.domain.drawing.model import Drawing, DrawnNode
+from pupload.domain.namespace import Namespace, Sketch
 from tests import postgres
 from tests.contracts.states import NOON, a_plan, a_run
 
@@ -36,7 +37,12 @@ CALLBACK = delivery.Delivery(
 )
 
 SCHEDULE = schedule.Schedule(
-    id="sched_a", flow_id="flow_a", interval_seconds=60, params={"key": f"{MARKER}5"}, created_at=NOON
+    id="sched_a",
+    flow_id="flow_a",
+    interval_seconds=60,
+    params={"key": f"{MARKER}5"},
+    given=f'"{MARKER}9"',
+    created_at=NOON,
 )
 
 
@@ -51,6 +57,11 @@ DRAWING = Drawing(
     nodes=(DrawnNode(node_id="a", component="code", config={"extra_config": {"key": f"{MARKER}7"}}, updated_at=NOON),),
     created_at=NOON,
     updated_at=NOON,
+)
+
+
+NAMESPACE = Namespace(
+    name="shop", created_at=NOON, sketches={"main": Sketch(version=1, graph=f'{{"nodes": "{MARKER}8"}}')}
 )
 
 
@@ -69,6 +80,7 @@ async def fill(database: Database) -> None:
     assert await database.schedules.put(SCHEDULE)
     await database.drawings.create(DRAWING)
     await database.credentials.add(CREDENTIAL)
+    assert await database.namespaces.put(NAMESPACE)
 
 
 async def holds_all(database: Database) -> bool:
@@ -81,6 +93,7 @@ async def holds_all(database: Database) -> bool:
         and await database.schedules.list() == [replace(SCHEDULE, version=1)]
         and (await database.drawings.find("draft")).nodes == (replace(DRAWING.nodes[0], id=1),)
         and await database.credentials.owned(None) == [replace(CREDENTIAL, id=1, revision=1)]
+        and await database.namespaces.find("shop") == [replace(NAMESPACE, revision=1)]
     )
 
 
@@ -140,6 +153,7 @@ async def test_what_was_written_before_there_was_a_key_is_read_and_sealed_at_the
     await plain.outbox.add([CALLBACK])
     assert await plain.schedules.put(SCHEDULE)
     await plain.drawings.create(DRAWING)
+    assert await plain.namespaces.put(NAMESPACE)
     with pytest.raises(errors.Misconfigured, match="no key"):
         await plain.secrets.put("KEY", f"{MARKER}3", at=NOON)
     with pytest.raises(errors.Misconfigured, match="no key"):
