@@ -97,3 +97,29 @@ async def test_what_a_run_remembers_a_later_one_knows(caller: Caller) -> None:
     assert "nobody said" in await answer("ask", "what is it?")
     assert "plums" in await answer("tell", "plums")
     assert "plums" in await answer("ask", "what is it?")
+
+
+async def test_another_workflow_runs_only_where_a_switch_leads_to_it(caller: Caller) -> None:
+    await _drawn(
+        caller,
+        "inner",
+        ("called", "trigger_workflow", None),
+        ("loud", "code", {"code": "return input.upper()"}),
+        edges=("called loud",),
+    )
+    await _drawn(
+        caller,
+        "maybe",
+        ("press", "trigger_manual", None),
+        ("way", "switch", {"rules": [{"id": "sub", "operator": "contains", "value": "deep"}], "enable_fallback": True}),
+        ("sub", "workflow", {"workflow_slug": "inner"}),
+        ("here", "code", {"code": "return 'shallow'"}),
+        ("both", "merge", None),
+        edges=("press way", "way sub - sub", "way here - __other__", "sub both", "here both"),
+    )
+    for text, answer, runs in (("shoal", "shallow", 0), ("deep sea", "DEEP SEA", 1)):
+        ran = await caller.ask("POST", "workflows/maybe/execute/", {"text": text})
+        found = await caller.ended(ran["execution_id"])
+        assert (found["status"], found["error_message"]) == ("completed", "")
+        assert answer in str(found["final_output"])
+        assert (await caller.ask("GET", "executions/?workflow_slug=inner"))["total"] == runs
