@@ -75,11 +75,11 @@ async def test_a_run_s_store_signs_with_its_account_s_secrets_and_nobody_else_s(
         await desk.secrets.put("ACCESS", key, account=account, at=NOON)
         await desk.secrets.put("SECRET", "secret key", account=account, at=NOON)
     signed = {}
-    for account in (None, 2, 3):
-        described = replace(DESCRIBED, account=account)
+    for whose in (None, 2, 3):
+        described = replace(DESCRIBED, account=whose)
         await desk.stores.prepare(described)
         url = desk.stores.open(described).presign_get("key", expires_seconds=60)
-        signed[account] = url.partition("X-Amz-Credential=")[2].partition("%2F")[0]
+        signed[whose] = url.partition("X-Amz-Credential=")[2].partition("%2F")[0]
     assert signed == {None: "AKIDNOBODYS", 2: "AKIDSECOND", 3: "AKIDTHIRD"}
     await desk.stores.prepare(replace(DESCRIBED, account=4))
     with pytest.raises(errors.StoreUnavailable, match="is not set"):
@@ -116,7 +116,7 @@ async def test_while_the_database_is_away_the_keys_that_are_known_serve(desk: De
     async def away(name: str) -> str | None:
         raise errors.DatabaseUnavailable(reason="it restarts")
 
-    desk.secrets.reveal = away  # type: ignore[method-assign]
+    desk.secrets.reveal = away  # type: ignore[assignment,method-assign]
     await desk.stores.prepare(DESCRIBED)
     assert desk.signed_by() == "AKIDEXAMPLE"
 
