@@ -8,10 +8,12 @@ from urllib.parse import quote
 
 from pupload import errors
 from pupload.domain import awaiting, collection, deadlines, mime
+from pupload.domain.access import Permission
 from pupload.domain.artifact import Artifact
 from pupload.domain.plan import EdgePlan, Origin
 from pupload.domain.run import Run
 from pupload.engine.engine import Engine
+from pupload.service import asking
 from pupload.service.views import ArtifactView, AwaitedApproval, AwaitedRun, Items, Page, RunView, WaitingUpload
 
 URL_SECONDS = 3600
@@ -75,14 +77,12 @@ class Presenter:
         ]
 
     def waiting(self, run: Run, edge: str) -> WaitingUpload:
-        """The edge, with a URL that takes its object."""
+        """The edge, with a URL that takes its object, for who may bring it."""
         plan = run.plan.edges[edge]
         webhook = plan.origin is Origin.WEBHOOK
-        url = (
-            f"/api/v1/upload/{run.id}/{quote(edge, safe='')}/receive?token={plan.upload_key.rpartition('/')[2]}"
-            if webhook
-            else self._put_url(run, plan)
-        )
+        url = ""
+        if asking.caller().may(Permission.RUNS_UPLOAD):
+            url = _webhook(run, plan) if webhook else self._put_url(run, plan)
         return WaitingUpload(
             edge=edge,
             store=plan.store,
@@ -118,6 +118,11 @@ class Presenter:
         with suppress(errors.StoreUnavailable):
             return self._staging.store(run, plan.store).presign_put(plan.upload_key, expires_seconds=URL_SECONDS)
         return ""
+
+
+def _webhook(run: Run, plan: EdgePlan) -> str:
+    token = plan.upload_key.rpartition("/")[2]
+    return f"/api/v1/upload/{run.id}/{quote(plan.name, safe='')}/receive?token={token}"
 
 
 def _page(run: Run, items: Items) -> Page:

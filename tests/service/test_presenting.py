@@ -5,8 +5,10 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from pupload.adapters.memory.containers import Outcome
+from pupload.domain.access import Caller, Permission, Role
 from pupload.domain.run import Status
 from pupload.ports import ContainerOrder
+from pupload.service import asking
 from pupload.service.presenting import TAIL
 from tests.bench import PNG, TEXT, a_bench, copies, ends
 from tests.builders import a_definition, a_flow, a_node, a_well
@@ -26,6 +28,17 @@ async def test_a_waiting_run_says_what_it_waits_for_and_until_when(tmp_path: Pat
         assert (hook.edge, hook.method) == ("b", "POST")
         assert urlsplit(hook.url).path == f"/api/v1/upload/{run.id}/b/receive"
         assert photo.url not in repr(photo), "a URL is a key, and keys are not printed"
+
+
+async def test_who_may_only_look_gets_no_url_to_write_to(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        nodes = a_node(inputs={"image": "a", "other": "b"})
+        run = await bench.start(a_flow(nodes, wells=[a_well("b", source="webhook")]))
+        for scopes, urls in ((frozenset({Permission.RUNS_VIEW}), 0), (None, 2)):
+            with asking.asked_by(Caller(user=1, name="root", role=Role.ADMIN, scopes=scopes)):
+                view = await bench.view(run)
+            assert [waiting.edge for waiting in view.waiting] == ["a", "b"]
+            assert len([waiting.url for waiting in view.waiting if waiting.url]) == urls
 
 
 async def test_a_static_object_is_nobodys_to_bring(tmp_path: Path) -> None:

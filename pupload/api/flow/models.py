@@ -486,7 +486,11 @@ class Artifact(Answer, frozen=True, kw_only=True):
 
 
 class WaitingURL(Answer, frozen=True, kw_only=True):
-    """An edge that waits: PUT the bytes to `PutURL` before the time `TTL` (POST where `Method` says so)."""
+    """
+    An edge that waits: PUT the bytes to `PutURL` before the time `TTL` (POST where `Method` says so).
+
+    The URL is empty for who may not bring files to runs.
+    """
 
     Artifact: Place
     PutURL: str
