@@ -85,7 +85,7 @@ class DryRuns:
         Whoever is cancelled stops it. Flows that are not enabled can be tried, too. Raises `errors.UnknownSavedFlow`,
         `errors.UnknownVersion`, and as `run_order`.
         """
-        view = await self._flows.get(flow, version=version)
+        view = await self._flows.to_run(flow, version=version)
         order = Order(
             flow=view.content.flow,
             definitions=view.content.definitions,

@@ -108,6 +108,17 @@ class Flows:
         about, content = await self._flows.version(found, found.version if version is None else version)
         return FlowView(flow=found, version=about, content=content)
 
+    async def to_run(self, flow: str, *, version: int | None = None) -> FlowView:
+        """
+        As `get`; the latest version of a flow that comes of a drawing is what is drawn by now.
+
+        Raises `errors.UnfitDrawing` where that cannot run.
+        """
+        view = await self.get(flow, version=version)
+        if version is None and view.flow.drawing is not None and self._redraw is not None:
+            return await self._redraw(view)
+        return view
+
     async def list(
         self,
         *,
@@ -266,9 +277,7 @@ class Flows:
         Raises `errors.Conflict` where the flow is not enabled, `errors.UnknownVersion`, and as `Runs.start` does.
         """
         _check_labels(labels or {})
-        view = await self.get(flow, version=version)
-        if version is None and view.flow.drawing is not None and self._redraw is not None:
-            view = await self._redraw(view)
+        view = await self.to_run(flow, version=version)
         if not view.flow.enabled:
             raise errors.Conflict(reason=f"flow {view.flow.full_name} is not enabled")
         order = Order(

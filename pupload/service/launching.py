@@ -73,13 +73,13 @@ class Launches:
         Raises `errors.UnknownSavedFlow`, `errors.Malformed` and `errors.TooLarge` for the value, and as `Flows.start`
         does: there is no run then.
         """
-        view = await self._flows.get(flow)
+        view = await self._flows.to_run(flow)
         await self._check(view.content.flow, view.content.definitions, value)
         return await self._begin(partial(self._start, view, labels), lambda run: self._inputs.give(run.id, value))
 
     async def check(self, flow: str, value: Any) -> None:
         """Raises `errors.Malformed` and `errors.TooLarge` for a value that no run of the saved flow can be given."""
-        view = await self._flows.get(flow)
+        view = await self._flows.to_run(flow)
         await self._check(view.content.flow, view.content.definitions, value)
 
     async def give(self, run: Run, value: Any) -> None:
@@ -103,7 +103,7 @@ class Launches:
         An entry that takes JSON gets an object with the `file_name`, the `content_type`, the `content` as text and
         the `size` in bytes; one that takes other types gets the bytes. Raises as `flow` does.
         """
-        view = await self._flows.get(flow)
+        view = await self._flows.to_run(flow)
         ends = (await self.ends(view.content.flow, view.content.definitions)).entries
         told, plain = _for_file(ends)
         size = (await asyncio.to_thread(given.path.stat)).st_size

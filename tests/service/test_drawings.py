@@ -323,6 +323,7 @@ async def test_whoever_starts_its_flow_runs_what_is_drawn_by_now(desk: Desk) -> 
     assert set(run.plan.nodes) == {"say", "again"}
     assert run.plan.provenance is not None
     assert run.plan.provenance.version == 2
+    assert (await desk.flows.to_run(flow.id)).version.number == 2
     old = (await desk.flows.start(flow.id, version=1)).run
     assert set(old.plan.nodes) == {"say"}
 
