@@ -71,7 +71,7 @@ def tricks(path: str) -> Iterator[tuple[str, str]]:
     yield "a NUL and a suffix", f"{path}%00.png"
     yield "a new line", f"{path}%0a"
     yield "a space", f"{path}%20"
-    yield "a full-width letter", path.replace("/api/", "/%EF%BD%81pi/")
+    yield "a full-width letter", path.replace("/api/", "/%EF%BD%81pi/").replace("/ws", "/%EF%BD%97s")
     yield "an overlong slash", f"{head}%c0%af{last}"
     yield "more steps", f"{path}/x/y/z"
     yield "a query that looks like a path", f"/nowhere?{path}"
