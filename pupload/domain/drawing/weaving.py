@@ -249,9 +249,14 @@ class Weaver:
         for node_id in list(self._outlets):
             if node_id not in self._handed:
                 self._end(self._by_id[node_id])
-        used = {binding.edge for draft in self._drafts for binding in draft.bindings}
-        used |= {gate.channel for draft in self._drafts for gate in draft.gates}
-        used |= {well.given for well in self._wells.values()}
+        used = self._used()
+        for node_id, outlets in self._outlets.items():
+            # Handed to a switch that leads nowhere, it is not taken either.
+            if self._kind(node_id) is Kind.SUBFLOW and outlets and outlets[0].channel not in used:
+                made = {draft.id for draft in self._drafts}
+                name = f"{node_id}.result"
+                self._relay(name if node_id in made else node_id, name, outlets[0])
+        used = self._used()
         nodes = tuple(self._node(draft, used) for draft in self._drafts)
         channels = [edge for edges in self.entries.values() for edge in edges.values()]
         approvals = {gate.channel for draft in self._drafts for gate in draft.gates if gate.approves}
@@ -267,6 +272,12 @@ class Weaver:
             on_error=self._on_error,
         )
 
+    def _used(self) -> set[str]:
+        """The edges that somebody takes."""
+        bound = {binding.edge for draft in self._drafts for binding in draft.bindings}
+        asked = {gate.channel for draft in self._drafts for gate in draft.gates}
+        return bound | asked | {well.given for well in self._wells.values()}
+
     def _end(self, node: DrawnNode) -> None:
         """Nobody takes what the node hands on: where that is no node's output, one makes it."""
         kind, outlets = self._kind(node.node_id), self._outlets[node.node_id]
@@ -274,12 +285,8 @@ class Weaver:
             self._remark(node, "leads nowhere")
         if not outlets:
             return
-        made = {draft.id for draft in self._drafts}
         if kind is Kind.CONFIRMATION:
             self._relay(node.node_id, f"{node.node_id}.output", outlets[0])
-        elif kind is Kind.SUBFLOW:
-            name = f"{node.node_id}.result"
-            self._relay(name if node.node_id in made else node.node_id, name, outlets[0])
         elif node.interrupt_after and kind in (Kind.CONTAINER, Kind.LOOP):
             self._relay(f"{node.node_id}.held", f"{node.node_id}.held", outlets[0])
 

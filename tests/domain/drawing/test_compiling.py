@@ -270,6 +270,12 @@ def test_a_run_that_a_condition_decides_on_is_given_what_a_node_hands_on() -> No
     assert found.terminals == ("w.result",)
 
 
+def test_a_run_that_only_a_switch_without_ways_is_given_is_still_one() -> None:
+    found = sound("c:code", "w:workflow", "s:switch", "c -> w", "w -> s", w={"subdrawing": 7})
+    assert found.terminals == ("w.result",)
+    assert [each.sentence for each in found.remarks] == ["Node 's': leads nowhere"]
+
+
 def test_an_error_handler_is_what_runs_when_a_run_fails() -> None:
     assert sound("c:code", drawing={"error_handler": 8}).content.flow.on_error == "drawn/rescue"
     assert sound("c:code", "e:error_handler", "c -> e", e={"subdrawing": 8}).content.flow.on_error == "drawn/rescue"

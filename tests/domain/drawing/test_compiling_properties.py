@@ -1,6 +1,7 @@
 """Whatever is drawn compiles or says why it cannot; and what compiles is a flow without a fault that can be planned."""
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,21 @@ from tests.domain.drawing.drawings import SHIPPED
 KNOWN = components.known(SHIPPED)
 FLOWS: dict[int | str, str] = {7: "drawn/child"}
 TYPES = [*(each.type for each in TABLE), "pupload/resize", "pupload/unpack", "acme/gone"]
-RUNNING = ["code", "merge", "switch", "human_confirmation", "workflow", "loop", "filter", "memory_read", "trigger_chat"]
+RUNNING = [
+    *(
+        "code",
+        "code",
+        "merge",
+        "switch",
+        "switch",
+        "human_confirmation",
+        "workflow",
+        "spawn_and_await",
+        "loop",
+        "filter",
+    ),
+    *("memory_read", "memory_write", "wait", "trigger_chat", "calculator"),
+]
 
 configs = st.fixed_dictionaries(
     {},
@@ -27,7 +42,7 @@ configs = st.fixed_dictionaries(
             st.none() | st.integers(-1, 9) | st.text(max_size=6) | st.just([{"id": "go", "field": "a", "value": "b"}]),
             max_size=3,
         ),
-        "timeout": st.sampled_from([0, 1.5, 30, None]),
+        "timeout": st.sampled_from([1.5, 30, None, 600, 0.25]),
         "max_retries": st.integers(-2, 4),
     },
 )
@@ -76,24 +91,41 @@ def scribbles(draw: st.DrawFn) -> Drawing:
 @st.composite
 def drawings(draw: st.DrawFn) -> Drawing:
     """What somebody draws edge by edge, each of which is let in; mostly of what runs, so that much of it compiles."""
-    drawn = draw(nodes(RUNNING, draw(st.integers(1, 7))))
-    drawn = (DrawnNode(id=99, node_id="begin", component="trigger_manual", updated_at=NOON), *drawn)
-    drawing = _drawing(drawn, [])
-    pairs = list(itertools.combinations([node.node_id for node in drawn], 2))
-    for place, (source, target) in enumerate(draw(st.lists(st.sampled_from(pairs), max_size=10)), start=1):
-        looped = KNOWN[_type(drawing, source)].kind == "loop" and draw(st.booleans())
-        switched = KNOWN[_type(drawing, source)].kind == "switch" and draw(st.booleans())
-        edge = DrawnEdge(
-            id=place,
-            source=source,
-            target=target,
-            label="loop_body" if looped else "",
-            type=EdgeType.CONDITIONAL if switched and not looped else EdgeType.DIRECT,
-            condition="go" if switched and not looped else "",
-        )
-        if joining.objection(drawing, edge, KNOWN) is None:
-            drawing = _drawing(drawn, [*drawing.edges, edge])
+    begin = DrawnNode(id=99, node_id="begin", component="trigger_manual", updated_at=NOON)
+    drawing = _drawing((begin,), [])
+    for node in draw(nodes(RUNNING, draw(st.integers(1, 7)))):
+        config = {name: value for name, value in node.config.items() if name != "extra_config"}
+        calm = replace(node, config=config, is_entry_point=False, subdrawing=7)
+        before = [each.node_id for each in drawing.nodes]
+        drawing = replace(drawing, nodes=(*drawing.nodes, calm))
+        if calm.component == "loop":
+            drawing = _looped(drawing, calm.node_id)
+        many = 3 if calm.component == "merge" else 1
+        for source in draw(st.lists(st.sampled_from(before), min_size=1, max_size=many, unique=True)):
+            drawing = _joined(drawing, source, calm.node_id, draw(st.sampled_from(["go", "it's", ""])))
     return drawing
+
+
+def _looped(drawing: Drawing, loop: str) -> Drawing:
+    """With a body for the loop."""
+    body = DrawnNode(node_id=f"{loop}-body", component="code", updated_at=NOON)
+    drawing = replace(drawing, nodes=(*drawing.nodes, body))
+    first = DrawnEdge(id=500 + len(drawing.edges), source=loop, target=body.node_id, label="loop_body")
+    back = replace(first, id=first.id + 1, source=body.node_id, target=loop, label="loop_return")
+    return replace(drawing, edges=(*drawing.edges, first, back))
+
+
+def _joined(drawing: Drawing, source: str, target: str, value: str) -> Drawing:
+    """With an edge between them, where one is let in; on a condition where it comes from a switch and has a value."""
+    conditional = bool(value) and _type(drawing, source) == "switch"
+    edge = DrawnEdge(
+        id=len(drawing.edges) + 1,
+        source=source,
+        target=target,
+        type=EdgeType.CONDITIONAL if conditional else EdgeType.DIRECT,
+        condition=value if conditional else "",
+    )
+    return drawing if joining.objection(drawing, edge, KNOWN) else replace(drawing, edges=(*drawing.edges, edge))
 
 
 def _type(drawing: Drawing, node_id: str) -> str:
