@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from pupload import errors
@@ -222,9 +223,9 @@ class DrawnRuns:
         raise AssertionError("the last try returns or raises")
 
     async def _others(self, drawing: Drawing) -> Sequence[Drawing]:
-        """The drawings that it names and that are there."""
+        """The drawings that it names and that are there; of too many one too many."""
         found: dict[int, Drawing] = {}
-        for name in _named(drawing):
+        for name in islice(dict.fromkeys(_named(drawing)), MOST_OTHERS + 1):
             with suppress(errors.UnknownDrawing):
                 other = await (self._drawings.get(name) if isinstance(name, int) else self._drawings.find(name))
                 found[other.id] = other

@@ -16,7 +16,7 @@ from pupload.domain.run import Status
 from pupload.service.asking import asked_by
 from pupload.service.drawing_news import Kind, News
 from pupload.service.drawings import Drawings
-from pupload.service.drawn_runs import DrawnRuns
+from pupload.service.drawn_runs import MOST_OTHERS, DrawnRuns
 from pupload.service.flows import Flows
 from pupload.service.hub import MOST_WAITING
 from pupload.service.inputs import Inputs
@@ -401,6 +401,15 @@ async def test_drawings_run_each_other_but_not_in_a_circle(desk: Desk) -> None:
     await desk.drawings.add_edge("inner", {"source": "say", "target": "back"})
     with pytest.raises(errors.UnfitDrawing, match="outer → inner → outer"):
         await desk.runs.execute("outer", value="hello")
+
+
+async def test_a_drawing_needs_so_many_others_at_most(desk: Desk) -> None:
+    await desk.draw()
+    for number in range(MOST_OTHERS + 1):
+        inner = await desk.runs.put(f"inner{number}", {"name": "Inner"}, NODES, EDGES)
+        await desk.drawings.add_node("greet", {"component": "workflow", "subdrawing": inner.id})
+    with pytest.raises(errors.UnfitDrawing, match="more than 32 others"):
+        await desk.runs.execute("greet", value="hello")
 
 
 async def test_who_is_asked_twice_with_one_key_runs_once(desk: Desk) -> None:
