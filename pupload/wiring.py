@@ -44,7 +44,7 @@ from pupload.adapters.system.watchdog import Watchdog
 from pupload.adapters.tables.reader import TableReader
 from pupload.api import limiting, origins, surfaces
 from pupload.api.app import connections_for, make_app, make_runner, protocol_factory
-from pupload.api.web import Services
+from pupload.api.web import Entry, Services
 from pupload.configuring import engine_config
 from pupload.domain import watermark
 from pupload.domain.flow import Store
@@ -153,7 +153,7 @@ async def serve(
         passwords = Argon2()
         stack.push_async_callback(passwords.close)
         services = make_services(engine, settings, dev=dev, capacity=capacity, passwords=passwords, pulse=pulse)
-        setup_token = await _setup_token(settings, services.callers, engine.world.ids)
+        entry = await _entry(settings, services.callers, engine.world.ids)
         app = make_app(
             services,
             version=program_version(),
@@ -163,10 +163,7 @@ async def serve(
             public_url=settings.public_url.rstrip("/"),
             rate=_rate(settings, engine.world.clock),
             served=surfaces.chosen(settings.surfaces),
-            insecure=settings.insecure,
-            local_resets=settings.local_resets,
-            proxies=limiting.networks(settings.trusted_proxies),
-            setup_token=setup_token,
+            entry=entry,
         )
         services.consequences.start()
         stack.push_async_callback(services.consequences.close)
@@ -175,16 +172,21 @@ async def serve(
         services.sources.start()
         stack.push_async_callback(services.sources.close)
         url = await stack.enter_async_context(_listening(app, settings, connections=connections_for(open_files)))
-        if setup_token:
-            on_setup(setup_token)
+        if entry.setup_token:
+            on_setup(entry.setup_token)
         on_ready(url)
         await stop.wait()
 
 
-async def _setup_token(settings: Settings, callers: Callers, ids: ports.Ids) -> str:
-    """A new one; empty where there are accounts, or nobody but this machine reaches the server."""
+async def _entry(settings: Settings, callers: Callers, ids: ports.Ids) -> Entry:
+    """With a new set-up token where there are no accounts, and not only this machine reaches the server."""
     private = is_loopback(settings.host) and not settings.public_url
-    return "" if private or await callers.are_set_up() else ids.token()
+    return Entry(
+        insecure=settings.insecure,
+        local_resets=settings.local_resets,
+        proxies=limiting.networks(settings.trusted_proxies),
+        setup_token="" if private or await callers.are_set_up() else ids.token(),
+    )
 
 
 def _rate(settings: Settings, clock: ports.Clock) -> limiting.Limits | None:

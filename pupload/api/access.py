@@ -89,7 +89,7 @@ def address(request: web.Request) -> str:
 
 def counted_as(request: web.Request) -> str:
     """Whose tries somebody's are, where it is counted who tries passwords and codes: theirs, or their network's."""
-    return limiting.caller(request, request.app[SERVER].proxies)
+    return limiting.caller(request, request.app[SERVER].entry.proxies)
 
 
 async def set_up(request: web.Request, name: str, password: str) -> str:
@@ -98,7 +98,7 @@ async def set_up(request: web.Request, name: str, password: str) -> str:
 
     Raises what `Callers.set_up` raises, and `errors.Forbidden` for others.
     """
-    callers, known = request.app[SERVICES].callers, request.app[SERVER].setup_token
+    callers, known = request.app[SERVICES].callers, request.app[SERVER].entry.setup_token
     if await callers.are_set_up():
         raise errors.AlreadySetUp
     shown = request.headers.get(SETUP_HEADER, "")
@@ -117,7 +117,7 @@ def is_local(request: web.Request) -> bool:
     A proxy that adds no header cannot be told from them: the setting `local_resets` is for that.
     """
     brought = any(name.lower().startswith(("x-forwarded", *_FORWARDED)) for name in request.headers)
-    return request.app[SERVER].local_resets and is_loopback(address(request)) and not brought
+    return request.app[SERVER].entry.local_resets and is_loopback(address(request)) and not brought
 
 
 def is_loopback(text: str) -> bool:
@@ -144,7 +144,7 @@ async def _identify(request: web.Request, *, always_asks: bool, token_in_query: 
     """Who asks. Raises `errors.Unauthenticated`."""
     callers, server = request.app[SERVICES].callers, request.app[SERVER]
     if not always_asks and not await callers.are_set_up():
-        if server.insecure or is_loopback(address(request)):
+        if server.entry.insecure or is_loopback(address(request)):
             return ANYBODY
         raise errors.TokenMissing
     shown = token(request, in_query=token_in_query)

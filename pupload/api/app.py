@@ -20,7 +20,19 @@ from aiohttp.typedefs import Middleware
 
 from pupload import errors
 from pupload.api import access, limiting, metrics, origins, pages, surfaces
-from pupload.api.web import LIMIT, REQUEST_ID, SERVER, SERVICES, Handler, Route, Server, Services, Surface, Trouble
+from pupload.api.web import (
+    LIMIT,
+    REQUEST_ID,
+    SERVER,
+    SERVICES,
+    Entry,
+    Handler,
+    Route,
+    Server,
+    Services,
+    Surface,
+    Trouble,
+)
 
 _log = logging.getLogger(__name__)
 _access = logging.getLogger("pupload.access")
@@ -52,10 +64,7 @@ def make_app(
     public_url: str = "",
     policy: origins.Policy | None = None,
     rate: limiting.Limits | None = None,
-    insecure: bool = False,
-    local_resets: bool = True,
-    proxies: Sequence[limiting.Network] = (),
-    setup_token: str = "",
+    entry: Entry = Entry(),  # noqa: B008 (a frozen value)
     served: Sequence[Surface] = (surfaces.NATIVE, *surfaces.OTHERS),
 ) -> web.Application:
     """
@@ -65,9 +74,7 @@ def make_app(
     a webhook's body must come within `large_body_seconds`, and never stand still for `body_seconds`;
     `public_url` is how users reach the server, where that is not how requests reach it. `policy` says who may come
     through a browser, by default nobody from elsewhere; `rate` how many requests a caller may make, None for
-    any number; `insecure` lets in whoever comes as long as there are no accounts, wherever they come from; for
-    `local_resets`, `proxies` and `setup_token` see `Server`. Raises `errors.Misconfigured` when two surfaces claim one
-    path.
+    any number; `entry` how people come in. Raises `errors.Misconfigured` when two surfaces claim one path.
     """
     numbers = metrics.Metrics(services.health.counts)
     own = pages.surface(numbers, served)
@@ -94,10 +101,7 @@ def make_app(
         heartbeat_seconds=heartbeat_seconds,
         surfaces=tuple(surface.name for surface in served),
         public_url=public_url,
-        insecure=insecure,
-        local_resets=local_resets,
-        proxies=tuple(proxies),
-        setup_token=setup_token,
+        entry=entry,
     )
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.append(_add_headers(policy or origins.Policy(), gathered))

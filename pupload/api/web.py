@@ -113,6 +113,20 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """How people come in, as the operator has it."""
+
+    insecure: bool = False
+    """Whether anybody may do everything as long as there are no accounts, wherever they call from."""
+    local_resets: bool = True
+    """Whether who calls from this machine itself counts as somebody who sits at it."""
+    proxies: Sequence[limiting.Network] = ()
+    """Whose word on where somebody calls from is taken, where it is counted who tries what."""
+    setup_token: str = field(default="", repr=False)
+    """What lets somebody elsewhere make the first account; empty where nothing does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """What a handler may want to know of the server it runs in."""
 
@@ -129,14 +143,7 @@ class Server:
     """When the server came up, on the process's own clock."""
     public_url: str = ""
     """How users reach the server, where a proxy stands before it: no slash at its end."""
-    insecure: bool = False
-    """Whether anybody may do everything as long as there are no accounts, wherever they call from."""
-    local_resets: bool = True
-    """Whether who calls from this machine itself counts as somebody who sits at it."""
-    proxies: tuple[limiting.Network, ...] = ()
-    """Whose word on where somebody calls from is taken, where it is counted who tries what."""
-    setup_token: str = field(default="", repr=False)
-    """What lets somebody elsewhere make the first account; empty where nothing does."""
+    entry: Entry = field(default_factory=Entry)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server goes down: streams end then."""
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))

@@ -16,7 +16,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from pupload import errors
 from pupload.api import access, metrics, pages, surfaces
-from pupload.api.web import SERVER, SERVICES, Route, Server
+from pupload.api.web import SERVER, SERVICES, Entry, Route, Server
 from pupload.domain.access import ALLOWED, ANYBODY, Permission, Role
 from pupload.service import asking
 from tests.api.house import House, a_house
@@ -264,7 +264,7 @@ async def test_only_this_machine_may_do_everything_without_accounts(peer: object
     route = access.guarded(Route(method="GET", path="/", handler=who, needs=Permission.RUNS_START, summary="s"))
     request = _from(peer, **{"X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1", "X-Real-IP": "127.0.0.1"})
     request.app[SERVICES] = cast(Any, SimpleNamespace(callers=NobodyYet()))
-    request.app[SERVER] = Server(version="0", body_seconds=1, heartbeat_seconds=1, insecure=insecure)
+    request.app[SERVER] = Server(version="0", body_seconds=1, heartbeat_seconds=1, entry=Entry(insecure=insecure))
     if insecure or peer in LOCAL:
         assert (await route.handler(request)).status == 200
     else:
@@ -283,7 +283,8 @@ class NobodyYet:
 def test_who_sits_at_the_machine_comes_from_it_and_through_nobody(peer: object) -> None:
     def is_local(*brought: str, resets: bool = True) -> bool:
         request = _from(peer, **dict.fromkeys(brought, "127.0.0.1"))
-        request.app[SERVER] = Server(version="0", body_seconds=1, heartbeat_seconds=1, local_resets=resets)
+        entry = Entry(local_resets=resets)
+        request.app[SERVER] = Server(version="0", body_seconds=1, heartbeat_seconds=1, entry=entry)
         return access.is_local(request)
 
     assert is_local() == (peer in LOCAL)

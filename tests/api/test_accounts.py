@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from pupload.api import access, limiting
+from pupload.api.web import Entry
 from pupload.domain import totp
 from pupload.service.callers import GUESSES_A_MINUTE
 from tests.api.house import House, a_house
 
 ACCOUNTS = {"root": "admin", "ed": "editor"}
 FLOW = "/api/v1/flow"
+BEHIND = Entry(proxies=limiting.networks(("127.0.0.0/8",)))
 
 
 async def post(house: House, path: str, **more: Any) -> tuple[int, Any]:
@@ -48,7 +50,7 @@ async def test_a_second_factor_from_its_proposal_to_its_end(tmp_path: Path) -> N
 
 
 async def test_the_first_account_is_made_from_elsewhere_with_the_token_that_the_server_told(tmp_path: Path) -> None:
-    async with a_house(tmp_path, local_resets=False, setup_token="told-once") as house:
+    async with a_house(tmp_path, entry=Entry(local_resets=False, setup_token="told-once")) as house:
         wanted = {"Name": "root", "Password": "root's password"}
         for token in ("", "told", "told-once-not", "told-öncé"):
             headers = {access.SETUP_HEADER: token}
@@ -58,7 +60,7 @@ async def test_the_first_account_is_made_from_elsewhere_with_the_token_that_the_
 
 
 async def test_without_such_a_token_none_is_right(tmp_path: Path) -> None:
-    async with a_house(tmp_path, local_resets=False) as house:
+    async with a_house(tmp_path, entry=Entry(local_resets=False)) as house:
         wanted = {"Name": "root", "Password": "root's password"}
         assert (await post(house, "setup", json=wanted, headers={access.SETUP_HEADER: ""}))[0] == 403
 
@@ -71,8 +73,7 @@ async def test_of_many_who_set_up_at_once_one_does(tmp_path: Path) -> None:
 
 
 async def test_who_guesses_behind_a_proxy_is_counted_apart_from_others_behind_it(tmp_path: Path) -> None:
-    proxies = ("127.0.0.0/8",)
-    async with a_house(tmp_path, accounts=ACCOUNTS, proxies=limiting.networks(proxies)) as house:
+    async with a_house(tmp_path, accounts=ACCOUNTS, entry=BEHIND) as house:
         guesser, other = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
         for _ in range(GUESSES_A_MINUTE):
             await post(house, "login", json={"Name": "ed", "Password": "guess"}, headers=guesser)
@@ -137,7 +138,7 @@ async def test_a_login_with_a_code_over_http(tmp_path: Path) -> None:
 
 
 async def test_a_code_without_its_password_opens_nothing(tmp_path: Path) -> None:
-    async with a_house(tmp_path, accounts=ACCOUNTS, proxies=limiting.networks(("127.0.0.0/8",))) as house:
+    async with a_house(tmp_path, accounts=ACCOUNTS, entry=BEHIND) as house:
         secret = await _with_code(house, "ed")
         assert await _give(house, "ed", shown(house, secret)) == (401, {"detail": "Invalid credentials."})
         await _log_in(house, "ed", **{"X-Forwarded-For": "192.0.2.1"})
