@@ -140,8 +140,9 @@ class Children:
             return
         try:
             await self._hands.copy(run, found, parent, edge)
-        except errors.ObjectAbsent:
-            await self._engine.uploads.refuse(parent.id, edge, f"{reason}, which is not kept any more")
+        except (errors.ObjectAbsent, errors.TooLarge) as error:
+            reason = f"the result of run {run.id} cannot be handed on to edge {edge}: {error}"
+            await self._engine.uploads.refuse(parent.id, edge, reason)
 
 
 def _called(flow: str, run: Run) -> str:

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pupload import errors
 from pupload.domain import flow as flows
 from pupload.domain.run import Run, Status
 from pupload.service.approvals import Approvals
@@ -103,6 +105,22 @@ async def test_where_there_is_no_result_the_run_says_why(bench: Bench, inner: fl
     assert run.status is Status.ERROR
     assert why in run.error
     assert "inner" in run.error
+
+
+async def test_a_result_that_is_not_kept_any_more_is_not_waited_for(bench: Bench) -> None:
+    await save(bench, "inner", copies_to_result())
+    real = bench.store.copy
+
+    async def gone(source: str, target: str, **more: Any) -> Any:
+        if source.endswith("/result") or "/result/" in source:
+            raise errors.ObjectAbsent(key=source, store="default")
+        return await real(source, target, **more)
+
+    bench.store.copy = gone  # type: ignore[method-assign]
+    run = await bench.start(waits_for_a_run())
+    await bench.upload(run, "text", b"hello")
+    run = await over(bench, run)
+    assert "cannot be handed on to edge made" in run.error
 
 
 async def test_a_resumed_run_has_a_child_of_its_own(bench: Bench) -> None:
