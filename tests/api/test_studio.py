@@ -14,7 +14,7 @@ from aiohttp import ClientWebSocketResponse, FormData, WSCloseCode, WSMsgType
 from pupload import errors, ports
 from pupload.adapters.memory import containers
 from pupload.api import sockets
-from pupload.api.studio import questions
+from pupload.api.studio import questions, routes
 from pupload.domain import ids
 from pupload.domain.sources import Kind, Source
 from tests.api.house import EXAMPLE, IMAGE, House, a_house
@@ -675,3 +675,60 @@ async def test_a_flow_of_a_source_is_neither_renamed_nor_deleted_here(tmp_path: 
         graph = {"graph": a_graph(a_container("a"))}
         assert (await house.call("POST", "/api/projects/team/pipelines/daily", json=graph))[0] == 409
         assert (await house.call("GET", "/api/projects"))[1] == listed
+
+
+# ── Whose it is ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+BODIES: dict[str, Any] = {
+    "run": {"input": "x"},
+    "async": {"input": "x"},
+    "{name}": {"description": "mine"},
+    "{pipeline}": {"graph": a_graph(a_container("a"))},
+}
+"""By the last step of the path."""
+
+
+async def test_a_project_of_another_is_answered_for_as_one_that_never_was(tmp_path: Path) -> None:
+    accounts = {"root": "admin", "anna": "editor", "ben": "editor"}
+    async with a_house(tmp_path, accounts=accounts) as house:
+        anna, ben = house.shown("anna"), house.shown("ben")
+        graph = {"graph": a_graph({"id": "in", "type": "input"}, a_container("a"), edges=[("in", "a.image")])}
+        await house.call("POST", "/api/projects", json={"name": "annas"}, headers=anna)
+        saved = await house.call("POST", "/api/projects/annas/pipelines/main", json=graph, headers=anna)
+        assert saved == (200, {"status": "saved"})
+        house.bench.image(IMAGE, lambda order: containers.Outcome())
+        _, ran = await house.call("POST", "/api/projects/annas/run", json={"input": "x"}, headers=anna)
+        tried = 0
+        for route in sorted(routes.ROUTES, key=lambda route: route.method == "DELETE"):
+            if "{name}" not in route.path:
+                continue
+            asked: dict[str, Any] = {}
+            if route.method in ("POST", "PATCH"):
+                asked = {"json": BODIES.get(route.path.rpartition("/")[2], {})}
+            answers = []
+            for project, who in (("annas", ben), ("nobody", ben), ("annas", anna)):
+                path = route.path.format(name=project, execution_id=ran["execution_id"], pipeline="main")
+                status, told = await house.call(route.method, path, headers=who, **asked)
+                answers.append((status, str(told).replace(project, "PROJECT")))
+            assert answers[0] == answers[1], route.path
+            assert answers[0][0] == 404
+            assert answers[2][0] != 404, (route.path, answers)
+            tried += 1
+        assert tried > 10
+
+
+async def test_no_list_tells_of_another_s_project(tmp_path: Path) -> None:
+    async with a_house(tmp_path, accounts={"root": "admin", "anna": "editor", "ben": "editor"}) as house:
+        anna, ben, root = (house.shown(name) for name in ("anna", "ben", "root"))
+        for name, headers in (("annas", anna), ("own", anna), ("own", ben)):
+            await house.call("PUT", f"/api/v1/flow/saved/{name}", json=a_job(), headers=headers)
+        query = '{ projects { name } project(name: "annas") { name } runtimeStatus(project: "annas") { status } }'
+        for headers, names in ((anna, ["annas", "own"]), (ben, ["own"]), (root, ["annas", "own"])):
+            listed = (await house.call("GET", "/api/projects", headers=headers))[1]
+            assert [each["name"] for each in listed] == names
+            told = (await house.call("POST", "/api/graphql", json={"query": query}, headers=headers))[1]["data"]
+            assert [each["name"] for each in told["projects"]] == names
+            assert (told["project"] is not None) is ("annas" in names)
+        run = 'mutation { runPipeline(project: "annas", input: "x") { status result } }'
+        told = (await house.call("POST", "/api/graphql", json={"query": run}, headers=ben))[1]["data"]["runPipeline"]
+        assert told == {"status": "error", "result": "Pipeline 'main' not found in project 'annas'"}
