@@ -34,8 +34,6 @@ from pupload.adapters.system.collector import Collector
 from pupload.adapters.system.hands import TwoHands
 from pupload.api.app import make_app
 from pupload.api.flow import wire
-from pupload.api.flow.sourced import Interpreter
-from pupload.api.web import Services
 from pupload.domain import artifact, commands, events, flow, planning, validation
 from pupload.domain.decide import begin
 from pupload.domain.run import Decision, Run
@@ -44,30 +42,9 @@ from pupload.engine.driver import Driver
 from pupload.engine.engine import Config, Engine, World
 from pupload.engine.tasks import ended as stopped
 from pupload.ports import ContainerOrder, Controller, RunStore
-from pupload.service.artifacts import Artifacts
-from pupload.service.backfill import Backfill
-from pupload.service.callbacks import Callbacks
-from pupload.service.callers import Callers
-from pupload.service.dry_runs import DryRuns
-from pupload.service.feed import Feed
-from pupload.service.flows import Flows
-from pupload.service.health import Health
-from pupload.service.lineage import Lineage
-from pupload.service.nodes import Nodes
-from pupload.service.outlines import Outlines
-from pupload.service.overview import Overview
-from pupload.service.presenting import Presenter
-from pupload.service.projects import Projects
-from pupload.service.queue import Queue
-from pupload.service.results import Results
-from pupload.service.runs import Runs, Terms
-from pupload.service.schedules import Schedules
-from pupload.service.secrets import Secrets
-from pupload.service.sources import Sources
-from pupload.service.spooling import Spool
-from pupload.service.tables import Tables
-from pupload.service.uploads import Uploads
-from tests.bench import LIMITS, ROOM, NoCatalogue, PlainTeller
+from pupload.settings import Settings
+from pupload.wiring import make_services
+from tests.bench import LIMITS, ROOM, PlainTeller
 from tests.builders import a_chain, a_flow, a_node, definitions_for
 
 TRANSITIONS_OF_A_NODE = 4
@@ -289,6 +266,13 @@ async def an_engine(where: str | Path, root: Path, script: containers.Script) ->
         ownership=database.ownership,
         hands=hands,
         accounts=database.accounts,
+        namespaces=database.namespaces,
+        credentials=database.credentials,
+        threads=database.threads,
+        batches=database.batches,
+        knowledge=database.knowledge,
+        episodes=database.episodes,
+        drawings=database.drawings,
     )
     me = Controller(id="bench", name="bench", engine="memory", store="memory")
     room = replace(ROOM, memory_bytes=1 << 42)
@@ -386,38 +370,10 @@ def fan_at_once(nodes: int) -> flow.Flow:
 @asynccontextmanager
 async def a_server(engine: Engine) -> AsyncIterator[str]:
     """The HTTP server over the engine; its URL."""
-    presenter = Presenter(engine)
-    terms = Terms(limits=validation.Limits(), upload_seconds=86400.0, queue_seconds=86400.0, node_seconds=3600.0)
-    runs = Runs(engine=engine, catalogue=NoCatalogue(), presenter=presenter, terms=terms)
-    spool = Spool(engine.config.attempts_root.parent / "incoming", tokens=engine.world.ids.token)
-    flows = Flows(engine=engine, runs=runs)
-    outlines = Outlines(engine, NoCatalogue())
-    assert engine.world.accounts is not None
-    world, passwords = engine.world, Argon2()
-    services = Services(
-        callers=Callers(accounts=engine.world.accounts, passwords=passwords, clock=world.clock, ids=world.ids),
-        runs=runs,
-        uploads=Uploads(engine=engine, runs=runs, presenter=presenter, max_bytes=1 << 30, spool=spool),
-        callbacks=Callbacks(engine=engine, runs=runs),
-        flows=flows,
-        schedules=Schedules(engine=engine, flows=flows),
-        backfill=Backfill(flows=flows, ids=engine.world.ids),
-        feed=Feed(engine.world.feed, runs),
-        projects=Projects(flows=engine.world.flows, runs=runs),
-        nodes=Nodes(NoCatalogue()),
-        secrets=Secrets(secrets=engine.world.secrets, clock=engine.world.clock),
-        health=Health(engine),
-        tables=Tables(
-            engine=engine, runs=runs, scratch=engine.config.attempts_root.parent / "tables", most_bytes=1 << 20
-        ),
-        sources=Sources(readers={}, meaning=Interpreter, flows=flows, clock=engine.world.clock),
-        dry_runs=DryRuns(engine=engine, runs=runs, flows=flows, scratch=engine.config.attempts_root.parent / "tables"),
-        overview=Overview(engine=engine, outlines=outlines),
-        lineage=Lineage(engine=engine, runs=runs, flows=flows, outlines=outlines),
-        queue=Queue(engine=engine, runs=runs),
-        artifacts=Artifacts(engine=engine, runs=runs),
-        results=Results(engine=engine, runs=runs),
-    )
+    given: dict[str, Any] = {"data": engine.config.attempts_root.parent}
+    passwords = Argon2()
+    capacity = await engine.world.executor.capacity()
+    services = make_services(engine, Settings(**given), dev=True, capacity=capacity, passwords=passwords)
     server = TestServer(make_app(services, version="0"))
     await server.start_server()
     try:
