@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ async def test_a_run_is_told_yes_or_no(pup: Pup, tmp_path: Path) -> None:
         at = ("--url", house.url)
         assert await asyncio.to_thread(pup, "status", first, *at) == 0
         assert f"asks for a yes or no on go: pup approve {first} go" in pup.said
-        assert await asyncio.to_thread(pup, "approve", first, "go", "--comment", "fine", *at) == 0
+        assert await asyncio.to_thread(pup, "approve", first, "--comment", "fine", *at) == 0
         assert f"run {first} was told yes on edge go" in pup.said
         assert await asyncio.to_thread(pup, "approve", second, "go", "--no", "--json", *at) == 0
         assert pup.json["Error"] == "somebody said no to edge go"
@@ -55,7 +56,7 @@ async def test_a_flow_is_asked(pup: Pup, tmp_path: Path) -> None:
         own = ThreadPoolExecutor(1)  # the house has one thread for itself
 
         async def ask(*words: str) -> int:
-            return await asyncio.get_running_loop().run_in_executor(own, pup, "ask", *words, *at)
+            return await asyncio.get_running_loop().run_in_executor(own, partial(pup, "ask", *words, *at))
 
         assert await ask("copy", "hello", "--thread") == 0
         assert pup.said.strip() == "hello"

@@ -31,8 +31,8 @@ class Question(models.Request):
 
 class Result(models.Answer, frozen=True, kw_only=True):
     """
-    What came of a run. `Kind` is `none`, `text` (`Value` is that), `json` (what it says) or `reference`: it is to be had
-    at `URL`.
+    What came of a run. `Kind` is `none`, `text` (`Value` is that), `json` (what it says) or `reference`: it is to be
+    had at `URL`.
     """
 
     Kind: str
