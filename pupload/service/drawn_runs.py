@@ -8,11 +8,11 @@ comes to something else; so it is whoever starts the run, be it a schedule or an
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from pupload import errors
 from pupload.domain import saved
@@ -28,6 +28,8 @@ from pupload.service.drawings import Drawings, Said
 from pupload.service.flows import Draft, Flows, FlowView
 from pupload.service.inputs import Inputs
 from pupload.service.views import RunView
+
+T = TypeVar("T")
 
 NAMESPACE = "drawn"
 """Of the saved flows that drawings come to, each in one of its slug."""
@@ -151,13 +153,24 @@ class DrawnRuns:
         return gone
 
     async def _follow(self, flow: saved.SavedFlow, drawing: Drawing) -> None:
-        with suppress(errors.UnknownSavedFlow):
-            to = f"{_namespace(drawing)}/{flow.name}"
+        to = f"{_namespace(drawing)}/{flow.name}"
+        with suppress(errors.UnknownSavedFlow, errors.NameTaken):  # where that name is another's, the next run saves it
             if flow.full_name != to:
-                await self._flows.move(flow.id, to, source=saved.DRAWN)
-            view = await self._flows.get(flow.id)
-            draft = Draft(content=view.content, enabled=drawing.active, public=drawing.public)
-            await self._flows.save(flow.id, draft, source=saved.DRAWN)
+                await self._until_saved(lambda: self._flows.move(flow.id, to, source=saved.DRAWN))
+        with suppress(errors.UnknownSavedFlow):
+            await self._until_saved(
+                lambda: self._flows.enable(flow.id, enabled=drawing.active, public=drawing.public, source=saved.DRAWN)
+            )
+
+    async def _until_saved(self, save: Callable[[], Awaitable[T]]) -> T:
+        """What is saved, begun anew where somebody else saves at the same moment."""
+        for left in reversed(range(_TRIES)):
+            try:
+                return await save()
+            except (errors.FlowChanged, errors.NameTaken):
+                if not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     async def flows(self, drawing: Drawing) -> Sequence[saved.SavedFlow]:
         """The saved flows that it came to, one for each trigger that it was begun by."""
@@ -171,6 +184,8 @@ class DrawnRuns:
         assert view.flow.drawing is not None
         with asking.asked_by(await behalf.of(view.flow.account, self._accounts)):
             drawing = await self._drawings.get(view.flow.drawing)
+        if not drawing.active:
+            raise errors.Conflict(reason=f"drawing {drawing.slug} is not active")
         trigger = None if view.flow.name == WHOLE else view.flow.name
         return (await self._kept(drawing, trigger))[0]
 
@@ -214,13 +229,11 @@ class DrawnRuns:
             message=f"as drawn in revision {drawing.revision}",
         )
         name = f"{_namespace(drawing)}/{trigger or WHOLE}"
-        for left in reversed(range(_TRIES)):
-            try:
-                return await self._flows.save(name, draft, source=saved.DRAWN)
-            except (errors.FlowChanged, errors.NameTaken):  # somebody else runs it at the same moment
-                if not left:
-                    raise
-        raise AssertionError("the last try returns or raises")
+        view = await self._until_saved(lambda: self._flows.save(name, draft, source=saved.DRAWN))
+        now = await self._drawings.get(drawing.id)
+        if (now.slug, now.active, now.public) != (drawing.slug, drawing.active, drawing.public):
+            await self._follow(view.flow, now)  # who changed the drawing meanwhile may have looked for its flows before
+        return view
 
     async def _others(self, drawing: Drawing) -> Sequence[Drawing]:
         """The drawings that it names and that are there; of too many one too many."""

@@ -194,14 +194,21 @@ class Flows:
         said = message or f"back to version {about.number}"
         return await self.save(found.id, Draft(content=content, message=said, origin=f"version {about.number}"))
 
-    async def enable(self, flow: str, *, enabled: bool = True) -> saved.SavedFlow:
-        """Runs of it may be started, or not. Raises `errors.Conflict` where the flow is another source's."""
+    async def enable(
+        self, flow: str, *, enabled: bool = True, public: bool | None = None, source: str = saved.API
+    ) -> saved.SavedFlow:
+        """
+        Runs of it may be started, or not; everybody may see and run it, or not, where that is said.
+
+        Raises `errors.Conflict` where the flow is another source's.
+        """
         found = await self.find(flow)
         self._flows.check_change(found)
-        _check_source(found, saved.API)
-        if found.enabled == enabled:
+        _check_source(found, source)
+        said = replace(found, enabled=enabled, public=found.public if public is None else public)
+        if said == found:
             return found
-        changed = replace(found, enabled=enabled, revision=found.revision + 1, updated_at=self._clock.now())
+        changed = replace(said, revision=found.revision + 1, updated_at=self._clock.now())
         await self._flows.put(changed)
         return changed
 

@@ -375,12 +375,45 @@ async def test_its_flows_go_as_the_drawing_goes(desk: Desk) -> None:
             await desk.flows.enable(after.id)
         with pytest.raises(errors.Conflict, match="change that"):
             await desk.flows.remove(after.id)
-        with pytest.raises(errors.Conflict, match="not enabled"):
+        with pytest.raises(errors.Conflict, match="not active"):
             await desk.flows.start(after.id)
         await desk.runs.remove("salute")
         with pytest.raises(errors.UnknownSavedFlow):
             await desk.flows.get(before.id)
         assert await desk.ended(view) == "HELLO!"
+
+
+async def test_a_drawing_that_cannot_run_any_more_can_still_be_shut(desk: Desk) -> None:
+    with asked_by(ANN):
+        await desk.draw(public=True)
+        flow = (await desk.runs.flow("greet", "ask")).flow
+        await desk.drawings.change_node("greet", "say", {"component": "agent"})
+        with pytest.raises(errors.UnfitDrawing):
+            await desk.flows.start(flow.id)
+        await desk.runs.change("greet", {"active": False, "public": False})
+        shut = await desk.flows.find(flow.id)
+        assert (shut.enabled, shut.public, shut.version) == (False, False, 1)
+        with pytest.raises(errors.Conflict, match="not active"):
+            await desk.flows.start(flow.id)
+    with asked_by(BOB), pytest.raises(errors.UnknownSavedFlow):
+        await desk.flows.find(flow.id)
+
+
+async def test_a_name_that_a_flow_was_left_behind_under_is_no_obstacle(desk: Desk) -> None:
+    gone = await desk.draw("salute")
+    left = (await desk.runs.flow("salute", "ask")).flow
+    await desk.drawings.remove("salute")  # as if the server had died before its flows went, too
+    await desk.draw("greet")
+    old = (await desk.runs.flow("greet", "ask")).flow
+    renamed = await desk.runs.change("greet", {"slug": "salute"})
+    view = await desk.runs.execute("salute", value="hello")
+    assert await desk.ended(view) == "HELLO!"
+    taken = await desk.flows.find("drawn/salute/ask")
+    assert (taken.id, taken.drawing) == (left.id, renamed.id)
+    assert renamed.id != gone.id
+    run = (await desk.flows.start(old.id)).run  # what was named before means the drawing still
+    assert run.plan.provenance is not None
+    assert run.plan.provenance.flow == left.id
 
 
 async def test_drawings_run_each_other_but_not_in_a_circle(desk: Desk) -> None:
