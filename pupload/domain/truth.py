@@ -209,7 +209,7 @@ def told(value: Value) -> str:
 
 
 def legible(data: bytes) -> str | None:
-    """What the file says, for `is_json`, `at_path` and `as_text`: its `canonical` JSON, else its text; None for neither."""
+    """What the file says, for `is_json`, `at_path` and `as_text`: `canonical` JSON, else its text; None for neither."""
     found = canonical(data)
     if found is not None or len(data) > JSON_BYTES:
         return found
