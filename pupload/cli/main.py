@@ -323,7 +323,11 @@ def serve(
     insecure: Insecure = None,
     as_json: Json = False,
 ) -> int:
-    """Run a server for others: as `dev`, but what does not fit the machine is refused."""
+    """
+    Run a server for others: as `dev`, but what does not fit the machine is refused.
+
+    With a --host that others reach it needs an account first (`pup account setup --here`), or --insecure.
+    """
     from pupload.cli import serving
 
     given = {"host": host, "port": port, "store_port": store_port, "data": data, "insecure": insecure}
