@@ -11,7 +11,9 @@ from pupload.cli.words import Json, Url
 
 def approve(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", show_default=False)],
-    edge: Annotated[str, typer.Argument(metavar="EDGE", help="The edge on which it asks.", show_default=False)],
+    edge: Annotated[
+        str, typer.Argument(metavar="[EDGE]", help="The edge, where it asks on several.", show_default=False)
+    ] = "",
     no: Annotated[bool, typer.Option("--no", help="Say no: what waits for it fails.")] = False,
     comment: Annotated[str, typer.Option("--comment", metavar="TEXT", help="Why.", show_default=False)] = "",
     url: Url = "",

@@ -44,6 +44,8 @@ async def test_a_run_is_told_yes_or_no(pup: Pup, tmp_path: Path) -> None:
         assert await asyncio.to_thread(pup, "approve", second, "go", "--no", "--json", *at) == 0
         assert pup.json["Error"] == "somebody said no to edge go"
         assert await asyncio.to_thread(pup, "approve", second, "go", *at) == 1
+        assert await asyncio.to_thread(pup, "approve", second, *at) == 2
+        assert f"run {second} asks nobody anything" in pup.complaint
 
 
 async def test_a_flow_is_asked(pup: Pup, tmp_path: Path) -> None:
