@@ -13,6 +13,7 @@ from pupload.api.pipelit import (
     nodes,
     problems,
     schedules,
+    socket,
     users,
     wire,
     workflows,
@@ -31,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *memories.ROUTES,
     *batches.ROUTES,
     *users.ROUTES,
+    *socket.ROUTES,
 )
 """Of every section, in the contract's order."""
 
