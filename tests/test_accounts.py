@@ -4,6 +4,7 @@ import base64
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import Parameters, Type
@@ -21,6 +22,11 @@ from pupload.settings import Settings
 HERE = "127.0.0.1"
 
 
+def the_settings(data: Path) -> Settings:
+    given: dict[str, Any] = {"data": data}
+    return Settings(**given)
+
+
 def _bytes_of(folder: Path) -> bytes:
     """Everything in the folder's files, key file and all."""
     return b"\n".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
@@ -28,7 +34,7 @@ def _bytes_of(folder: Path) -> bytes:
 
 async def test_no_byte_of_the_data_folder_is_of_a_password_a_token_or_an_authenticators_secret(tmp_path: Path) -> None:
     password, data = "correct horse battery staple", tmp_path / "data"
-    async with wiring.callers_here(Settings(data=data)) as callers:
+    async with wiring.callers_here(the_settings(data)) as callers:
         tokens = [await callers.set_up("root", password)]
         root = await callers.identify(tokens[0])
         await callers.create("ed", password, role=Role.EDITOR, by=root)
@@ -51,7 +57,7 @@ async def test_no_byte_of_the_data_folder_is_of_a_password_a_token_or_an_authent
 
 async def test_a_password_of_two_hundred_letters_is_one(tmp_path: Path) -> None:
     password = "é" * 200
-    async with wiring.callers_here(Settings(data=tmp_path / "data")) as callers:
+    async with wiring.callers_here(the_settings(tmp_path / "data")) as callers:
         await callers.set_up("root", password)
         assert (await callers.log_in("root", password, address=HERE)).token
         for other in (password[:-1], password + "é", password[:72]):
