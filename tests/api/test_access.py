@@ -25,7 +25,7 @@ ACCOUNTS = {"root": "admin", "vera": "viewer"}
 
 SURFACES = (surfaces.NATIVE, *surfaces.OTHERS)
 ROUTES = [(surface, route) for surface in SURFACES for route in surface.routes]
-OWN = pages.routes(metrics.Metrics(dict), SURFACES)  # type: ignore[arg-type,return-value]
+OWN = pages.routes(metrics.Metrics(dict), SURFACES)  # type: ignore[arg-type]
 
 OPEN = {
     ("GET", "/"),
