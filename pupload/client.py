@@ -29,9 +29,8 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 
-from pupload import errors
+from pupload import errors, refusals
 from pupload.domain import mime
-from pupload.domain.validation.findings import Finding, Severity
 
 Answer = dict[str, Any]
 Progress = Callable[[int], None]
@@ -47,8 +46,6 @@ _SILENCE_SECONDS = 60.0
 """A stream says that it lives every 15 s."""
 _PAUSE_SECONDS = 0.5
 _NAME_LENGTH = 120
-
-_UNAUTHENTICATED = (errors.TokenMissing, errors.WrongCredentials, errors.WrongCode)
 
 _BROKEN_OFF = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
@@ -180,7 +177,7 @@ class Client:
         """Raises `errors.Malformed` where there is none."""
         async with self._request("DELETE", f"/api/v1/secret/{_step(name)}") as response:
             if response.status != 204:
-                raise await _error(response)
+                raise await refusals.of_server(response)
 
     async def rotate_secrets(self, *, new_key: bool) -> Answer:
         """`{"KeyID"}`: everything kept secret is encrypted anew, with this key."""
@@ -198,7 +195,7 @@ class Client:
         """The run is gone, with what it made. Raises `errors.UnknownRun`, `errors.Conflict` while it goes on."""
         async with self._request("POST", f"/api/v1/flow/purge/{_step(run_id)}") as response:
             if response.status != 204:
-                raise await _error(response)
+                raise await refusals.of_server(response)
 
     async def wait(self, run_id: str, *, on_event: Callable[[Event], None] | None = None) -> Answer:
         """
@@ -245,7 +242,7 @@ class Client:
         async with self._request("GET", "/healthz") as response:
             if response.status in (200, 503):
                 return await _json(response)
-            raise await _error(response)
+            raise await refusals.of_server(response)
 
     # ── Uploads ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -269,7 +266,7 @@ class Client:
                 break
             except (*_BROKEN_OFF, errors.TryLater) as error:
                 if trial == TRIES - 1:
-                    raise _unreachable(ticket["PutURL"] or self.url, error) from error
+                    raise refusals.unreachable(ticket["PutURL"] or self.url, error) from error
                 await asyncio.sleep(self._pause_seconds * 2**trial)
         asked = {"UploadID": ticket["UploadID"]} if ticket["UploadID"] else {}
         return await self._call("POST", f"{place}/complete", asked)
@@ -298,7 +295,7 @@ class Client:
         body = _pieces(path, offset, size, sent) if size else b""
         async with self._open().put(url, data=body, headers={"Content-Length": str(size)}) as response:
             if response.status >= 300:
-                raise await _store_error(response)
+                raise await refusals.of_store(response)
         sent.have(offset, size)
 
     async def deliver(self, url: str, path: Path, *, secret: str = "", on_progress: Progress | None = None) -> Answer:
@@ -315,10 +312,10 @@ class Client:
         try:
             async with self._open().post(url, data=body, headers=headers) as response:
                 if response.status != 200:
-                    raise await _error(response)
+                    raise await refusals.of_server(response)
                 return await _json(response)
         except _BROKEN_OFF as error:
-            raise _unreachable(url, error) from error
+            raise refusals.unreachable(url, error) from error
 
     # ── Downloads ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -340,7 +337,7 @@ class Client:
                 return path
             except _BROKEN_OFF as error:
                 if trial == TRIES - 1:
-                    raise _unreachable(artifact["GetURL"], error) from error
+                    raise refusals.unreachable(artifact["GetURL"], error) from error
                 received.again(0)
                 await asyncio.sleep(self._pause_seconds * 2**trial)
         raise AssertionError  # the last try returned or raised
@@ -350,7 +347,7 @@ class Client:
         headers = {"Accept-Encoding": "identity"}
         async with self._open().get(artifact["GetURL"], headers=headers) as response:
             if response.status != 200:
-                raise await _store_error(response)
+                raise await refusals.of_store(response)
             async for piece in response.content.iter_chunked(_PIECE_BYTES):
                 digest.update(piece)
                 size += len(piece)
@@ -379,7 +376,7 @@ class Client:
             if response.status == 204:
                 return {}
             if response.status != 200:
-                raise await _error(response)
+                raise await refusals.of_server(response)
             return await _json(response)
 
     async def _call(
@@ -393,7 +390,7 @@ class Client:
     ) -> Answer:
         async with self._request(method, path, json=body, params=query, headers=headers) as response:
             if response.status != 200:
-                raise await _error(response)
+                raise await refusals.of_server(response)
             return await _json(response)
 
     async def _follow(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Event]:
@@ -407,7 +404,7 @@ class Client:
                     if response.status == 204:
                         return
                     if response.status != 200:
-                        raise await _error(response)
+                        raise await refusals.of_server(response)
                     async for event in _events(response):
                         if event.kind == "end":
                             return
@@ -420,7 +417,7 @@ class Client:
                 trouble = error
             failures += 1
             if failures >= TRIES:
-                raise _unreachable(self.url, trouble) from trouble
+                raise refusals.unreachable(self.url, trouble) from trouble
             await asyncio.sleep(self._pause_seconds * 2**failures)
 
 
@@ -437,7 +434,7 @@ class _Request:
         try:
             return await self._answer.__aenter__()
         except _BROKEN_OFF as error:
-            raise _unreachable(self._url, error) from error
+            raise refusals.unreachable(self._url, error) from error
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -458,7 +455,7 @@ async def _json(response: aiohttp.ClientResponse) -> Answer:
     try:
         answer = await response.json()
     except (ValueError, *_BROKEN_OFF) as error:
-        raise _unreachable(str(response.url.origin()), error) from error
+        raise refusals.unreachable(str(response.url.origin()), error) from error
     if not isinstance(answer, dict):
         raise errors.Broken(reason="the server's answer is no object: is it a pupload server?")
     return answer
@@ -490,70 +487,6 @@ def _event(block: str) -> Event | None:
 
 
 # ── What goes wrong ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _unreachable(url: str, error: Exception) -> errors.PuploadError:
-    if isinstance(error, errors.PuploadError):
-        return error
-    origin = url.partition("?")[0] if "?" not in url else "{0.scheme}://{0.netloc}".format(urlsplit(url))
-    if isinstance(error, aiohttp.ClientConnectorError):
-        reason = os.strerror(error.os_error.errno) if error.os_error.errno else "no connection"
-    elif isinstance(error, TimeoutError):
-        reason = "it does not answer"
-    elif isinstance(error, aiohttp.ClientError):
-        reason = "the connection broke off"
-    else:
-        reason = str(error) or type(error).__name__
-    return errors.ServerUnreachable(url=origin, reason=reason)
-
-
-async def _error(response: aiohttp.ClientResponse) -> errors.PuploadError:
-    """What the server refused, as the error it is there."""
-    text = await response.text(errors="replace")
-    try:
-        body = json.loads(text)
-        sentence = str(body["error"])
-    except (ValueError, KeyError, TypeError):
-        body, sentence = {}, text.strip()[:500] or f"the server answered {response.status}"
-    if response.status == 400 and body.get("Findings"):
-        return errors.Invalid(what="flow", findings=tuple(_finding(each) for each in body["Findings"]))
-    if response.status == 400 and sentence == "Flow run does not exist.":
-        return errors.UnknownRun()
-    if response.status == 409:
-        return errors.Conflict(reason=sentence)
-    if response.status == 401:
-        return next((kind() for kind in _UNAUTHENTICATED if kind().message == sentence), errors.Unauthenticated())
-    if response.status == 403:
-        return errors.Forbidden(reason=sentence)
-    if response.status in (502, 503, 504):
-        return errors.TryLater(reason=sentence.removeprefix("Not now: "))
-    if response.status >= 500:
-        return errors.Broken(reason=f"{sentence} (request {body.get('RequestID') or 'unknown'})")
-    return errors.Malformed(reason=sentence)
-
-
-def _finding(found: Answer) -> Finding:
-    return Finding(
-        type=Severity(found["Type"]),
-        code=found["Code"],
-        name=found["Name"],
-        description=found["Description"],
-        path=found["Path"],
-    )
-
-
-async def _store_error(response: aiohttp.ClientResponse) -> errors.PuploadError:
-    """What a store refused; its URL is signed, so it is not told."""
-    text = await response.text(errors="replace")
-    code = re.search(r"<Code>([^<]{1,100})</Code>", text)
-    said = re.search(r"<Message>([^<]{1,300})</Message>", text)
-    if response.status >= 500:
-        return errors.TryLater(reason=f"the store answered {response.status}")
-    return errors.StoreRefused(
-        store=response.url.host or "",
-        code=code.group(1) if code else str(response.status),
-        reason=said.group(1) if said else response.reason or "",
-    )
 
 
 # ── Files ────────────────────────────────────────────────────────────────────────────────────────────────────────

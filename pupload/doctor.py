@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pupload import configuring, errors, offline, ports, sourcing, wiring
+from pupload import configuring, errors, offline, ports, sourcing, storing, wiring
 from pupload.adapters.db import database
 from pupload.adapters.docker.executor import DockerExecutor
 from pupload.adapters.docker.inspection import Bounds
@@ -106,7 +106,7 @@ async def _probe_store(settings: Settings, data: Path) -> Sequence[ports.ProbeLi
         return [ports.ProbeLine(what="embedded store", ok=True, detail="in use by a running server; not probed")]
     made = [folder for folder in (data / "store", data, *data.parents) if not folder.exists()]
     try:
-        async with wiring.opened_stores(probing, data, clock) as opened:
+        async with storing.opened_stores(probing, data, clock) as opened:
             return await opened.default().probe()
     except errors.PuploadError as error:
         return [ports.ProbeLine(what="answers", ok=False, detail=str(error))]

@@ -1,5 +1,5 @@
 """
-The only place that picks adapters: the server, assembled, started in order and stopped in reverse.
+The place that picks adapters: the server, assembled, started in order and stopped in reverse.
 
     database → embedded store (its own process) → container engine → engine → API
 
@@ -9,11 +9,11 @@ Everything below gets what it needs as an argument; nothing else in pupload know
 import asyncio
 import logging
 import os
-import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,7 +30,6 @@ from pupload.adapters.http.poster import HttpPoster
 from pupload.adapters.magic.teller import MagicTeller
 from pupload.adapters.passwords.hasher import Argon2
 from pupload.adapters.s3 import client as s3_client
-from pupload.adapters.s3 import local, places, stores, supervisor
 from pupload.adapters.sealing.sealer import FileSealer
 from pupload.adapters.system import files, logs, memory
 from pupload.adapters.system.clock import SystemClock
@@ -45,57 +44,22 @@ from pupload.adapters.tables.reader import TableReader
 from pupload.api import limiting, origins, surfaces
 from pupload.api.app import connections_for, make_app, make_runner, protocol_factory
 from pupload.api.web import Entry, Services
+from pupload.assembling import Means, assemble
 from pupload.configuring import engine_config
-from pupload.domain import watermark
-from pupload.domain.flow import Store
 from pupload.domain.reach import Policy as ReachPolicy
 from pupload.engine.contents import SCRATCH
 from pupload.engine.engine import Engine, World
 from pupload.engine.revealing import Revealing
 from pupload.engine.tasks import ended
 from pupload.service import spooling
-from pupload.service.approvals import Approvals
-from pupload.service.artifacts import Artifacts
-from pupload.service.backfill import Backfill
-from pupload.service.batches import Batches, Followed
-from pupload.service.callbacks import Callbacks
 from pupload.service.callers import Callers
-from pupload.service.chat import Chat
-from pupload.service.children import Children
-from pupload.service.consequences import Consequences
-from pupload.service.counted import Counted
-from pupload.service.credentials import Credentials
-from pupload.service.drawings import Drawings
-from pupload.service.drawn_runs import DrawnRuns
-from pupload.service.dry_runs import DryRuns
-from pupload.service.episodes import Episodes
-from pupload.service.executions import Executions
-from pupload.service.feed import Feed
-from pupload.service.flows import Flows
-from pupload.service.handing import Hands
-from pupload.service.health import Health
-from pupload.service.inputs import Inputs
-from pupload.service.knowledge import Knowledge
-from pupload.service.launching import Launches
-from pupload.service.lineage import Lineage
-from pupload.service.namespaces import Namespaces
-from pupload.service.nodes import Nodes
-from pupload.service.outlines import Outlines
-from pupload.service.overview import Overview
 from pupload.service.presenting import Presenter
-from pupload.service.projects import Projects
-from pupload.service.questions import Questions
-from pupload.service.queue import Queue
-from pupload.service.results import Results
 from pupload.service.runs import Runs, Terms
-from pupload.service.schedules import Schedules
-from pupload.service.secrets import Secrets
 from pupload.service.spooling import Spool
-from pupload.service.tables import Tables
-from pupload.service.threads import Threads
 from pupload.service.uploads import Uploads
 from pupload.settings import Settings, is_loopback
 from pupload.sourcing import make_sources
+from pupload.storing import opened_stores
 
 log = logging.getLogger(__name__)
 
@@ -220,69 +184,78 @@ def set_up_logging(settings: Settings) -> None:
 async def running_engine(settings: Settings, *, dev: bool = False) -> AsyncIterator[Engine]:
     """The engine on the adapters that the settings name, started; closed on the way out."""
     async with AsyncExitStack() as stack:
-        wall = SystemClock()  # for what others check: signatures, dates
         data = await asyncio.to_thread(_data_folder, settings)
-        where = settings.database_url.get_secret_value() or data / "pupload.db"
-        sealer = await asyncio.to_thread(FileSealer, key_file(settings, data))
-        state = await database.Database.open(where, folder=data, sealer=sealer)
-        stack.push_async_callback(state.close)
+        state = await _opened_state(stack, settings, data)
         await _check_reach(settings, state.accounts)
         for left in (_incoming(data), _tables(data), data / SCRATCH):  # no other server is here: the database said so
             await asyncio.to_thread(spooling.empty, left)
-        clock = await stack.enter_async_context(_steady_clock(data))
-        secrets = Revealing(state.secrets, state.credentials)
-        opened = await stack.enter_async_context(opened_stores(settings, data, wall, secrets))
         secrets_root = _secrets_root(settings, state.instance)
-        bounds = Bounds(policy=offline.policy(settings), attempts=data / "attempts", secrets=secrets_root)
-        executor = DockerExecutor(instance=state.instance, clock=wall, host=settings.docker_host or None, bounds=bounds)
-        stack.push_async_callback(executor.close)
-        poster = HttpPoster(guard=Guard(offline.callback_reach(settings)), trusted=Guard(ReachPolicy(private=True)))
-        stack.push_async_callback(poster.close)
-        teller = MagicTeller()
-        teller.warm()
-        stack.push_async_callback(teller.close)
-        inspector = ContentInspector(seconds=settings.inspection_seconds)
-        stack.push_async_callback(inspector.close)
-        hands = TwoHands()
-        stack.push_async_callback(hands.close)
-        world = World(
-            runs=state.runs,
-            journal=state.journal,
-            feed=state.feed,
-            flows=state.flows,
-            saved=state.saved,
-            schedules=state.schedules,
-            namespaces=state.namespaces,
-            calendar=CronCalendar(),
-            secrets=secrets,
-            credentials=state.credentials,
-            stores=opened,
-            executor=executor,
-            teller=teller,
-            inspector=inspector,
-            clock=clock,
-            ids=SystemIds(),
-            outbox=state.outbox,
-            poster=poster,
-            fetcher=poster,
-            ownership=state.ownership,
-            disks=await _disks(data, executor),
-            hands=hands,
-            memo=state.memo if settings.memoize else None,
-            tables=TableReader(seconds=settings.table_seconds),
-            accounts=state.accounts,
-            threads=state.threads,
-            batches=state.batches,
-            knowledge=state.knowledge,
-            episodes=state.episodes,
-            drawings=state.drawings,
-        )
-        capacity = await executor.capacity()
+        world = await _world(stack, settings, data, state, secrets_root)
+        capacity = await world.executor.capacity()
         config = engine_config(settings, data, capacity, dev=dev)
         engine = Engine(world, replace(config, secrets_root=secrets_root, me=await _controller(data, world)))
         stack.push_async_callback(engine.close)
         await engine.start()
         yield engine
+
+
+async def _opened_state(stack: AsyncExitStack, settings: Settings, data: Path) -> database.Database:
+    """What is kept, closed with the stack."""
+    where = settings.database_url.get_secret_value() or data / "pupload.db"
+    sealer = await asyncio.to_thread(FileSealer, key_file(settings, data))
+    state = await database.Database.open(where, folder=data, sealer=sealer)
+    stack.push_async_callback(state.close)
+    return state
+
+
+async def _world(
+    stack: AsyncExitStack, settings: Settings, data: Path, state: database.Database, secrets_root: Path | None
+) -> World:
+    """An adapter for each port, closed with the stack."""
+    wall = SystemClock()  # for what others check: signatures, dates
+    clock = await stack.enter_async_context(_steady_clock(data))
+    secrets = Revealing(state.secrets, state.credentials)
+    opened = await stack.enter_async_context(opened_stores(settings, data, wall, secrets))
+    bounds = Bounds(policy=offline.policy(settings), attempts=data / "attempts", secrets=secrets_root)
+    executor = DockerExecutor(instance=state.instance, clock=wall, host=settings.docker_host or None, bounds=bounds)
+    poster = HttpPoster(guard=Guard(offline.callback_reach(settings)), trusted=Guard(ReachPolicy(private=True)))
+    teller, hands = MagicTeller(), TwoHands()
+    teller.warm()
+    inspector = ContentInspector(seconds=settings.inspection_seconds)
+    for each in (executor, poster, teller, inspector, hands):
+        stack.push_async_callback(each.close)
+    return World(
+        runs=state.runs,
+        journal=state.journal,
+        feed=state.feed,
+        flows=state.flows,
+        saved=state.saved,
+        schedules=state.schedules,
+        namespaces=state.namespaces,
+        calendar=CronCalendar(),
+        secrets=secrets,
+        credentials=state.credentials,
+        stores=opened,
+        executor=executor,
+        teller=teller,
+        inspector=inspector,
+        clock=clock,
+        ids=SystemIds(),
+        outbox=state.outbox,
+        poster=poster,
+        fetcher=poster,
+        ownership=state.ownership,
+        disks=await _disks(data, executor),
+        hands=hands,
+        memo=state.memo if settings.memoize else None,
+        tables=TableReader(seconds=settings.table_seconds),
+        accounts=state.accounts,
+        threads=state.threads,
+        batches=state.batches,
+        knowledge=state.knowledge,
+        episodes=state.episodes,
+        drawings=state.drawings,
+    )
 
 
 @asynccontextmanager
@@ -294,10 +267,7 @@ async def callers_here(settings: Settings) -> AsyncIterator[Callers]:
     """
     async with AsyncExitStack() as stack:
         data = await asyncio.to_thread(_data_folder, settings)
-        where = settings.database_url.get_secret_value() or data / "pupload.db"
-        sealer = await asyncio.to_thread(FileSealer, key_file(settings, data))
-        state = await database.Database.open(where, folder=data, sealer=sealer)
-        stack.push_async_callback(state.close)
+        state = await _opened_state(stack, settings, data)
         passwords = Argon2()
         stack.push_async_callback(passwords.close)
         yield Callers(accounts=state.accounts, passwords=passwords, clock=SystemClock(), ids=SystemIds())
@@ -313,9 +283,8 @@ def make_services(
     pulse: ports.Pulse | None = None,
 ) -> Services:
     """What every surface calls, over one engine."""
-    assert engine.world.accounts is not None
-    assert engine.world.threads is not None
-    allowed = engine.config.limits.policy
+    world, allowed = engine.world, engine.config.limits.policy
+    assert world.accounts is not None
     presenter = Presenter(engine)
     catalogue = offline.make_catalogue(settings)
     terms = Terms(
@@ -325,71 +294,17 @@ def make_services(
         node_seconds=min(settings.node_seconds, allowed.node_seconds or settings.node_seconds),
     )
     runs = Runs(engine=engine, catalogue=catalogue, presenter=presenter, terms=terms)
-    flows = Flows(engine=engine, runs=runs)
-    outlines = Outlines(engine, catalogue)
-    uploads = _uploads(engine, runs, presenter)
-    inputs = Inputs(engine=engine, runs=runs, uploads=uploads)
-    launches = Launches(runs=runs, flows=flows, inputs=inputs, uploads=uploads, catalogue=catalogue)
-    schedules = Schedules(engine=engine, flows=flows, launches=launches)
-    hands = Hands(engine=engine, uploads=uploads)
-    results = Results(engine=engine, runs=runs)
-    threads = Threads(engine=engine, kept=engine.world.threads, results=results)
-    children = Children(engine=engine, flows=flows, hands=hands)
-    batches, knowledge = Batches(engine=engine, runs=runs), Knowledge(engine=engine, hands=hands)
-    drawings = Drawings(engine=engine, catalogue=catalogue)
-    drawn_runs = DrawnRuns(engine=engine, drawings=drawings, flows=flows, inputs=inputs)
-    counted = Counted(engine=engine, schedules=schedules, drawings=drawings, drawn=drawn_runs)
-    return Services(
-        callers=Callers(
-            accounts=engine.world.accounts, passwords=passwords, clock=engine.world.clock, ids=engine.world.ids
-        ),
-        runs=runs,
-        uploads=uploads,
-        callbacks=Callbacks(engine=engine, runs=runs),
-        flows=flows,
-        schedules=schedules,
-        backfill=Backfill(flows=flows, ids=engine.world.ids, most_dates=settings.max_backfill_dates),
-        feed=Feed(engine.world.feed, runs),
-        projects=Projects(flows=engine.world.flows, runs=runs),
-        nodes=Nodes(catalogue),
-        secrets=Secrets(secrets=engine.world.secrets, clock=engine.world.clock),
-        credentials=Credentials(engine=engine),
-        counted=counted,
-        health=Health(engine, pulse=pulse),
-        tables=Tables(
-            engine=engine,
-            runs=runs,
-            scratch=_tables(engine.config.attempts_root.parent),
-            most_bytes=settings.table_bytes,
-        ),
-        sources=make_sources(engine, settings, flows),
-        dry_runs=DryRuns(
-            engine=engine,
-            runs=runs,
-            flows=flows,
-            scratch=_tables(engine.config.attempts_root.parent),
-            seconds=settings.dry_run_seconds,
-        ),
-        overview=Overview(engine=engine, outlines=outlines),
-        lineage=Lineage(engine=engine, runs=runs, flows=flows, outlines=outlines),
-        queue=Queue(engine=engine, runs=runs),
-        artifacts=Artifacts(engine=engine, runs=runs),
-        results=results,
-        approvals=Approvals(engine=engine, runs=runs, hands=hands),
-        threads=threads,
-        chat=Chat(drawings=drawings, runs=drawn_runs, threads=threads),
-        questions=Questions(launches=launches, flows=flows, threads=threads),
-        consequences=Consequences(engine, children, threads, knowledge, Followed(batches), counted),
-        batches=batches,
-        knowledge=knowledge,
-        episodes=Episodes(engine=engine),
-        inputs=inputs,
-        launches=launches,
-        namespaces=Namespaces(engine=engine, flows=flows, schedules=schedules),
-        drawings=drawings,
-        drawn_runs=drawn_runs,
-        executions=Executions(runs=runs, flows=flows),
+    means = Means(
+        catalogue=catalogue,
+        callers=Callers(accounts=world.accounts, passwords=passwords, clock=world.clock, ids=world.ids),
+        sources=partial(make_sources, engine, settings),
+        scratch=_tables(engine.config.attempts_root.parent),
+        table_bytes=settings.table_bytes,
+        dry_run_seconds=settings.dry_run_seconds,
+        backfill_dates=settings.max_backfill_dates,
+        pulse=pulse,
     )
+    return assemble(engine, runs, _uploads(engine, runs, presenter), means)
 
 
 def _uploads(engine: Engine, runs: Runs, presenter: Presenter) -> Uploads:
@@ -517,121 +432,9 @@ def _place(store: ports.ObjectStore) -> str:
     return f"{store.bucket.endpoint}/{store.bucket.name}"
 
 
-@asynccontextmanager
-async def opened_stores(
-    settings: Settings, data: Path, clock: ports.Clock, secrets: ports.SecretStore | None = None
-) -> AsyncIterator[ports.Stores]:
-    """The default store, ready for use, and those that flows bring along; closed on the way out."""
-    async with AsyncExitStack() as stack:
-        if settings.embedded_store:
-            process = embedded_process(settings, data, clock)
-            stack.push_async_callback(process.stop)  # first: whoever is interrupted while it starts must stop it too
-            await process.start()
-            made = _embedded_stores(settings, process, clock, secrets)
-        else:
-            made = _other_stores(settings, clock, secrets)
-        stack.push_async_callback(made.close)
-        await made.default().ensure_ready()
-        yield made
-
-
 async def _disks(data: Path, executor: ports.Executor) -> SystemDisks:
     """The disks that fill up: that of the data folder, and that of the container engine where it is on this machine."""
     folders = {"the data folder": data}
     if engine := await executor.data_folder():
         folders["the container engine"] = engine
     return SystemDisks(folders)
-
-
-def _reserve_bytes(settings: Settings, data: Path) -> int:
-    """What the embedded store leaves free on its disk."""
-    there = next(folder for folder in (data, *data.parents) if folder.exists())
-    usage = shutil.disk_usage(there)
-    space = watermark.Space(what="the store", path=str(data), free_bytes=usage.free, total_bytes=usage.total)
-    return watermark.reserve_bytes(space, settings.disk_reserve_bytes)
-
-
-def embedded_process(settings: Settings, data: Path, clock: ports.Clock) -> supervisor.EmbeddedProcess:
-    """The embedded store's process, not started."""
-    options = ["--max-total", str(settings.store_max_bytes)] if settings.store_max_bytes else []
-    options += ["--min-free", str(_reserve_bytes(settings, data))]
-    return supervisor.EmbeddedProcess(
-        data=data / "store",
-        clock=clock,
-        hosts=(settings.store_host, *filter(None, [settings.store_node_host])),
-        port=settings.embedded_port,
-        bucket=settings.store_bucket,
-        options=options,
-    )
-
-
-def _embedded_stores(
-    settings: Settings,
-    process: supervisor.EmbeddedProcess,
-    clock: ports.Clock,
-    secrets: ports.SecretStore | None = None,
-) -> stores.S3Stores:
-    public = _endpoint("store_public_url", settings.store_public_url)
-    port = process.endpoint.host.rpartition(":")[2]
-    node_host = settings.store_node_host
-    for_nodes = _endpoint("store_node_host", f"http://{node_host}:{port}" if node_host else "")
-
-    def make(*, name: str, bucket: str) -> local.EmbeddedStore:
-        return local.EmbeddedStore(
-            name=name,
-            endpoint=process.endpoint,
-            bucket=bucket,
-            credentials=process.credentials,
-            control=process.control,
-            clock=clock,
-            public_endpoint=public,
-            node_endpoint=for_nodes,
-        )
-
-    return stores.S3Stores(
-        default=make(name="default", bucket=process.bucket),
-        clock=clock,
-        make_local=make,
-        guard=_guard(settings),
-        lends_own_keys=is_loopback(settings.host),
-        secrets=secrets,
-        parallel=settings.store_parallel,
-    )
-
-
-def _endpoint(setting: str, text: str) -> places.Endpoint | None:
-    try:
-        return places.read_endpoint(text) if text else None
-    except ValueError as error:
-        raise errors.Misconfigured(reason=f"setting {setting}: {error}") from error
-
-
-def _other_stores(settings: Settings, clock: ports.Clock, secrets: ports.SecretStore | None = None) -> stores.S3Stores:
-    """The operator's own store as the default one, described the way a flow would."""
-    described: dict[str, str | bool] = {
-        "Endpoint": settings.store_endpoint,
-        "BucketName": settings.store_bucket,
-        "Region": settings.store_region,
-        "AccessKey": settings.store_access_key,
-        "SecretKey": settings.store_secret_key.get_secret_value(),
-        "PathStyle": settings.store_path_style,
-        "PublicEndpoint": settings.store_public_url,
-        "Notifications": settings.store_notifications,
-    }
-    params = {name: value for name, value in described.items() if value != ""}
-    try:
-        return stores.S3Stores(
-            default=Store(name="default", type="s3", params=params),
-            clock=clock,
-            guard=_guard(settings),
-            lends_own_keys=is_loopback(settings.host),
-            secrets=secrets,
-            parallel=settings.store_parallel,
-        )
-    except errors.Refused as error:
-        raise errors.Misconfigured(reason=str(error)) from error
-
-
-def _guard(settings: Settings) -> Guard:
-    """Which addresses those who post flows may send the server to."""
-    return Guard(ReachPolicy(private=offline.given(settings.store_private_endpoints, is_loopback(settings.host))))

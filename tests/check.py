@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import docker
 import docker.utils
 
-from pupload import ports, wiring
+from pupload import ports, storing
 from pupload.adapters.db import journal, outbox, postgres, postgres_readers, readers, runs, session, statements
 from pupload.adapters.db.hub import Hub
 from pupload.adapters.db.me import Me
@@ -73,7 +73,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Served:
-    """An embedded store that somebody else runs, as far as `wiring` asks for it."""
+    """An embedded store that somebody else runs, as far as `storing` asks for it."""
 
     endpoint: places.Endpoint
     credentials: signing.Credentials
@@ -164,13 +164,13 @@ async def _stores(where: Where, clock: ports.Clock) -> AsyncIterator[ports.Store
             control=folder / "control.sock",
             bucket=settings.store_bucket,
         )
-        stores = wiring._embedded_stores(settings, served, clock)  # type: ignore[arg-type]
+        stores = storing._embedded_stores(settings, served, clock)  # type: ignore[arg-type]
         try:
             yield stores
         finally:
             await stores.close()
         return
-    async with wiring.opened_stores(settings, where.data, clock) as made:
+    async with storing.opened_stores(settings, where.data, clock) as made:
         yield made
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pupload import errors, ports, wiring
+from pupload import errors, ports, storing
 from pupload.adapters.system.clock import SystemClock
 from pupload.domain.flow import Store
 from pupload.settings import Settings
@@ -18,7 +18,7 @@ OPEN: dict[str, Any] = {"host": "0.0.0.0", "insecure": True}
 def opened(folder: Path, endpoint: str, keys: dict[str, str] = KEYS, **given: Any) -> ports.ObjectStore:
     """A flow's store, on a server with these settings."""
     settings = Settings(**{"data": folder, **OWN, "store_secret_key": "s", **given})
-    stores = wiring._other_stores(settings, SystemClock())
+    stores = storing._other_stores(settings, SystemClock())
     return stores.open(Store(name="theirs", type="s3", params={"Endpoint": endpoint, **keys}))
 
 

@@ -26,49 +26,16 @@ from pupload.adapters.memory.containers import Outcome
 from pupload.adapters.passwords.hasher import Argon2
 from pupload.api.app import make_app
 from pupload.api.flow.sourced import Interpreter
-from pupload.api.web import SERVER, Services
+from pupload.api.web import SERVER
+from pupload.assembling import Means, assemble
 from pupload.client import Client
 from pupload.domain.access import Role
 from pupload.domain.nodedef import FlagDef, NodeDef, Port
 from pupload.domain.sources import Kind, Source
 from pupload.ports import ContainerOrder
-from pupload.service.approvals import Approvals
-from pupload.service.artifacts import Artifacts
-from pupload.service.backfill import Backfill
-from pupload.service.batches import Batches, Followed
-from pupload.service.callbacks import Callbacks
 from pupload.service.callers import Callers
-from pupload.service.chat import Chat
-from pupload.service.children import Children
-from pupload.service.consequences import Consequences
-from pupload.service.counted import Counted
-from pupload.service.credentials import Credentials
-from pupload.service.drawings import Drawings
-from pupload.service.drawn_runs import DrawnRuns
-from pupload.service.dry_runs import DryRuns
-from pupload.service.episodes import Episodes
-from pupload.service.executions import Executions
-from pupload.service.feed import Feed
 from pupload.service.flows import Flows
-from pupload.service.handing import Hands
-from pupload.service.health import Health
-from pupload.service.inputs import Inputs
-from pupload.service.knowledge import Knowledge
-from pupload.service.launching import Launches
-from pupload.service.lineage import Lineage
-from pupload.service.namespaces import Namespaces
-from pupload.service.nodes import Nodes
-from pupload.service.outlines import Outlines
-from pupload.service.overview import Overview
-from pupload.service.projects import Projects
-from pupload.service.questions import Questions
-from pupload.service.queue import Queue
-from pupload.service.results import Results
-from pupload.service.schedules import Schedules
-from pupload.service.secrets import Secrets
 from pupload.service.sources import Sources
-from pupload.service.tables import Tables
-from pupload.service.threads import Threads
 from tests.bench import Bench, NoCatalogue, a_bench, copies
 from tests.builders import a_definition
 
@@ -201,67 +168,24 @@ async def a_house(
     async with a_bench(root, memoize=memoize, catalogue=catalogue) as bench:
         bench.image(IMAGE, copies("image", "resized"))
         bench.image(SHOUT, shout)
-        flows = Flows(engine=bench.engine, runs=bench.runs)
-        outlines = Outlines(bench.engine, catalogue)
-        inputs = Inputs(engine=bench.engine, runs=bench.runs, uploads=bench.uploads)
-        launches = Launches(runs=bench.runs, flows=flows, inputs=inputs, uploads=bench.uploads, catalogue=catalogue)
-        schedules = Schedules(engine=bench.engine, flows=flows, launches=launches)
-        hands = Hands(engine=bench.engine, uploads=bench.uploads)
-        results = Results(engine=bench.engine, runs=bench.runs)
-        threads = Threads(engine=bench.engine, kept=bench.kept.threads, results=results)
-        children = Children(engine=bench.engine, flows=flows, hands=hands)
-        batches = Batches(engine=bench.engine, runs=bench.runs)
-        knowledge = Knowledge(engine=bench.engine, hands=hands)
         passwords = Argon2(profiles.CHEAPEST)
         assert bench.world.accounts is not None
         callers = Callers(accounts=bench.world.accounts, passwords=passwords, clock=bench.clock, ids=bench.world.ids)
-        drawings = Drawings(engine=bench.engine, catalogue=catalogue)
-        drawn_runs = DrawnRuns(engine=bench.engine, drawings=drawings, flows=flows, inputs=inputs)
-        counted = Counted(engine=bench.engine, schedules=schedules, drawings=drawings, drawn=drawn_runs)
-        services = Services(
+
+        def found_in(flows: Flows) -> Sources:
+            readers = {Kind.FS: FolderSource()}
+            return Sources(known=sources, readers=readers, meaning=Interpreter, flows=flows, clock=bench.clock)
+
+        means = Means(
+            catalogue=catalogue,
             callers=callers,
-            runs=bench.runs,
-            uploads=bench.uploads,
-            callbacks=Callbacks(engine=bench.engine, runs=bench.runs),
-            secrets=Secrets(secrets=bench.world.secrets, clock=bench.world.clock),
-            credentials=Credentials(engine=bench.engine),
-            counted=counted,
-            flows=flows,
-            schedules=schedules,
-            backfill=Backfill(flows=flows, ids=bench.world.ids),
-            feed=Feed(bench.world.feed, bench.runs),
-            projects=Projects(flows=bench.world.flows, runs=bench.runs),
-            nodes=Nodes(catalogue),
-            health=Health(bench.engine),
-            tables=Tables(engine=bench.engine, runs=bench.runs, scratch=root / "tables", most_bytes=1 << 20),
-            sources=Sources(
-                known=sources,
-                readers={Kind.FS: FolderSource()},
-                meaning=Interpreter,
-                flows=flows,
-                clock=bench.clock,
-            ),
-            dry_runs=DryRuns(engine=bench.engine, runs=bench.runs, flows=flows, scratch=root / "tables", seconds=1e6),
-            overview=Overview(engine=bench.engine, outlines=outlines),
-            inputs=inputs,
-            launches=launches,
-            namespaces=Namespaces(engine=bench.engine, flows=flows, schedules=schedules),
-            drawings=drawings,
-            drawn_runs=drawn_runs,
-            executions=Executions(runs=bench.runs, flows=flows),
-            lineage=Lineage(engine=bench.engine, runs=bench.runs, flows=flows, outlines=outlines),
-            queue=Queue(engine=bench.engine, runs=bench.runs),
-            artifacts=Artifacts(engine=bench.engine, runs=bench.runs),
-            results=results,
-            approvals=Approvals(engine=bench.engine, runs=bench.runs, hands=hands),
-            threads=threads,
-            chat=Chat(drawings=drawings, runs=drawn_runs, threads=threads),
-            questions=Questions(launches=launches, flows=flows, threads=threads),
-            consequences=Consequences(bench.engine, children, threads, knowledge, Followed(batches), counted),
-            batches=batches,
-            knowledge=knowledge,
-            episodes=Episodes(engine=bench.engine),
+            sources=found_in,
+            scratch=root / "tables",
+            table_bytes=1 << 20,
+            dry_run_seconds=1e6,
+            backfill_dates=366,
         )
+        services = assemble(bench.engine, bench.runs, bench.uploads, means)
         settings: dict[str, Any] = {"version": "1.2.3", "heartbeat_seconds": 0.05, **app}
         house = House(bench, "", ClientSession())
         house.callers = callers
@@ -273,14 +197,14 @@ async def a_house(
         server, store = TestServer(made), TestServer(_store(house))
         await server.start_server(auto_decompress=False, access_log=None)  # as app.make_runner does
         services.consequences.start()
-        schedules.start()
+        services.schedules.start()
         async with house.http, server, store:
             _lead_to(bench, f"http://{store.host}:{store.port}")
             house.url = f"http://{server.host}:{server.port}"
             try:
                 yield house
             finally:
-                await schedules.close()
+                await services.schedules.close()
                 await passwords.close()
                 passing.cancel()
                 with contextlib.suppress(asyncio.CancelledError):

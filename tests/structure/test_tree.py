@@ -27,7 +27,7 @@ SCREEN = 60
 
 HOMES = {
     "PIL": ("adapters/content",),
-    "aiohttp": ("api", "client.py", "adapters/docker", "adapters/http", "adapters/s3", "wiring.py"),
+    "aiohttp": ("api", "client.py", "adapters/docker", "adapters/http", "adapters/s3", "refusals.py", "wiring.py"),
     "alembic": ("adapters/db",),
     "asyncpg": ("adapters/db",),
     "awscrt": ("adapters/s3/embedded",),

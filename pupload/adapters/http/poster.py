@@ -51,9 +51,7 @@ class HttpPoster:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Reply(error=_reason(error))
 
-    async def fetch(
-        self, url: str, *, headers: Mapping[str, str], timeout_seconds: float, most_bytes: int
-    ) -> Fetched:
+    async def fetch(self, url: str, *, headers: Mapping[str, str], timeout_seconds: float, most_bytes: int) -> Fetched:
         """See `ports.Fetcher.fetch`."""
         try:
             async with asyncio.timeout(timeout_seconds):
