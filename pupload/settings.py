@@ -284,8 +284,8 @@ class Settings(BaseSettings):
     callback_private_endpoints: bool | None = Field(
         None,
         description="Whether the callbacks of flows, and the providers that credentials are tried out at, may be at "
-        "addresses of the server's own network and machine; strangers could look around in there. Not given: on while `host` is loopback, off otherwise. Metadata "
-        "services and link-local addresses are never reached.",
+        "addresses of the server's own network and machine; strangers could look around in there. Not given: on while "
+        "`host` is loopback, off otherwise. Metadata services and link-local addresses are never reached.",
     )
     callback_http: bool | None = Field(
         None,

@@ -41,7 +41,7 @@ def a_drawing(slug: str = "greet", **facts: Any) -> Drawing:
 
 
 async def test_a_drawing_reads_back_after_a_restart(state: Bench) -> None:
-    facts = {
+    facts: dict[str, Any] = {
         "description": "Greets whoever comes",
         "tags": ("friendly", "été"),
         "account": 3,

@@ -34,7 +34,7 @@ def test_a_changer_changes_its_fields_and_no_others(kind: type) -> None:
     for name in names:
         object.__setattr__(before, name, f"the {name} before")
     for some in ([], names[:1], names[::-2], names):
-        found = values.changer(kind, *some)(before, *(f"another {name}" for name in some))
+        found: Any = values.changer(kind, *some)(before, *(f"another {name}" for name in some))
         assert type(found) is kind
         assert found == values.replace(before, **{name: f"another {name}" for name in some})
         with pytest.raises(dataclasses.FrozenInstanceError):

@@ -139,8 +139,7 @@ async def test_a_node_that_fails_tells_nothing(bench: Bench) -> None:
     facts = started(bench)
 
     def fails(order: Any) -> containers.Outcome:
-        done = copies("image", "resized")(order)
-        return replace(done, code=1) if isinstance(done, containers.Outcome) else done
+        return replace(copies("image", "resized")(order), code=1)
 
     bench.image(IMAGE, fails)
     definitions = [replace(each, max_attempts=1) for each in telling()]

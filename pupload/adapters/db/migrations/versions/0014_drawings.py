@@ -32,6 +32,8 @@ def upgrade() -> None:
         sa.Column("head", sa.LargeBinary, nullable=False),
         sa.Column("blob", sa.LargeBinary, nullable=False),
     )
-    there = {"sqlite_where": sa.text("deleted_at IS NULL"), "postgresql_where": sa.text("deleted_at IS NULL")}
-    op.create_index("drawings_by_slug", "drawings", ["slug", "account_id"], unique=True, **there)
-    op.create_index("drawings_of_account", "drawings", ["account_id", "id"], **there)
+    there = sa.text("deleted_at IS NULL")
+    op.create_index(
+        "drawings_by_slug", "drawings", ["slug", "account_id"], unique=True, sqlite_where=there, postgresql_where=there
+    )
+    op.create_index("drawings_of_account", "drawings", ["account_id", "id"], sqlite_where=there, postgresql_where=there)

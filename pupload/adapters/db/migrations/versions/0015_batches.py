@@ -37,5 +37,5 @@ def upgrade() -> None:
     )
     op.create_index("tasks_of_batch", "tasks", ["batch_id", "created_at", "id"])
     op.create_index("tasks_of_account", "tasks", ["account_id", "created_at", "id"])
-    linked = {"sqlite_where": sa.text("run_id IS NOT NULL"), "postgresql_where": sa.text("run_id IS NOT NULL")}
-    op.create_index("tasks_of_run", "tasks", ["run_id"], **linked)
+    linked = sa.text("run_id IS NOT NULL")
+    op.create_index("tasks_of_run", "tasks", ["run_id"], sqlite_where=linked, postgresql_where=linked)

@@ -28,5 +28,5 @@ def upgrade() -> None:
     )
     op.create_index("known_facts_by_place", "known_facts", ["place", "key"], unique=True)
     op.create_index("known_facts_of_account", "known_facts", ["account_id", "updated_at", "id"])
-    of_runs = {"sqlite_where": sa.text("run_id IS NOT NULL"), "postgresql_where": sa.text("run_id IS NOT NULL")}
-    op.create_index("known_facts_of_run", "known_facts", ["run_id"], **of_runs)
+    of_runs = sa.text("run_id IS NOT NULL")
+    op.create_index("known_facts_of_run", "known_facts", ["run_id"], sqlite_where=of_runs, postgresql_where=of_runs)
