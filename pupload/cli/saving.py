@@ -2,7 +2,7 @@
 """The words of `pup flow`: saved flows, their versions, and running them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,13 +29,17 @@ def flow_save(
     if_version: Annotated[
         int | None, typer.Option("--if-version", help="Only where this is the latest version; 0: where there is none.")
     ] = None,
+    public: Annotated[
+        bool | None, typer.Option("--public/--private", help="Whether other accounts see and run it.")
+    ] = None,
     url: Url = "",
     as_json: Json = False,
 ) -> int:
     """Save a flow of the project: a new one, or a new version where it is another than the latest."""
     from pupload.cli import saved
 
-    draft = {"Message": message, "Label": label, "Description": description, "Tags": tags, "IfVersion": if_version}
+    draft: dict[str, Any] = {"Message": message, "Label": label, "Description": description, "Tags": tags}
+    draft |= {"IfVersion": if_version, "Public": public}
     return saved.save(words.out(as_json), words.url(url).url, flow, name=name, draft=draft, start=Path.cwd())
 
 

@@ -113,3 +113,11 @@ async def test_stores_that_the_project_shares_go_along(pup: Pup, project: Path, 
     async with a_house(tmp_path) as house:
         assert await asyncio.to_thread(pup, "flow", "save", "shrink", "--json", "--url", house.url) == 0
         assert [store["Name"] for store in pup.json["Flow"]["Stores"]] == ["mine"]
+
+
+async def test_a_flow_is_let_be_seen_by_others_and_taken_back(pup: Pup, project: Path, tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        for words, public in (((), False), (("--public",), True), ((), True), (("--private",), False)):
+            said = ("flow", "save", "shrink", *words, "--json", "--url", house.url)
+            assert await asyncio.to_thread(pup, *said) == 0
+            assert pup.json["Public"] is public
