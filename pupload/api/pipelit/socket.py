@@ -97,14 +97,14 @@ class _Listener:
 
     async def _ask_for_signs_of_life(self) -> None:
         while True:
+            self._heard.clear()
             if not await self._hears(SILENT_SECONDS):
-                await sockets.send(self._answer, _PING)
+                await sockets.send(self._answer, _PING)  # the answer may be there before this returns
                 if not await self._hears(ANSWER_SECONDS):
                     await self._answer.close(code=WSCloseCode.GOING_AWAY, message=b"no sign of life")
                     return
 
     async def _hears(self, seconds: float) -> bool:
-        self._heard.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._heard.wait()
