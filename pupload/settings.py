@@ -9,7 +9,7 @@ module.
 import ipaddress
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -36,6 +36,11 @@ class Settings(BaseSettings):
         "containers on its machine.",
     )
     port: int = Field(1234, ge=0, le=65535, description="The port of the API; 0 takes a free one.")
+    more_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
+        (),
+        description="Ports on which the same API is served as well, such as those that clients of other surfaces are "
+        "set to: Studio's own examples have 8470, Pipelit's 8000, those of Runs and flwd 8080. A JSON list.",
+    )
     public_url: str = Field(
         "",
         description="How users reach the server, such as `https://flows.example.org`, where a proxy stands before it: "

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -319,24 +319,31 @@ def _uploads(engine: Engine, runs: Runs, presenter: Presenter) -> Uploads:
 
 @asynccontextmanager
 async def _listening(app: web.Application, settings: Settings, *, connections: int) -> AsyncIterator[str]:
+    """Yields the URL on the first of the ports."""
     runner = make_runner(app, shutdown_seconds=SHUTDOWN_SECONDS)
     await runner.setup()
     make = protocol_factory(runner, connections=connections)
     backlog = max(1, min(BACKLOG, connections // 4))  # so many are taken in one go, before any is turned away
-    server: asyncio.Server | None = None
     try:
-        try:
-            server = await asyncio.get_running_loop().create_server(make, settings.host, settings.port, backlog=backlog)
-        except OSError as error:
-            where = f"{settings.host}:{settings.port}"
-            reason = f"cannot listen on {where}: {error.strerror}; is another server running there? Choose a --port"
-            raise errors.Misconfigured(reason=reason) from error
-        host, port = server.sockets[0].getsockname()[:2]
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        with ExitStack() as bound:
+            servers = []
+            for port in dict.fromkeys((settings.port, *settings.more_ports)):
+                server = await _bound(make, settings.host, port, backlog)
+                bound.callback(server.close)  # it takes no more then; those that are there are the runner's
+                servers.append(server)
+            host, port = servers[0].sockets[0].getsockname()[:2]
+            yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:
-        if server is not None:
-            server.close()  # takes no more; those that are there are the runner's
         await runner.cleanup()
+
+
+async def _bound(make: Callable[[], asyncio.Protocol], host: str, port: int, backlog: int) -> asyncio.Server:
+    """Takes connections there. Raises `errors.Misconfigured` where somebody else does."""
+    try:
+        return await asyncio.get_running_loop().create_server(make, host, port, backlog=backlog)
+    except OSError as error:
+        reason = f"cannot listen on {host}:{port}: {error.strerror}; is another server running there? Choose a --port"
+        raise errors.Misconfigured(reason=reason) from error
 
 
 async def _check_reach(settings: Settings, accounts: ports.Accounts) -> None:

@@ -137,6 +137,22 @@ async def test_a_run_goes_through_all_real_parts(tmp_path: Path, in_memory: list
         assert all(line.ok for line in await services.health.check())
 
 
+async def test_more_ports_are_the_same_server(tmp_path: Path, in_memory: list[MemoryExecutor]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        more = free.getsockname()[1]
+    serving = Serving(the_settings(tmp_path, more_ports=(more,)))
+    url = await serving.url()
+    async with aiohttp.ClientSession() as session:
+        for each in (url, f"http://127.0.0.1:{more}"):
+            async with session.get(f"{each}/api/v1/flow/list") as answer:
+                assert answer.status == 200
+    await serving.end()
+    with pytest.raises(aiohttp.ClientConnectionError):
+        async with aiohttp.ClientSession() as session:
+            await session.get(f"http://127.0.0.1:{more}")
+
+
 async def test_a_port_that_is_taken_is_told_and_nothing_is_left_running(
     tmp_path: Path, in_memory: list[MemoryExecutor]
 ) -> None:
