@@ -16,9 +16,10 @@ from pupload.api.flow import wire
 from pupload.domain import policyfile, reach
 from pupload.domain.nodedef import NodeDef
 from pupload.domain.policy import Policy
+from pupload.domain.reach import is_loopback
 from pupload.domain.tiers import Capacity
 from pupload.domain.validation.limits import Limits
-from pupload.settings import Settings, is_loopback
+from pupload.settings import Settings
 
 MOST_POLICY_BYTES = 1 << 20
 """Of a policy file; one that says everything has some thousand."""

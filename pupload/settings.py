@@ -6,7 +6,6 @@ arguments; they are read once, in `pupload.wiring`, and passed on. `docs/referen
 module.
 """
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -439,13 +438,3 @@ class Settings(BaseSettings):
         if self.store_port is not None:
             return self.store_port
         return self.port + 1 if self.port else 0
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -11,7 +11,8 @@ from pupload.adapters.system.outbound import Guard
 from pupload.domain import watermark
 from pupload.domain.flow import Store
 from pupload.domain.reach import Policy as ReachPolicy
-from pupload.settings import Settings, is_loopback
+from pupload.domain.reach import is_loopback
+from pupload.settings import Settings
 
 
 @asynccontextmanager

@@ -47,6 +47,7 @@ from pupload.api.web import Entry, Services
 from pupload.assembling import Means, assemble
 from pupload.configuring import engine_config
 from pupload.domain.reach import Policy as ReachPolicy
+from pupload.domain.reach import is_loopback
 from pupload.engine.contents import SCRATCH
 from pupload.engine.engine import Engine, World
 from pupload.engine.revealing import Revealing
@@ -57,7 +58,7 @@ from pupload.service.presenting import Presenter
 from pupload.service.runs import Runs, Terms
 from pupload.service.spooling import Spool
 from pupload.service.uploads import Uploads
-from pupload.settings import Settings, is_loopback
+from pupload.settings import Settings
 from pupload.sourcing import make_sources
 from pupload.storing import opened_stores
 

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from pupload import errors
 from pupload.cli import serving
-from pupload.settings import Settings, is_loopback
+from pupload.domain.reach import is_loopback
+from pupload.settings import Settings
 
 
 def made(**given: Any) -> Settings:

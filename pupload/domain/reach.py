@@ -111,3 +111,13 @@ def _number(text: str) -> int:
     if text[:2] in ("0x", "0X"):
         return int(text, 16)
     return int(text, 8 if text[0] == "0" else 10)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -38,6 +39,11 @@ def marked(route: Route) -> Route:
 def surface(request: pytest.FixtureRequest) -> Surface:
     found: Surface = request.param
     return replace(found, routes=tuple(marked(route) for route in found.routes))
+
+
+def accounts(surface: Surface) -> dict[str, str]:
+    """An administrator, where the surface asks for one."""
+    return {"root": "admin"} if surface.always_asks else {}
 
 
 def filled(path: str) -> str:
@@ -71,7 +77,7 @@ def tricks(path: str) -> Iterator[tuple[str, str]]:
     yield "a NUL and a suffix", f"{path}%00.png"
     yield "a new line", f"{path}%0a"
     yield "a space", f"{path}%20"
-    yield "a full-width letter", path.replace("/api/", "/%EF%BD%81pi/").replace("/ws", "/%EF%BD%97s")
+    yield "a full-width letter", f"/{quote(chr(ord(path[1]) + 0xFEE0))}{path[2:]}"
     yield "an overlong slash", f"{head}%c0%af{last}"
     yield "more steps", f"{path}/x/y/z"
     yield "a query that looks like a path", f"/nowhere?{path}"
@@ -82,7 +88,8 @@ async def asked(house: House, method: str, target: str, *headers: str, host: str
     """Status, the handler that was reached (empty: none), and the type of the answer."""
     port = house.url.rpartition(":")[2]
     reader, writer = await asyncio.open_connection(HOST, int(port))
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host or f'{HOST}:{port}'}", "Connection: close", *headers]
+    shown = [f"Authorization: Bearer {token}" for token in house.tokens.values()]
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host or f'{HOST}:{port}'}", "Connection: close", *shown, *headers]
     writer.write("\r\n".join([*lines, "", ""]).encode())
     said = await asyncio.wait_for(reader.read(), 10)
     writer.close()
@@ -95,7 +102,7 @@ async def asked(house: House, method: str, target: str, *headers: str, host: str
 
 async def test_f43_another_way_to_write_a_path_reaches_nothing_else(tmp_path: Path, surface: Surface) -> None:
     tried = 0
-    async with a_house(tmp_path, served=[surface]) as house:
+    async with a_house(tmp_path, served=[surface], accounts=accounts(surface)) as house:
         for route in surface.routes:
             plain = filled(route.path)
             _, own, _ = await asked(house, route.method, plain)
@@ -119,7 +126,7 @@ async def test_f43_another_way_to_write_a_path_reaches_nothing_else(tmp_path: Pa
 
 
 async def test_f43_the_method_is_the_one_of_the_request_line(tmp_path: Path, surface: Surface) -> None:
-    async with a_house(tmp_path, served=[surface]) as house:
+    async with a_house(tmp_path, served=[surface], accounts=accounts(surface)) as house:
         for route in surface.routes:
             path = filled(route.path)
             # A step that one route spells out may be what another takes for a name, with another method.
@@ -134,7 +141,7 @@ async def test_f43_the_method_is_the_one_of_the_request_line(tmp_path: Path, sur
 
 
 async def test_f43_a_rewritten_target_or_forwarded_header_changes_nothing(tmp_path: Path, surface: Surface) -> None:
-    async with a_house(tmp_path, served=[surface]) as house:
+    async with a_house(tmp_path, served=[surface], accounts=accounts(surface)) as house:
         for route in surface.routes:
             path = filled(route.path)
             for header in ("X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Path", "X-Forwarded-Prefix", "Forwarded"):
@@ -168,7 +175,7 @@ async def test_f43_a_foreign_name_is_turned_away_on_every_route_however_it_is_wr
 
 
 async def test_f43_a_page_from_elsewhere_changes_nothing_on_any_route(tmp_path: Path, surface: Surface) -> None:
-    async with a_house(tmp_path, served=[surface]) as house:
+    async with a_house(tmp_path, served=[surface], accounts=accounts(surface)) as house:
         for route in surface.routes:
             if route.method in ("GET", "HEAD"):
                 continue

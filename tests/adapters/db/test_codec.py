@@ -49,7 +49,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
     if issubclass(hint, Enum):
         return st.sampled_from(hint)
     hints = typing.get_type_hints(hint)
-    return st.builds(hint, **{one.name: values_of(hints[one.name]) for one in dataclasses.fields(hint)})
+    return st.builds(hint, **{one.name: values_of(hints[one.name]) for one in dataclasses.fields(hint) if one.init})
 
 
 KEPT: list[Any] = [
