@@ -1,7 +1,6 @@
 """Accounts over the wire: how people come in, what is theirs, and what administrators do about others'."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -103,7 +102,7 @@ async def make_key(request: web.Request) -> web.Response:
         access.caller(request),
         asked.Name,
         scopes=asked.Scopes,
-        expires_at=_moment(asked.ExpiresAt),
+        expires_at=reading.moment("ExpiresAt", asked.ExpiresAt),
         user_id=_account_id(request),
     )
     return answering.answer(models.NewKey(Key=_key(made.key), Token=made.token))
@@ -198,18 +197,6 @@ def read_role(text: str) -> Role:
     except ValueError:
         said = ", ".join(f'"{each}"' for each in Role)
         raise errors.Malformed(reason=f'Role is one of {said}, not "{text[:32]}"') from None
-
-
-def _moment(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise errors.Malformed(reason=f'ExpiresAt "{text[:40]}" is no time with its zone, such as 2026-03-01T12:00:00Z')
 
 
 def _account(this: account.User) -> models.Account:

@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar, Union
 
@@ -254,3 +255,16 @@ def _kind(value: Any) -> str:
     if isinstance(value, int | float):
         return "a number"
     return "nothing" if value is None else "a text"
+
+
+def moment(name: str, text: str) -> datetime | None:
+    """The time in a field, None where it is empty. Raises `errors.Malformed` for one without a zone."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise errors.Malformed(reason=f'{name} "{text[:40]}" is no time with its zone, such as 2026-03-01T12:00:00Z')

@@ -1,6 +1,6 @@
 """Schedules and backfills over the wire."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -99,7 +99,7 @@ def read_draft(document: Any) -> schedules.Draft:
         interval_seconds=_seconds("Interval", asked.Interval, default=0),
         timezone=asked.Timezone,
         enabled=asked.Enabled,
-        paused_until=_moment("PausedUntil", asked.PausedUntil),
+        paused_until=reading.moment("PausedUntil", asked.PausedUntil),
         catch_up=_one_of(schedule.CatchUp, "CatchUp", asked.CatchUp),
         window_seconds=_seconds("CatchUpWindow", asked.CatchUpWindow, default=schedule.DAY_SECONDS),
         overlap=_one_of(schedule.Overlap, "Overlap", asked.Overlap),
@@ -114,7 +114,7 @@ def _read_preview(document: Any) -> schedule_models.PreviewSchedule:
 
 
 def _read_pause(document: Any) -> datetime | None:
-    return _moment("Until", reading.read(schedule_models.PauseSchedule, document, warnings=[]).Until)
+    return reading.moment("Until", reading.read(schedule_models.PauseSchedule, document, warnings=[]).Until)
 
 
 def _read_backfill(document: Any) -> schedule_models.StartBackfill:
@@ -136,18 +136,6 @@ def _seconds(name: str, text: str | None, *, default: int) -> int:
     if found < 0 or found != int(found) or (found == 0 and not default):
         raise errors.Malformed(reason=f'{name} "{text[:32]}" is not a number of whole seconds')
     return int(found)
-
-
-def _moment(name: str, text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise errors.Malformed(reason=f'{name} "{text[:40]}" is no time with its zone, such as 2026-03-01T12:00:00Z')
 
 
 def _one_of(kind: type[E], name: str, text: str) -> E:

@@ -227,10 +227,6 @@ def _renamed(said: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any
     return found
 
 
-_PAGE = (
-    Parameter(name="limit", type="integer", about="So many at most; 50 when not given, 1000 where it is more."),
-    Parameter(name="offset", type="integer", about="How many to pass over."),
-)
 _OF_TAGS = Parameter(name="tags", about="Only what has one of these tags, with commas between them.")
 _EPICS, _TASKS = f"{wire.PREFIX}/epics", f"{wire.PREFIX}/tasks"
 
@@ -245,7 +241,7 @@ ROUTES = (
         parameters=(
             Parameter(name="status", about="Only those with this status.", choices=tuple(BatchStatus)),
             _OF_TAGS,
-            *_PAGE,
+            *bodies.PAGE,
         ),
     ),
     Route(
@@ -302,7 +298,7 @@ ROUTES = (
         needs=Permission.FLOWS_VIEW,
         summary="The tasks of an epic, the latest first",
         answers=models.TaskPage,
-        parameters=_PAGE,
+        parameters=bodies.PAGE,
     ),
     Route(
         method="GET",
@@ -315,7 +311,7 @@ ROUTES = (
             Parameter(name="epic_id", about="Only those of this epic."),
             Parameter(name="status", about="Only those with this status.", choices=tuple(TaskStatus)),
             _OF_TAGS,
-            *_PAGE,
+            *bodies.PAGE,
         ),
     ),
     Route(

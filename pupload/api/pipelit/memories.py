@@ -258,10 +258,6 @@ def _thread_id(thread: Thread) -> str:
     return f"{thread.account or 0}:{thread.flow}"
 
 
-_PAGE = (
-    Parameter(name="limit", type="integer", about="So many at most; 50 when not given, 1000 where it is more."),
-    Parameter(name="offset", type="integer", about="How many to pass over."),
-)
 _OF_AGENT = Parameter(name="agent_id", about="Only those of this workflow, as `workflow:` and its number.")
 _MEMORIES = f"{wire.PREFIX}/memories"
 
@@ -290,7 +286,7 @@ ROUTES = (
         parameters=(
             Parameter(name="scope", about="Only those of this scope.", choices=tuple(Scope)),
             Parameter(name="fact_type", about="Only those of this type.", choices=knowledge.TYPES),
-            *_PAGE,
+            *bodies.PAGE,
         ),
     ),
     _forgetting("facts", forget_facts),
@@ -301,7 +297,7 @@ ROUTES = (
         needs=Permission.RUNS_VIEW,
         summary="Executions that are over, the last begun first",
         answers=models.EpisodePage,
-        parameters=(_OF_AGENT, *_PAGE),
+        parameters=(_OF_AGENT, *bodies.PAGE),
     ),
     _forgetting("episodes", forget_episodes),
     Route(
@@ -311,7 +307,7 @@ ROUTES = (
         needs=Permission.RUNS_VIEW,
         summary="Procedures, of which there are none",
         answers=models.ProcedurePage,
-        parameters=(_OF_AGENT, *_PAGE),
+        parameters=(_OF_AGENT, *bodies.PAGE),
     ),
     _forgetting("procedures", forget_procedures),
     Route(
@@ -321,7 +317,7 @@ ROUTES = (
         needs=Permission.RUNS_VIEW,
         summary="Who said something to workflows, the last first",
         answers=models.MemoryUserPage,
-        parameters=_PAGE,
+        parameters=bodies.PAGE,
     ),
     _forgetting("users", forget_memory_users),
     Route(
@@ -331,7 +327,7 @@ ROUTES = (
         needs=Permission.RUNS_VIEW,
         summary="What was said in threads, the thread of the last message first",
         answers=models.CheckpointPage,
-        parameters=(Parameter(name="thread_id", about="Only of this thread."), *_PAGE),
+        parameters=(Parameter(name="thread_id", about="Only of this thread."), *bodies.PAGE),
     ),
     _forgetting("checkpoints", forget_checkpoints, models.CheckpointIds),
 )

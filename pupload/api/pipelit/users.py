@@ -10,7 +10,7 @@ from pupload import errors
 from pupload.api import access
 from pupload.api.pipelit import account_models as models
 from pupload.api.pipelit import auth, bodies, problems, wire
-from pupload.api.web import Handler, Parameter, Route
+from pupload.api.web import Handler, Route
 from pupload.domain import account
 from pupload.domain.access import ALLOWED, Permission, Role
 
@@ -223,10 +223,6 @@ def _keys(request: web.Request, keys: Iterable[account.Key]) -> Iterable[models.
 _USERS = f"{wire.PREFIX}/users"
 _USER = f"{_USERS}/{{user_id}}"
 _OWN, _ALL = Permission.OWN_ACCOUNT, Permission.USERS_MANAGE
-_PAGE = (
-    Parameter(name="limit", type="integer", about="At most so many; 50."),
-    Parameter(name="offset", type="integer", about="How many to pass over."),
-)
 
 _AGENTS = (
     Route(
@@ -236,7 +232,7 @@ _AGENTS = (
         needs=_OWN,
         summary="The agents that one made, or all of them for an administrator",
         answers=models.AgentPage,
-        parameters=_PAGE,
+        parameters=bodies.PAGE,
     ),
     Route(
         method="POST",
@@ -298,7 +294,7 @@ def _key_routes(place: str, needs: Permission, listed: Handler, made: Handler, g
             needs=needs,
             summary="Keys beside that of the login, the latest first",
             answers=models.KeyPage,
-            parameters=_PAGE,
+            parameters=bodies.PAGE,
         ),
         Route(
             method="POST",
@@ -329,7 +325,7 @@ _PEOPLE = (
         needs=_ALL,
         summary="Everybody's accounts, by number",
         answers=models.UserPage,
-        parameters=_PAGE,
+        parameters=bodies.PAGE,
     ),
     Route(
         method="POST",
