@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from pupload import errors
-from pupload.api import documents
 from pupload.api.pipelit import models, problems, wire
 from pupload.api.pipelit.bodies import Body
 from pupload.api.web import SERVICES
@@ -24,8 +23,8 @@ from pupload.service import counted
 
 # ── What requests hold ───────────────────────────────────────────────────────────────────────────────────────────
 
-Object = Annotated[dict[str, Any], AfterValidator(documents.plain)]
-Number = Annotated[float, AfterValidator(float)]
+Object = dict[str, Any]
+Number = float
 Place = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Id = Annotated[int, Field(ge=1, lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
