@@ -13,8 +13,6 @@ from typing import Any
 MOST_INTERVALS = 10
 """After failures the next run is at most so many intervals away."""
 
-LEAST_TIMEOUT_SECONDS = 1
-
 _MOST_DOUBLINGS = 10
 """More come to more than `MOST_INTERVALS` anyway."""
 

@@ -24,7 +24,6 @@ from pupload.service import counted
 # ── What requests hold ───────────────────────────────────────────────────────────────────────────────────────────
 
 Object = dict[str, Any]
-Number = float
 Place = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Id = Annotated[int, Field(ge=1, lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
@@ -37,11 +36,11 @@ class Config(Body):
     extra_config: Object = Field(default_factory=dict)
     llm_credential_id: Id | None = None
     model_name: str = ""
-    temperature: Number | None = None
+    temperature: float | None = None
     max_tokens: Count | None = None
-    frequency_penalty: Number | None = None
-    presence_penalty: Number | None = None
-    top_p: Number | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    top_p: float | None = None
     timeout: Count | None = None
     max_retries: Count | None = None
     response_format: Object | None = None
